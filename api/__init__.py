@@ -1,0 +1,1 @@
+"""The API: holds every description, serves the configuration document, the pages and the reports of agents."""

@@ -1,0 +1,1 @@
+"""Contracts and clients that cross a process border; imports nothing else of ours."""

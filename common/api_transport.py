@@ -1,0 +1,64 @@
+"""One HTTP call to the API: adds the key, turns every mishap into one of our errors. Nothing is repeated here."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import requests
+from pydantic import JsonValue, ValidationError
+
+from common.contracts.values import Problem
+from common.errors import ApiRefusedError, ApiUnreachableError
+from common.version import VERSION
+
+_CONNECT_SECONDS = 5.0
+
+
+class ApiTransport:
+    """A session with the API; not for several threads at once. The key never reaches a log or an error."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._session = requests.Session()
+        # Settings are explicit: no proxy, no .netrc from the environment of whoever started us.
+        self._session.trust_env = False
+        self._session.headers["Authorization"] = f"Bearer {key}"
+        self._session.headers["User-Agent"] = f"mr-prober/{VERSION}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: JsonValue = None,
+        headers: Mapping[str, str] | None = None,
+        time_limit: timedelta = timedelta(seconds=30),
+    ) -> requests.Response:
+        """The answer, if it is 2xx or 304; ApiRefusedError for any other answer of the API.
+
+        `path` starts with `/api/v1`; `body` is sent as JSON.
+        ApiUnreachableError: no connection, time limit, or an answer that is not the API's.
+        """
+        try:
+            response = self._session.request(
+                method,
+                f"{self._url}{path}",
+                json=body,
+                headers=dict(headers or {}),
+                timeout=(_CONNECT_SECONDS, time_limit.total_seconds()),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise ApiUnreachableError(self._url, error) from error
+        if (response.ok and response.status_code < 300) or response.status_code == 304:
+            return response
+        raise self._refusal(response)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _refusal(self, response: requests.Response) -> ApiRefusedError | ApiUnreachableError:
+        try:
+            return ApiRefusedError(Problem.model_validate_json(response.content))
+        except ValidationError:
+            return ApiUnreachableError(self._url, f"unexpected answer, HTTP {response.status_code}")

@@ -1,0 +1,1 @@
+"""Values that cross a process border: requests, replies, the configuration document and how it resolves."""

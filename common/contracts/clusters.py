@@ -1,0 +1,132 @@
+"""Clusters: a recipe, the values of its variables and a deploy policy; and what was done about them."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import Field, JsonValue
+
+from common.contracts.identifiers import ClusterVariableName, HostName, Slug
+from common.contracts.values import Input, Wire
+
+MAX_HOST_LABELS = 16
+
+
+class DeployPolicy(StrEnum):
+    """Who starts an apply: Creator, a person who approves the plan, or nobody."""
+
+    AUTOMATIC = "automatic"
+    APPROVE = "approve"
+    PLAN_ONLY = "plan_only"
+
+
+class ClusterState(StrEnum):
+    """Life of a cluster; a destroyed one stays as a tombstone, addressed by id."""
+
+    ACTIVE = "active"
+    DELETING = "deleting"
+    DESTROYED = "destroyed"
+
+
+class DeploymentState(StrEnum):
+    """Life of a deployment."""
+
+    PLANNING = "planning"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    APPLYING = "applying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SUPERSEDED = "superseded"
+
+
+class HostDescription(Wire):
+    """A host that the recipe's output `mr_prober_hosts` names."""
+
+    address: str = ""
+    labels: dict[str, str] = Field(default={}, max_length=MAX_HOST_LABELS)
+
+
+class ClusterCreate(Input):
+    """A new cluster; without `recipe_revision` it always follows the newest one."""
+
+    slug: Slug
+    recipe: Slug
+    recipe_revision: int | None = Field(default=None, ge=1)
+    deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
+    variables: dict[ClusterVariableName, JsonValue] = {}
+    managed_by: str = Field(default="", max_length=100)
+
+
+class ClusterUpdate(Input):
+    """A change of a cluster's own fields; absent fields stay, `recipe_revision: null` follows the newest."""
+
+    recipe_revision: int | None = Field(default=None, ge=1)
+    deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
+
+
+class VariablePut(Input):
+    """The new value of a variable."""
+
+    value: JsonValue
+    managed_by: str = Field(default="", max_length=100)
+
+
+class Variable(Wire):
+    """A named JSON value of a cluster."""
+
+    name: ClusterVariableName
+    value: JsonValue
+    managed_by: str
+    updated_at: datetime
+
+
+class PlanSummary(Wire):
+    """How many resources a plan creates, changes and destroys (a replacement counts in both)."""
+
+    create: int = 0
+    change: int = 0
+    destroy: int = 0
+
+
+class Step(Wire):
+    """One terraform command of a deployment."""
+
+    kind: str
+    arguments: list[str]
+    started_at: datetime
+    finished_at: datetime | None
+    exit_code: int | None
+
+
+class Deployment(Wire):
+    """What Creator did about one cluster that had something to do."""
+
+    id: UUID
+    cluster: Slug
+    cause: str
+    state: DeploymentState
+    recipe_revision: int
+    summary: PlanSummary | None
+    error: str
+    steps: list[Step]
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class Cluster(Wire):
+    """A cluster as it is described and as it was last seen."""
+
+    id: UUID
+    slug: Slug
+    recipe: Slug
+    recipe_revision: int | None
+    deploy_policy: DeployPolicy
+    state: ClusterState
+    variables: dict[str, JsonValue]
+    hosts: dict[HostName, HostDescription]
+    managed_by: str
+    last_deployment: Deployment | None
+    last_planned_at: datetime | None
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,80 @@
+"""`${…}` in settings and commands: what may be named, and how it becomes a value.
+
+`${cluster.slug}`, `${cluster.hosts}`, `${cluster.variables.NAME}`, `${host.name}`, `${host.address}`
+and `${host.labels.NAME}` stand anywhere; a command may also name the prober's own variables, `${target}`.
+A text that is one reference becomes the value itself, so that lists stay lists; `$${` is a plain `${`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+CLUSTER_VARIABLES = "cluster.variables."
+
+Scope = Mapping[str, JsonValue]
+
+
+class UnknownReferenceError(ValueError):
+    """A reference that nothing answers to."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"${{{name}}} is not known here")
+        self.name = name
+
+
+def as_text(value: JsonValue) -> str:
+    """A value as a program sees it: texts as they are, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def substituted(value: JsonValue, scope: Scope) -> JsonValue:
+    """The value with every reference in it replaced, at any depth; UnknownReferenceError if one is unknown."""
+    if isinstance(value, list):
+        return [substituted(item, scope) for item in value]
+    if isinstance(value, dict):
+        return {key: substituted(item, scope) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    whole = _REFERENCE.fullmatch(value)
+    if whole and whole[1] is not None:
+        return _named(whole[1], scope)
+    return _REFERENCE.sub(lambda match: _replacement(match, scope), value)
+
+
+def substituted_text(text: str, scope: Scope) -> str:
+    """The same for an argument of a command, which is always a text."""
+    return _REFERENCE.sub(lambda match: _replacement(match, scope), text)
+
+
+def cluster_variables_in(value: JsonValue) -> set[str]:
+    """Names of the cluster's variables to which a value refers, at any depth."""
+    return {
+        name.removeprefix(CLUSTER_VARIABLES)
+        for text in _texts(value)
+        for match in _REFERENCE.finditer(text)
+        if (name := match[1]) is not None and name.startswith(CLUSTER_VARIABLES)
+    }
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+
+
+def _replacement(match: re.Match[str], scope: Scope) -> str:
+    return "${" if match[1] is None else as_text(_named(match[1], scope))
+
+
+def _named(name: str, scope: Scope) -> JsonValue:
+    if name not in scope:
+        raise UnknownReferenceError(name)
+    return scope[name]

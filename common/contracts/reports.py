@@ -1,0 +1,54 @@
+"""What an agent says about itself and its states; the API keeps one row per agent."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from common.contracts.identifiers import HostName
+from common.contracts.values import Wire
+
+MAX_REASONS = 200
+MAX_REASON_BYTES = 200
+REPORT_PERIOD_SECONDS = 30
+
+StateCharacters = Annotated[str, StringConstraints(pattern=r"^[0-6]*$", max_length=100_000)]
+
+
+class ProberReport(Wire):
+    """States of one prober: one character per combination, in the order of `resolve`."""
+
+    prober_id: UUID
+    revision: int
+    states: StateCharacters
+    last_run_at: datetime | None = None
+
+
+class Reason(Wire):
+    """Why one combination is not green."""
+
+    prober_id: UUID
+    combination: int = Field(ge=0)
+    text: str = Field(max_length=MAX_REASON_BYTES)
+
+
+class AgentReport(Wire):
+    """One report; identity is (cluster, host, instance, boot), the newest boot wins."""
+
+    instance: UUID
+    boot: int = Field(ge=0)
+    host: HostName
+    labels: dict[str, str] = Field(default={}, max_length=16)
+    version: str = Field(max_length=64)
+    clock: datetime
+    document_revision: int | None = None
+    # Why the newest document is not in use, if it is not.
+    configuration_problem: str = Field(default="", max_length=1000)
+    probers: list[ProberReport] = Field(default=[], max_length=2000)
+    reasons: list[Reason] = Field(default=[], max_length=MAX_REASONS)
+
+
+def shortened(text: str, *, limit: int = MAX_REASON_BYTES) -> str:
+    """The last `limit` bytes of a text, never cut inside a character."""
+    return text.strip().encode(errors="replace")[-limit:].decode(errors="ignore").strip()

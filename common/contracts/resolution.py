@@ -1,0 +1,325 @@
+"""`resolve(document, host)`: what runs on one host, each value with its origin. Pure; shared by agent, API and tools.
+
+Layers, low to high: built-in defaults, the prober's defaults, configs that match the whole cluster by ascending
+`order`, configs that select the host by ascending `order`. Maps merge by key, lists replace, `null` resets.
+A prober that cannot be resolved is in the result with its `problem`: it is broken, the others run.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+from uuid import UUID
+
+from pydantic import JsonValue, ValidationError
+
+from common.contracts.configuration import ConfigurationDocument, DocumentConfig, DocumentProber
+from common.contracts.files import FileReference
+from common.contracts.probers import EffectiveSettings
+from common.contracts.references import CLUSTER_VARIABLES, as_text, substituted, substituted_text
+
+MAX_COMBINATIONS = 1000
+_MAPS = ("variables", "matrix")
+
+Layer = Mapping[str, JsonValue]
+Combination = Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Host:
+    """The host that asks: the agent's own labels win over those of the document."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which layer gave a value."""
+
+    layer: Literal["built-in", "prober", "cluster", "host"]
+    config: str = ""
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One program start: for one combination, or for a batch of them."""
+
+    combinations: tuple[int, ...]  # indices into EffectiveProber.combinations
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    targets: tuple[Combination, ...] | None = None  # for MR_PROBER_TARGETS; None = no batch
+
+
+@dataclass(frozen=True)
+class EffectiveProber:
+    """A prober as it runs on one host. With a `problem` it has one empty combination and no runs."""
+
+    id: UUID
+    slug: str
+    revision: int
+    files: tuple[FileReference, ...]
+    settings: EffectiveSettings
+    combinations: tuple[Combination, ...]
+    runs: tuple[PlannedRun, ...]
+    origins: Mapping[str, Origin]
+    problem: str = ""
+
+
+class UnresolvableError(ValueError):
+    """Why one prober cannot run as it is described."""
+
+
+def resolve(document: ConfigurationDocument, host: Host) -> list[EffectiveProber]:
+    """What runs on the host, by ascending slug; probers without a matching config and disabled ones are absent."""
+    labels = document_labels(document, host.name) | dict(host.labels)
+    resolved = (_resolved(document, prober, Host(host.name, labels)) for prober in document.probers)
+    return sorted((prober for prober in resolved if prober), key=lambda prober: prober.slug)
+
+
+def document_labels(document: ConfigurationDocument, host_name: str) -> dict[str, str]:
+    """The labels that the recipe gave to a host."""
+    description = document.hosts.get(host_name)
+    return dict(description.labels) if description else {}
+
+
+def matches_any(text: str, globs: Iterable[str]) -> bool:
+    """Whether one of the globs (`*`, `?`, `[…]`, case-sensitive) matches the whole text."""
+    return any(fnmatchcase(text, glob) for glob in globs)
+
+
+def selects(config: DocumentConfig, host: Host) -> bool:
+    """Whether the config applies to the host."""
+    return (
+        (not config.hosts or matches_any(host.name, config.hosts))
+        and not matches_any(host.name, config.except_hosts)
+        and all(host.labels.get(name) == value for name, value in config.host_labels.items())
+    )
+
+
+def keys_of(settings: Layer) -> set[str]:
+    """The keys that one layer sets: `interval_seconds`, `variables.port`."""
+    keys = set()
+    for name, value in settings.items():
+        if name in _MAPS and isinstance(value, dict):
+            keys |= {f"{name}.{key}" for key in value}
+        else:
+            keys.add(name)
+    return keys
+
+
+def _resolved(
+    document: ConfigurationDocument, prober: DocumentProber, host: Host
+) -> EffectiveProber | None:
+    configs = [config for config in prober.configs if selects(config, host)]
+    if not configs:
+        return None
+    layers = _layers(prober, configs)
+    raw, origins = _merged(layers)
+    settings = EffectiveSettings()
+    try:
+        _refuse_ambiguity(configs)
+        settings = _checked(raw)
+        if not settings.enabled:
+            return None
+        files = tuple(prober.revisions[prober.revision])
+        combinations, runs = _runs(document, prober, host, settings=settings)
+    except UnresolvableError as problem:
+        return EffectiveProber(
+            id=prober.id, slug=prober.slug, revision=prober.revision, files=(), settings=settings,
+            combinations=({},), runs=(), origins=origins, problem=str(problem),
+        )  # fmt: skip
+    return EffectiveProber(
+        id=prober.id, slug=prober.slug, revision=prober.revision, files=files, settings=settings,
+        combinations=combinations, runs=runs, origins=origins,
+    )  # fmt: skip
+
+
+def _layers(prober: DocumentProber, configs: list[DocumentConfig]) -> list[tuple[Origin, Layer]]:
+    layers: list[tuple[Origin, Layer]] = [(Origin("prober"), prober.defaults)]
+    for config in sorted(configs, key=lambda config: (config.selects_hosts, config.order)):
+        layer: Literal["cluster", "host"] = "host" if config.selects_hosts else "cluster"
+        layers.append((Origin(layer, config.slug, config.order), config.settings))
+    return layers
+
+
+def _merged(layers: list[tuple[Origin, Layer]]) -> tuple[dict[str, JsonValue], dict[str, Origin]]:
+    values: dict[str, JsonValue] = {}
+    origins = {name: Origin("built-in") for name in EffectiveSettings.model_fields}
+    for origin, layer in layers:
+        for name, value in layer.items():
+            if name in _MAPS and isinstance(value, dict):
+                _merge_map(values, origins, name, value, origin=origin)
+                continue
+            _forget(values, origins, name)
+            if value is not None:
+                values[name] = value
+                origins[name] = origin
+    return values, origins
+
+
+def _merge_map(
+    values: dict[str, JsonValue],
+    origins: dict[str, Origin],
+    name: str,
+    entries: Mapping[str, JsonValue],
+    *,
+    origin: Origin,
+) -> None:
+    present = values.get(name)
+    merged: dict[str, JsonValue] = dict(present) if isinstance(present, dict) else {}
+    for key, value in entries.items():
+        merged.pop(key, None)
+        origins.pop(f"{name}.{key}", None)
+        if value is not None:
+            merged[key] = value
+            origins[f"{name}.{key}"] = origin
+    values[name] = merged
+
+
+def _forget(values: dict[str, JsonValue], origins: dict[str, Origin], name: str) -> None:
+    values.pop(name, None)
+    for key in [key for key in origins if key.startswith(f"{name}.")]:
+        del origins[key]
+    if name in EffectiveSettings.model_fields:
+        origins[name] = Origin("built-in")
+
+
+def _refuse_ambiguity(configs: list[DocumentConfig]) -> None:
+    for one, other in itertools.combinations(configs, 2):
+        if (one.selects_hosts, one.order) != (other.selects_hosts, other.order):
+            continue
+        if both := keys_of(one.settings) & keys_of(other.settings):
+            raise UnresolvableError(
+                f"configs {one.slug} and {other.slug} have the same order {one.order}"
+                f" and both set {', '.join(sorted(both))}"
+            )
+
+
+def _checked(raw: dict[str, JsonValue]) -> EffectiveSettings:
+    try:
+        return EffectiveSettings.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise UnresolvableError(f"{path}: {first['msg']}, given {first['input']!r}") from error
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What every run of one prober on one host shares."""
+
+    document: ConfigurationDocument
+    prober: DocumentProber
+    host: Host
+    settings: EffectiveSettings
+    scope: Mapping[str, JsonValue]
+
+    @property
+    def batch_names(self) -> set[str]:
+        matrix = self.settings.matrix
+        return {name for name, axis in matrix.items() if axis.deliver == "batch"}
+
+
+def _runs(
+    document: ConfigurationDocument,
+    prober: DocumentProber,
+    host: Host,
+    *,
+    settings: EffectiveSettings,
+) -> tuple[tuple[Combination, ...], tuple[PlannedRun, ...]]:
+    place = _Place(document, prober, host, settings, _scope(document, host))
+    try:
+        variables = {
+            name: substituted(value, place.scope) for name, value in settings.variables.items()
+        }
+        axes = _axes(place)
+        combinations = tuple(
+            dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+        )
+        groups = _groups(combinations, place.batch_names)
+        runs = tuple(_run(place, variables, combinations, group=group) for group in groups)
+    except UnresolvableError:
+        raise
+    except ValueError as error:
+        raise UnresolvableError(str(error)) from error
+    return combinations, runs
+
+
+def _scope(document: ConfigurationDocument, host: Host) -> dict[str, JsonValue]:
+    description = document.hosts.get(host.name)
+    hosts: list[JsonValue] = [*sorted(document.hosts)]
+    scope: dict[str, JsonValue] = {
+        "cluster.slug": document.cluster.slug,
+        "cluster.hosts": hosts,
+        "host.name": host.name,
+        "host.address": description.address if description else "",
+    }
+    scope |= {f"{CLUSTER_VARIABLES}{name}": value for name, value in document.variables.items()}
+    scope |= {f"host.labels.{name}": value for name, value in host.labels.items()}
+    return scope
+
+
+def _axes(place: _Place) -> dict[str, list[JsonValue]]:
+    axes: dict[str, list[JsonValue]] = {}
+    for name, axis in sorted(place.settings.matrix.items()):
+        values = substituted(axis.values, place.scope)
+        if not isinstance(values, list):
+            raise UnresolvableError(f"matrix.{name}.values is not a list but {values!r}")
+        axes[name] = [value for value in values if not _is_the_host_itself(place, value)]
+    _refuse_explosion({name: len(axes[name]) for name in axes if name not in place.batch_names})
+    return axes
+
+
+def _is_the_host_itself(place: _Place, value: JsonValue) -> bool:
+    return value == place.host.name and value in place.document.hosts
+
+
+def _refuse_explosion(counts: Mapping[str, int]) -> None:
+    product = math.prod(counts.values())
+    if product > MAX_COMBINATIONS:
+        figures = " x ".join(f"{count} {name}" for name, count in counts.items())
+        raise UnresolvableError(
+            f"the matrix makes {figures} = {product} runs on one host, more than {MAX_COMBINATIONS}:"
+            " deliver a variable as a batch"
+        )
+
+
+def _groups(combinations: tuple[Combination, ...], batch_names: set[str]) -> list[tuple[int, ...]]:
+    groups: dict[str, list[int]] = {}
+    for index, combination in enumerate(combinations):
+        own = {name: value for name, value in combination.items() if name not in batch_names}
+        groups.setdefault(as_text(own) if batch_names else str(index), []).append(index)
+    return [tuple(group) for group in groups.values()]
+
+
+def _run(
+    place: _Place,
+    variables: Mapping[str, JsonValue],
+    combinations: tuple[Combination, ...],
+    *,
+    group: tuple[int, ...],
+) -> PlannedRun:
+    first = combinations[group[0]]
+    own = {name: value for name, value in first.items() if name not in place.batch_names}
+    environment = {
+        "MR_PROBER_CLUSTER": place.document.cluster.slug,
+        "MR_PROBER_HOST": place.host.name,
+        "MR_PROBER_PROBER": place.prober.slug,
+    }
+    for name, value in {**variables, **own}.items():
+        environment[f"VAR_{name.upper()}"] = as_text(value)
+    for name, value in own.items():
+        target = place.document.hosts.get(value) if isinstance(value, str) else None
+        if target:
+            environment[f"VAR_{name.upper()}_ADDRESS"] = target.address
+    scope = {**place.scope, **variables, **own}
+    return PlannedRun(
+        combinations=group,
+        arguments=tuple(substituted_text(argument, scope) for argument in place.prober.command),
+        environment=environment,
+        targets=tuple(combinations[index] for index in group) if place.batch_names else None,
+    )

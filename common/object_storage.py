@@ -1,0 +1,74 @@
+"""Object storage: where contents of files are, behind one narrow port. S3 and the file system fulfil it."""
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+from common.atomic_files import write_atomically
+from common.errors import MrProberError
+
+
+class ObjectStorageError(MrProberError):
+    """The storage cannot be read or written."""
+
+    def __init__(self, what: str, key: str, cause: object) -> None:
+        super().__init__(f"object storage: cannot {what} {key}: {cause}")
+        self.key = key
+
+
+class ObjectStorage(Protocol):
+    """Objects by key. Calls block, may be repeated, and raise ObjectStorageError.
+
+    A reader sees an object whole or not at all, whatever happens to the writer.
+    """
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store the object; an older one under the same key is replaced."""
+
+    def read(self, key: str) -> bytes | None:
+        """The object's content, or None if there is no such object."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+
+
+def file_key(sha256: str) -> str:
+    """Key of a file's content: two letters of the hash as a folder, so that no folder grows without end."""
+    return f"files/{sha256[:2]}/{sha256}"
+
+
+def store_file(storage: ObjectStorage, content: bytes) -> str:
+    """Store a content under its own hash, once; gives the SHA-256."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not storage.exists(file_key(sha256)):
+        storage.write(file_key(sha256), content)
+    return sha256
+
+
+class FileSystemObjectStorage:
+    """Objects as files below one folder; the default on one machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write beside the object, sync, then rename over it."""
+        path = self._root / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+        except OSError as error:
+            raise ObjectStorageError("write", key, error) from error
+
+    def read(self, key: str) -> bytes | None:
+        """Read the file, if there is one."""
+        try:
+            return (self._root / key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ObjectStorageError("read", key, error) from error
+
+    def exists(self, key: str) -> bool:
+        """Look for the file."""
+        return (self._root / key).is_file()

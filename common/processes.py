@@ -1,0 +1,46 @@
+"""The one place that starts processes: argument lists, never a shell; own session; explicit environment."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+PIPE = subprocess.PIPE
+Process = subprocess.Popen[bytes]
+
+
+def start(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    stderr: IO[bytes] | int = subprocess.DEVNULL,
+) -> Process:
+    """Start a program as leader of a new session and process group, with no input; OSError if it cannot start.
+
+    What outlives us must get files as output: with a pipe it would die of SIGPIPE after us.
+    """
+    return subprocess.Popen(
+        list(arguments),
+        env=dict(environment),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        close_fds=True,
+    )
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot (proc(5), field 22); None if there is none.
+
+    A pid is used again some day; together with this number it names one process for ever.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The second field is the name in brackets, which may hold anything.
+    return int(stat.rpartition(")")[2].split()[19])

@@ -1,0 +1,1 @@
+"""Creator: keeps every cluster equal to its terraform description."""

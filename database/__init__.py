@@ -1,0 +1,1 @@
+"""Tables, sessions and migrations, shared by API and Creator."""

@@ -1,0 +1,363 @@
+"""All tables. ORM classes stay in `database`, `api` and `creator`; what others see is in `common/contracts`.
+
+Primary keys are UUIDv7. Slugs are unique per kind among living objects only: a destroyed one is a tombstone.
+Relationships raise on lazy load, so every query says what it reads.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from common.contracts.identifiers import new_id
+from common.contracts.keys import Role
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC; SQLite would lose the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive datetimes, store UTC."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("naive datetime")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give the zone back where the database dropped it."""
+        if value is not None and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        return value
+
+
+def _words(enum: type[StrEnum], *, length: int) -> Enum:
+    """A column of an enum's words: text in the database, so that a new word needs no migration."""
+    return Enum(
+        enum,
+        native_enum=False,
+        length=length,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def now() -> datetime:
+    """The current moment, UTC."""
+    return datetime.now(UTC)
+
+
+class Model(DeclarativeBase):
+    """Base of all tables: one naming rule for constraints, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: Moment(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+        list[str]: JSON(),
+        Any: JSON(none_as_null=False),
+    }
+
+
+def _living_slug(table: str, column: str = "slug") -> Index:
+    condition = text("deleted_at IS NULL")
+    return Index(
+        f"ix_{table}_living_{column}",
+        column,
+        unique=True,
+        sqlite_where=condition,
+        postgresql_where=condition,
+    )
+
+
+class Recipe(Model):
+    """Terraform files under one name."""
+
+    __tablename__ = "recipes"
+    __table_args__ = (_living_slug("recipes"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(String(63))
+    description: Mapped[str] = mapped_column(Text, default="")
+    managed_by: Mapped[str] = mapped_column(String(100), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    deleted_at: Mapped[datetime | None]
+
+    revisions: Mapped[list["RecipeRevision"]] = relationship(
+        back_populates="recipe", lazy="raise", order_by="RecipeRevision.number"
+    )
+
+
+class RecipeRevision(Model):
+    """An immutable set of a recipe's files; the newest has the highest number."""
+
+    __tablename__ = "recipe_revisions"
+    __table_args__ = (UniqueConstraint("recipe_id", "number"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    recipe_id: Mapped[UUID] = mapped_column(ForeignKey("recipes.id"))
+    number: Mapped[int]
+    content_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    recipe: Mapped[Recipe] = relationship(back_populates="revisions", lazy="raise")
+    files: Mapped[list["RecipeFile"]] = relationship(
+        lazy="raise", order_by="RecipeFile.path", cascade="all, delete-orphan"
+    )
+
+
+class RecipeFile(Model):
+    """One file of a recipe's revision; its content is in object storage under its hash."""
+
+    __tablename__ = "recipe_files"
+
+    revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(512), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(4))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int]
+
+
+class Cluster(Model):
+    """A set of virtual machines: recipe, values, policy; and what Creator last saw of it."""
+
+    __tablename__ = "clusters"
+    __table_args__ = (_living_slug("clusters"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(String(63))
+    recipe_id: Mapped[UUID] = mapped_column(ForeignKey("recipes.id"), index=True)
+    recipe_revision: Mapped[int | None]  # None follows the newest
+    deploy_policy: Mapped[DeployPolicy] = mapped_column(
+        _words(DeployPolicy, length=16), default=DeployPolicy.AUTOMATIC
+    )
+    state: Mapped[ClusterState] = mapped_column(
+        _words(ClusterState, length=16), default=ClusterState.ACTIVE
+    )
+    managed_by: Mapped[str] = mapped_column(String(100), default="")
+    hosts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # from the output mr_prober_hosts
+    agent_token_version: Mapped[int] = mapped_column(default=1)
+    # Raised with every change that its configuration document may show.
+    configuration_change: Mapped[int] = mapped_column(default=1)
+    # What the last successful deployment stood for; equal to the desired one = nothing to do.
+    deployed_fingerprint: Mapped[str] = mapped_column(String(64), default="")
+    last_planned_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    deleted_at: Mapped[datetime | None]  # when it was destroyed
+
+    recipe: Mapped[Recipe] = relationship(lazy="raise")
+    variables: Mapped[list["ClusterVariable"]] = relationship(
+        lazy="raise", order_by="ClusterVariable.name", cascade="all, delete-orphan"
+    )
+
+
+class ClusterVariable(Model):
+    """A named JSON value of a cluster."""
+
+    __tablename__ = "cluster_variables"
+
+    cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON(none_as_null=False))
+    managed_by: Mapped[str] = mapped_column(String(100), default="")
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class Deployment(Model):
+    """What Creator did about one cluster that had something to do."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (Index("ix_deployments_cluster_id_id", "cluster_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"))
+    cause: Mapped[str] = mapped_column(Text)
+    state: Mapped[DeploymentState] = mapped_column(
+        _words(DeploymentState, length=24), default=DeploymentState.PLANNING
+    )
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"))
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[str] = mapped_column(Text, default="")
+    log: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    finished_at: Mapped[datetime | None]
+
+    cluster: Mapped[Cluster] = relationship(lazy="raise")
+    recipe_revision: Mapped[RecipeRevision] = relationship(lazy="raise")
+    steps: Mapped[list["DeploymentStep"]] = relationship(lazy="raise", order_by="DeploymentStep.id")
+
+
+class DeploymentStep(Model):
+    """One terraform command; committed before it starts."""
+
+    __tablename__ = "deployment_steps"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    deployment_id: Mapped[UUID] = mapped_column(ForeignKey("deployments.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    arguments: Mapped[list[str]]
+    # With the start time in clock ticks since boot a pid names one process and no other.
+    pid: Mapped[int | None]
+    process_start_ticks: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    finished_at: Mapped[datetime | None]
+    exit_code: Mapped[int | None]
+
+
+class Prober(Model):
+    """A small program that checks something."""
+
+    __tablename__ = "probers"
+    __table_args__ = (_living_slug("probers"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(String(63))
+    description: Mapped[str] = mapped_column(Text, default="")
+    owner: Mapped[str] = mapped_column(String(200), default="")
+    runbook_url: Mapped[str] = mapped_column(Text, default="")
+    command: Mapped[list[str]]
+    defaults: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    managed_by: Mapped[str] = mapped_column(String(100), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    deleted_at: Mapped[datetime | None]
+
+    revisions: Mapped[list["ProberRevision"]] = relationship(
+        back_populates="prober", lazy="raise", order_by="ProberRevision.number"
+    )
+    configs: Mapped[list["ProberConfig"]] = relationship(
+        lazy="raise", order_by="ProberConfig.slug", cascade="all, delete-orphan"
+    )
+
+
+class ProberRevision(Model):
+    """An immutable set of a prober's files; the newest has the highest number."""
+
+    __tablename__ = "prober_revisions"
+    __table_args__ = (UniqueConstraint("prober_id", "number"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    prober_id: Mapped[UUID] = mapped_column(ForeignKey("probers.id"))
+    number: Mapped[int]
+    content_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    prober: Mapped[Prober] = relationship(back_populates="revisions", lazy="raise")
+    files: Mapped[list["ProberFile"]] = relationship(
+        lazy="raise", order_by="ProberFile.path", cascade="all, delete-orphan"
+    )
+
+
+class ProberFile(Model):
+    """One file of a prober's revision; its content is in object storage under its hash."""
+
+    __tablename__ = "prober_files"
+
+    revision_id: Mapped[UUID] = mapped_column(ForeignKey("prober_revisions.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(512), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(4))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int]
+
+
+class ProberConfig(Model):
+    """Where a prober runs and with which settings."""
+
+    __tablename__ = "prober_configs"
+    __table_args__ = (UniqueConstraint("prober_id", "slug"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    prober_id: Mapped[UUID] = mapped_column(ForeignKey("probers.id"))
+    slug: Mapped[str] = mapped_column(String(63))
+    order: Mapped[int] = mapped_column(default=0)
+    clusters: Mapped[list[str]]
+    hosts: Mapped[list[str]] = mapped_column(default=list)
+    except_hosts: Mapped[list[str]] = mapped_column(default=list)
+    host_labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    managed_by: Mapped[str] = mapped_column(String(100), default="")
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class Document(Model):
+    """The configuration document of a cluster, as its agents get it."""
+
+    __tablename__ = "documents"
+
+    cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)  # milliseconds
+    etag: Mapped[str] = mapped_column(String(66))
+    body: Mapped[bytes] = mapped_column(deferred=True)
+    # Clusters.configuration_change for which it was built; a higher one there = build again.
+    built_for_change: Mapped[int]
+
+
+class Agent(Model):
+    """The newest report of one agent; history is Solomon's."""
+
+    __tablename__ = "agents"
+
+    cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
+    instance: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(253))
+    boot: Mapped[int]
+    version: Mapped[str] = mapped_column(String(64))
+    report: Mapped[dict[str, Any]]  # common.contracts.reports.AgentReport
+    clock_skew_seconds: Mapped[float]
+    first_seen_at: Mapped[datetime] = mapped_column(default=now)
+    reported_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ApiKey(Model):
+    """A key of the API: only its digest is stored."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100))
+    role: Mapped[Role] = mapped_column(_words(Role, length=16))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class SignInLink(Model):
+    """A one-time link that signs a browser in as the holder of a key."""
+
+    __tablename__ = "sign_in_links"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

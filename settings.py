@@ -1,0 +1,156 @@
+"""All settings of all parts: the only place that reads the environment, and only `main.py` files read this.
+
+Defaults suit a first local run without any editing.
+Every name is `MR_PROBER_` + the field in upper case, except the two `S3_…` keys.
+"""
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _duration(value: object) -> object:
+    """Plain numbers are seconds; everything else is left to pydantic (ISO 8601)."""
+    if isinstance(value, str):
+        try:
+            return timedelta(seconds=float(value))
+        except ValueError:
+            return value
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MR_PROBER_", env_ignore_empty=True)
+
+    environment: str = Field(
+        "local",
+        description="installation of the platform: local, preprod, prod; Solomon's label `cluster`",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="how much is logged"
+    )
+
+
+class DatabaseSettings(_Settings):
+    """Where the data is."""
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///database.sqlite"),
+        description="SQLAlchemy address: `sqlite:///FILE` or `postgresql+psycopg://…`",
+    )
+    data_dir: Path = Field(Path("data"), description="folder of keys, files, workspaces and logs")
+    server_key: SecretStr | None = Field(
+        None,
+        description="key from which agents' tokens are derived; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
+    )
+
+
+class ApiSettings(DatabaseSettings):
+    """Settings of the API."""
+
+    api_host: str = Field("127.0.0.1", description="address on which the API listens")
+    api_port: Port = Field(8080, description="port on which the API listens")
+    api_url: str = Field(
+        "",
+        description="address under which people and agents reach the API; default: made of host and port",
+    )
+
+
+class CreatorSettings(DatabaseSettings):
+    """Settings of Creator."""
+
+    api_url: str = Field(
+        "http://127.0.0.1:8080", description="address of the API that recipes hand to agents"
+    )
+    fallback_url: str = Field(
+        "",
+        description="where agents read the configuration when the API is away; handed to recipes",
+    )
+    creator_poll_interval: Duration = Field(
+        timedelta(seconds=1), description="pause between two passes over the clusters, seconds"
+    )
+    creator_maximum_plan_age: Duration = Field(
+        timedelta(minutes=10),
+        description="an unchanged cluster is planned again after this time, seconds",
+    )
+    creator_step_time_limit: Duration = Field(
+        timedelta(hours=2), description="longest time of one terraform command, seconds"
+    )
+    creator_retry_delay: Duration = Field(
+        timedelta(seconds=15),
+        description="pause after the first failed deployment of a cluster, doubled up to an hour, seconds",
+    )
+    terraform: str = Field(
+        "terraform", description="terraform executable: a name on PATH or a path"
+    )
+
+
+class AgentSettings(_Settings):
+    """Settings of the agent."""
+
+    api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    cluster: str = Field(description="slug of the cluster that this host belongs to")
+    host: str = Field(
+        default_factory=socket.getfqdn, description="name of this host; default: its FQDN"
+    )
+    agent_token: SecretStr | None = Field(None, description="token of the cluster's agents")
+    agent_token_file: Path | None = Field(None, description="file that holds the token")
+    agent_dir: Path = Field(
+        Path("data/agent"), description="folder of the agent: document, files, state"
+    )
+    agent_poll_interval: Duration = Field(
+        timedelta(seconds=5),
+        description="pause between two questions for a new configuration, seconds",
+    )
+    solomon_url: str = Field("", description="address of Solomon; empty: metrics are not pushed")
+    solomon_token: SecretStr | None = Field(None, description="OAuth token for Solomon")
+    solomon_project: str = Field("mr_prober", description="Solomon's label `project`")
+    solomon_service: str = Field("mr_prober", description="Solomon's label `service`")
+
+
+class SolomonStandInSettings(_Settings):
+    """Settings of the Solomon stand-in."""
+
+    solomon_stand_in_host: str = Field(
+        "127.0.0.1", description="address on which the stand-in listens"
+    )
+    solomon_stand_in_port: Port = Field(8081, description="port on which the stand-in listens")
+    solomon_stand_in_database: Path = Field(
+        Path("data/solomon_stand_in.sqlite"), description="file of the series"
+    )
+    solomon_token: SecretStr | None = Field(
+        None, description="the OAuth token that is accepted; unset: any"
+    )
+
+
+class SynchronizeSettings(_Settings):
+    """Settings of `yc-mr-prober-synchronize`."""
+
+    api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    api_key: SecretStr | None = Field(None, description="key for the API")
+    api_key_file: Path = Field(
+        Path("data/admin.key"), description="file that holds the key, if it is not set itself"
+    )
+    configs: Path = Field(Path("configs"), description="the config repository")
+
+
+class DemoSettings(_Settings):
+    """Settings of `make demo`."""
+
+    demo_dir: Path = Field(Path(".demo"), description="the one folder that the demo writes to")
+    demo_configs: Path = Field(
+        Path("configs"), description="the config repository that the demo synchronizes"
+    )
+    api_port: Port = Field(8080, description="port of the page")
+    solomon_stand_in_port: Port = Field(8081, description="port of the Solomon stand-in")
+    demo_tcp_port: Port = Field(8091, description="port of the TCP target")
+    demo_http_port: Port = Field(8092, description="port of the HTTP target")
+    demo_dns_port: Port = Field(8093, description="port of the DNS target")

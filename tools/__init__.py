@@ -1,0 +1,1 @@
+"""Command-line tools for authors, on-call engineers and operators."""

@@ -1,0 +1,1 @@
+"""`yc-mr-prober-synchronize`: text configs to objects in the API."""
