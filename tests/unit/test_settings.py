@@ -1,0 +1,101 @@
+"""Settings: what READMEs promise is what the classes hold, and mistakes are told all at once."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from settings import (
+    AgentSettings,
+    ApiSettings,
+    CreatorSettings,
+    SolomonStandInSettings,
+    SynchronizeSettings,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, timedelta):
+        value = f"{value.total_seconds():g}"
+    if field.is_required() or field.default_factory or value in (None, ""):
+        return ""
+    return f"`{value}`"
+
+
+def settings_table(settings: type[BaseSettings]) -> list[str]:
+    """The rows of a README's settings table."""
+    return [
+        f"| `MR_PROBER_{name.upper()}` | {_default(field)} | {field.description} |".replace(
+            "|  |", "| |"
+        )
+        for name, field in settings.model_fields.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("readme", "settings"),
+    [
+        ("api/README.md", ApiSettings),
+        ("creator/README.md", CreatorSettings),
+        ("agent/README.md", AgentSettings),
+        ("solomon_stand_in/README.md", SolomonStandInSettings),
+        ("tools/README.md", SynchronizeSettings),
+    ],
+)
+def test_the_settings_table_of_a_readme_is_its_class(
+    readme: str, settings: type[BaseSettings]
+) -> None:
+    rows = [
+        " ".join(line.split()).replace("|  |", "| |")
+        for line in (ROOT / readme).read_text().splitlines()
+        if line.startswith("| `MR_PROBER_")
+    ]
+    assert sorted(rows) == sorted(settings_table(settings))
+
+
+@pytest.fixture
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("MR_PROBER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_defaults_suit_a_first_local_run() -> None:
+    settings = ApiSettings()
+    assert settings.database_url.get_secret_value() == "sqlite:///database.sqlite"
+    assert (settings.environment, settings.api_host, settings.api_port) == (
+        "local",
+        "127.0.0.1",
+        8080,
+    )
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_durations_are_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MR_PROBER_CREATOR_POLL_INTERVAL", "0.5")
+    assert CreatorSettings().creator_poll_interval == timedelta(seconds=0.5)
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MR_PROBER_API_PORT", "http")
+    monkeypatch.setenv("MR_PROBER_LOG_LEVEL", "LOUD")
+    with pytest.raises(ValidationError) as mistakes:
+        ApiSettings()
+    assert {error["loc"][0] for error in mistakes.value.errors()} == {"api_port", "log_level"}
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MR_PROBER_DATABASE_URL", "postgresql+psycopg://user:planted@localhost/x")
+    assert "planted" not in repr(ApiSettings())
