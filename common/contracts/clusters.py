@@ -52,7 +52,7 @@ class ClusterCreate(Input):
 
     slug: Slug
     recipe: Slug
-    recipe_revision: int | None = Field(default=None, ge=1)
+    recipe_revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
     variables: dict[ClusterVariableName, JsonValue] = {}
     managed_by: str = Field(default="", max_length=100)
@@ -61,7 +61,7 @@ class ClusterCreate(Input):
 class ClusterUpdate(Input):
     """A change of a cluster's own fields; absent fields stay, `recipe_revision: null` follows the newest."""
 
-    recipe_revision: int | None = Field(default=None, ge=1)
+    recipe_revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
 
 

