@@ -1,0 +1,184 @@
+"""The whole loop on one machine: green, red, green again, every part killed, everything down."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.contracts.clusters import DeploymentState
+from common.contracts.states import State
+from tests.e2e.stack import (
+    HttpTarget,
+    Stack,
+    adopt_orphans,
+    processes_below_us,
+    running,
+    wait_for,
+)
+
+PROBERS = {"disk-write", "dns-resolve", "http-get", "icmp-ping", "mesh-tcp", "tcp-connect"}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    adopt_orphans()
+    stack = Stack(tmp_path)
+    try:
+        yield stack
+    finally:
+        stack.end_everything()
+
+
+@pytest.fixture
+def target(stack: Stack) -> Iterator[HttpTarget]:
+    target = HttpTarget()
+    stack.edit("environments/local/clusters/demo.yaml", str(stack.ports["http"]), str(target.port))
+    with running(target):
+        yield target
+
+
+@pytest.mark.timeout(600)
+def test_the_whole_loop_on_one_machine(stack: Stack, target: HttpTarget) -> None:
+    before = processes_below_us()
+    stack.start()
+    grid = wait_for("a grid that is all green", stack.all_green)
+    assert set(grid.probers) == PROBERS
+    assert [host.name for host in grid.hosts] == ["demo-1", "demo-2"]
+    assert "First green cell" in stack.output
+    assert stack.admin_key_file.read_text().strip() not in stack.output
+    wait_for("series of both hosts in Solomon", lambda: _runs_of_both_hosts(stack))
+
+    _a_dead_target_turns_red_and_green_again(stack, target)
+    _an_edit_reaches_the_agents(stack)
+    _mistakes_are_told_where_their_author_looks(stack)
+    _every_part_survives_kill_9(stack)
+
+    assert stack.end(signal.SIGINT) == 0, stack.output
+    assert processes_below_us() == before | {
+        pid: command for pid, command in processes_below_us().items() if str(target.port) in command
+    }
+    assert not stack.listening()
+    assert stack.resources_in_terraform_states() == []
+    assert sorted(path.name for path in stack.folder.iterdir()) == [
+        "configs",
+        "demo",
+        "demo.log",
+        "home",
+        "tmp",
+    ]
+    assert not list((stack.folder / "tmp").iterdir())
+    assert not list((stack.folder / "home").iterdir())
+
+
+def _runs_of_both_hosts(stack: Stack) -> bool:
+    series = stack.series('{name="mr_prober_runs", outcome="success"}')
+    seen = {(entry["labels"]["host"], entry["labels"]["prober_slug"]) for entry in series}
+    return seen >= {(host, prober) for host in ("demo-1", "demo-2") for prober in PROBERS}
+
+
+def _a_dead_target_turns_red_and_green_again(stack: Stack, target: HttpTarget) -> None:
+    target.stop()
+    wait_for("http-get red on all hosts", lambda: stack.state("http-get") == {State.FAILURE})
+    grid = stack.grid()
+    assert grid
+    assert all(host.cells["http-get"].reasons for host in grid.hosts)
+    assert stack.state("tcp-connect") == {State.SUCCESS}
+    target.start()
+    wait_for("all green again", stack.all_green)
+
+
+def _an_edit_reaches_the_agents(stack: Stack) -> None:
+    agents = stack.pids("agent/main.py")
+    stack.edit(
+        "probers/tcp-connect/prober.yaml",
+        r"(?m)^configs:",
+        "configs:\n  second:\n    clusters: [demo]\n    order: 5\n    settings: {variables: {unused_here: 1}}",
+    )
+    new = stack.configs / "probers" / "always-green"
+    new.mkdir()
+    (new / "prober.yaml").write_text(
+        "command: ['true']\ndefaults: {interval_seconds: 1}\nconfigs:\n  demo:\n    clusters: [demo]\n"
+    )
+    applied = stack.synchronize()
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    wait_for("the new prober green", lambda: stack.state("always-green") == {State.SUCCESS})
+    assert stack.pids("agent/main.py") == agents
+    again = stack.synchronize()
+    assert again.returncode == 0
+    wait_for("all green", stack.all_green)
+
+
+def _mistakes_are_told_where_their_author_looks(stack: Stack) -> None:
+    cannot_start = stack.configs / "probers" / "cannot-start"
+    cannot_start.mkdir()
+    (cannot_start / "prober.yaml").write_text(
+        "command: [./no-such-program]\ndefaults: {interval_seconds: 1}\nconfigs:\n  demo:\n    clusters: [demo]\n"
+    )
+    recipe = stack.configs / "recipes" / "refused"
+    recipe.mkdir()
+    (recipe / "main.tf").write_text('resource "terraform_data" "x" {\n  nonsense = 1\n}\n')
+    no_value = stack.configs / "recipes" / "no-value"
+    no_value.mkdir()
+    (no_value / "main.tf").write_text('variable "zone" {}\n')
+    for cluster in ("refused", "no-value"):
+        path = stack.configs / "environments/local/clusters" / f"{cluster}.yaml"
+        path.write_text(f"recipe: {cluster}\n")
+    applied = stack.synchronize()
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    wait_for(
+        "the prober that cannot start broken", lambda: stack.state("cannot-start") == {State.BROKEN}
+    )
+    grid = stack.grid()
+    assert grid
+    assert "no-such-program" in " ".join(grid.hosts[0].cells["cannot-start"].reasons.values())
+    assert "main.tf" in wait_for("a refused recipe", lambda: _deployment_error(stack, "refused"))
+    assert "zone" in wait_for(
+        "a variable without value", lambda: _deployment_error(stack, "no-value")
+    )
+
+    mistake = stack.configs / "probers" / "tcp-connect" / "prober.yaml"
+    right = mistake.read_text()
+    mistake.write_text(right.replace("command:", "comand:"))
+    refused = stack.synchronize()
+    assert refused.returncode == 1
+    assert "tcp-connect/prober.yaml" in refused.stdout + refused.stderr
+    assert "comand" in refused.stdout + refused.stderr
+    assert stack.state("tcp-connect") == {State.SUCCESS}
+
+    mistake.write_text(right)
+    for path in (cannot_start / "prober.yaml", recipe / "main.tf", no_value / "main.tf"):
+        path.unlink()
+        path.parent.rmdir()
+    for cluster in ("refused", "no-value"):
+        (stack.configs / "environments/local/clusters" / f"{cluster}.yaml").unlink()
+    wait_for("the mistakes taken back", lambda: stack.synchronize().returncode == 0)
+    wait_for("all green", stack.all_green)
+
+
+def _deployment_error(stack: Stack, cluster: str) -> str:
+    deployment = stack.client().cluster(cluster).last_deployment
+    return deployment.error if deployment and deployment.state is DeploymentState.FAILED else ""
+
+
+def _every_part_survives_kill_9(stack: Stack) -> None:
+    deployments = len(stack.client().deployments("demo"))
+    for part in ("api/main.py", "creator/main.py", "solomon_stand_in/main.py", "agent/main.py"):
+        killed = stack.kill(part)
+        since = time.time()
+        wait_for(
+            f"another {part}", lambda part=part, killed=killed: set(stack.pids(part)) - {killed}
+        )  # type: ignore[misc]
+        wait_for(
+            f"all green after the end of {part}", lambda since=since: stack.all_green(since=since)
+        )  # type: ignore[misc]
+    assert stack.end(signal.SIGKILL) == -signal.SIGKILL
+    stack.start()
+    since = time.time()
+    wait_for("all green after the end of the demo", lambda: stack.all_green(since=since))
+    state = stack.demo_dir.glob("data/states/*/terraform.tfstate")
+    hosts = [json.loads(path.read_text())["outputs"] for path in state]
+    assert any("mr_prober_hosts" in outputs for outputs in hosts)
+    assert len(stack.client().deployments("demo")) == deployments
