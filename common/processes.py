@@ -34,13 +34,15 @@ def start(
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot (proc(5), field 22); None if there is none.
+    """When the process started, in clock ticks since boot (proc(5), field 22); None if it has ended.
 
     A pid is used again some day; together with this number it names one process for ever.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    # The second field is the name in brackets, which may hold anything.
-    return int(stat.rpartition(")")[2].split()[19])
+    # The second field is the name in brackets, which may hold any bytes.
+    fields = stat.rpartition(b")")[2].split()
+    # A zombie has ended, even if nobody has taken its status yet.
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])

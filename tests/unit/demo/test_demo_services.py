@@ -1,0 +1,49 @@
+"""What the demo starts, and what it says about a grid."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.contracts.agents import Grid, GridCell, GridHost, Presence
+from common.contracts.states import State
+from demo.progress import sentence
+from demo.services import Folders, Ports, common_environment, services
+
+FOLDERS = Folders(project=Path("/project"), demo=Path("/demo"), configs=Path("/configs"))
+PORTS = Ports(api=1, solomon=2, tcp_target=3, http_target=4, dns_target=5)
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_targets_start_first_and_creator_last() -> None:
+    environment = common_environment(FOLDERS, PORTS, path="/bin", home="/")
+    names = [service.name for service in services(FOLDERS, PORTS, environment)]
+    assert names == ["targets", "solomon_stand_in", "api", "creator"]
+
+
+def test_everything_that_services_write_is_in_the_demo_folder() -> None:
+    environment = common_environment(FOLDERS, PORTS, path="/bin", home="/")
+    assert environment["MR_PROBER_DATA_DIR"] == "/demo/data"
+    assert environment["MR_PROBER_DATABASE_URL"] == "sqlite:////demo/database.sqlite"
+    assert environment["MR_PROBER_SOLOMON_STAND_IN_DATABASE"].startswith("/demo/")
+
+
+def _grid(*states: State) -> Grid:
+    cells = {
+        f"prober-{number}": GridCell(states=str(int(state)), state=state, combinations=[""], reasons={}, last_run_at=None)
+        for number, state in enumerate(states)
+    }  # fmt: skip
+    host = GridHost(
+        name="demo-1", address="", presence=Presence.REPORTING, reported_at=MOMENT,
+        agent_version="", problem="", conflict=False, cells=cells,
+    )  # fmt: skip
+    return Grid(
+        cluster="demo", document_revision=1, generated_at=MOMENT, probers=list(cells), hosts=[host]
+    )
+
+
+def test_a_sentence_counts_cells_by_state() -> None:
+    grid = _grid(State.SUCCESS, State.NOT_RUN_YET, State.SUCCESS)
+    assert sentence(grid) == "3 cells: 2 success, 1 not run yet"
+
+
+def test_an_empty_grid_says_so() -> None:
+    assert sentence(_grid()) == "no cells yet"
