@@ -7,16 +7,21 @@ import requests
 from pydantic import JsonValue, ValidationError
 
 from common.contracts.values import Problem
-from common.errors import ApiRefusedError, ApiUnreachableError
+from common.errors import ApiRefusedError, ApiUnreachableError, UnusableKeyError
 from common.version import VERSION
 
 _CONNECT_SECONDS = 5.0
 
 
 class ApiTransport:
-    """A session with the API; not for several threads at once. The key never reaches a log or an error."""
+    """A session with the API; not for several threads at once. The key never reaches a log or an error.
+
+    UnusableKeyError: the HTTP library would refuse the key, and say it aloud.
+    """
 
     def __init__(self, url: str, key: str) -> None:
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise UnusableKeyError
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # Settings are explicit: no proxy, no .netrc from the environment of whoever started us.

@@ -10,7 +10,8 @@ from common.errors import KeyFileError
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace a file so that every reader, also after a crash, sees the old or the new content whole; OSError."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # Shortened, since the file's own name may be as long as the file system permits.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:32]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -34,21 +35,30 @@ def read_key(path: Path) -> str:
         text = path.read_text().strip()
     except OSError as error:
         raise KeyFileError(path, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KeyFileError(path, "holds no text") from error
     if not text:
         raise KeyFileError(path, "is empty")
     return text
 
 
-def read_or_make_key(path: Path) -> str:
+def read_or_make_key(path: Path, *, prefix: str = "") -> str:
     """The key in the file; the first caller makes it (256 random bits), and two first callers agree on one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        write_atomically(draft, secrets.token_urlsafe(32).encode() + b"\n")
-        try:
-            os.link(draft, path)  # fails if somebody was faster
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make_key(path, prefix=prefix)
+    except OSError as error:
+        raise KeyFileError(path, f"cannot be made: {error.strerror}") from error
     return read_key(path)
+
+
+def _make_key(path: Path, *, prefix: str) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    write_atomically(draft, f"{prefix}{secrets.token_urlsafe(32)}\n".encode())
+    try:
+        os.link(draft, path)  # fails if somebody was faster
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

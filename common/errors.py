@@ -3,6 +3,7 @@
 MrProberError
 ├── ObjectStorageError        storage cannot be read or written (common/object_storage.py)
 ├── KeyFileError              a key file is missing, unreadable or empty
+├── UnusableKeyError          a key holds characters that no HTTP header can carry
 └── ApiError
     ├── ApiUnreachableError   no answer, or an answer that is none of ours
     └── ApiRefusedError       the API said no, and why
@@ -25,6 +26,15 @@ class KeyFileError(MrProberError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"key file {path} {reason}")
         self.path = path
+
+
+class UnusableKeyError(MrProberError):
+    """A key cannot be sent; its text is not repeated."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the key for the API holds characters that no key has: was it pasted whole?"
+        )
 
 
 class ApiError(MrProberError):

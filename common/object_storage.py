@@ -71,4 +71,7 @@ class FileSystemObjectStorage:
 
     def exists(self, key: str) -> bool:
         """Look for the file."""
-        return (self._root / key).is_file()
+        try:
+            return (self._root / key).is_file()
+        except OSError as error:
+            raise ObjectStorageError("look for", key, error) from error

@@ -1,12 +1,12 @@
 """Files of recipes and probers: safe relative paths, modes, content hashes."""
 
 import hashlib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Base64Bytes, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from common.contracts.identifiers import Sha256
 from common.contracts.values import Input, Wire
@@ -32,7 +32,22 @@ def checked_path(path: str) -> str:
     return path
 
 
+def decoded_base64(value: object) -> bytes:
+    """The bytes behind a base64 text, which may be wrapped into lines; ValueError for anything else in it."""
+    if not isinstance(value, str):
+        raise ValueError("a text in base64")  # noqa: TRY004 - pydantic shows ValueErrors to the caller
+    return b64decode("".join(value.split()), validate=True)
+
+
 FilePath = Annotated[str, AfterValidator(checked_path)]
+# pydantic's own Base64Bytes drops letters that are no base64, and bounds the text instead of the content.
+Base64Content = Annotated[
+    bytes,
+    Field(max_length=MAX_FILE_BYTES),
+    BeforeValidator(decoded_base64),
+    PlainSerializer(lambda content: b64encode(content).decode(), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
 
 
 class FileReference(Wire):
@@ -49,13 +64,13 @@ class FileUpload(Input):
 
     path: FilePath
     mode: FileMode = "0644"
-    content: Base64Bytes = Field(max_length=MAX_FILE_BYTES)
+    content: Base64Content
 
     @classmethod
     def of(cls, path: str, content: bytes, *, executable: bool = False) -> "FileUpload":
         """The upload of these bytes."""
         mode: FileMode = "0755" if executable else "0644"
-        return cls(path=path, mode=mode, content=b64encode(content))
+        return cls(path=path, mode=mode, content=b64encode(content).decode())
 
     def reference(self) -> FileReference:
         """The reference under which this content will be known."""

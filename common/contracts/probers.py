@@ -41,6 +41,13 @@ class ProberSettings(Input):
     matrix: dict[ProberVariableName, MatrixAxis | None] | None = None
 
 
+class EffectiveAxis(Wire):
+    """An axis as an agent reads it, which may be older than the API: it ignores what it does not know."""
+
+    values: list[JsonValue] | str
+    deliver: Literal["each", "batch"] = "each"
+
+
 class EffectiveSettings(Wire):
     """Settings after all layers; the defaults here are the built-in ones."""
 
@@ -51,7 +58,7 @@ class EffectiveSettings(Wire):
     mode: str = "run"
     output: str = "none"
     variables: dict[ProberVariableName, JsonValue] = {}
-    matrix: dict[ProberVariableName, MatrixAxis] = {}
+    matrix: dict[ProberVariableName, EffectiveAxis] = {}
 
 
 class ProberCreate(Input):

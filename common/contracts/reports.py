@@ -1,10 +1,9 @@
 """What an agent says about itself and its states; the API keeps one row per agent."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from common.contracts.identifiers import HostName
 from common.contracts.values import Wire
@@ -22,7 +21,7 @@ class ProberReport(Wire):
     prober_id: UUID
     revision: int
     states: StateCharacters
-    last_run_at: datetime | None = None
+    last_run_at: AwareDatetime | None = None
 
 
 class Reason(Wire):
@@ -37,11 +36,11 @@ class AgentReport(Wire):
     """One report; identity is (cluster, host, instance, boot), the newest boot wins."""
 
     instance: UUID
-    boot: int = Field(ge=0)
+    boot: int = Field(ge=0, le=2**31 - 1)
     host: HostName
     labels: dict[str, str] = Field(default={}, max_length=16)
     version: str = Field(max_length=64)
-    clock: datetime
+    clock: AwareDatetime
     document_revision: int | None = None
     # Why the newest document is not in use, if it is not.
     configuration_problem: str = Field(default="", max_length=1000)
@@ -50,5 +49,5 @@ class AgentReport(Wire):
 
 
 def shortened(text: str, *, limit: int = MAX_REASON_BYTES) -> str:
-    """The last `limit` bytes of a text, never cut inside a character."""
+    """The last `limit` (at least 1) bytes of a text, never cut inside a character."""
     return text.strip().encode(errors="replace")[-limit:].decode(errors="ignore").strip()

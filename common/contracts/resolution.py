@@ -21,6 +21,8 @@ from common.contracts.probers import EffectiveSettings
 from common.contracts.references import CLUSTER_VARIABLES, as_text, substituted, substituted_text
 
 MAX_COMBINATIONS = 1000
+# As many as one report has room for (StateCharacters in reports.py).
+MAX_BATCHED_COMBINATIONS = 100_000
 _MAPS = ("variables", "matrix")
 
 Layer = Mapping[str, JsonValue]
@@ -111,6 +113,16 @@ def keys_of(settings: Layer) -> set[str]:
     return keys
 
 
+def clashing_keys(one: Layer, other: Layer) -> set[str]:
+    """The keys that both layers set; a whole map that is reset clashes with each of its keys."""
+    mine, theirs = keys_of(one), keys_of(other)
+    return (mine & theirs) | _below(mine, theirs) | _below(theirs, mine)
+
+
+def _below(keys: set[str], maps: set[str]) -> set[str]:
+    return {key for key in keys if "." in key and key.partition(".")[0] in maps}
+
+
 def _resolved(
     document: ConfigurationDocument, prober: DocumentProber, host: Host
 ) -> EffectiveProber | None:
@@ -125,7 +137,7 @@ def _resolved(
         settings = _checked(raw)
         if not settings.enabled:
             return None
-        files = tuple(prober.revisions[prober.revision])
+        files = _files(prober)
         combinations, runs = _runs(document, prober, host, settings=settings)
     except UnresolvableError as problem:
         return EffectiveProber(
@@ -136,6 +148,12 @@ def _resolved(
         id=prober.id, slug=prober.slug, revision=prober.revision, files=files, settings=settings,
         combinations=combinations, runs=runs, origins=origins,
     )  # fmt: skip
+
+
+def _files(prober: DocumentProber) -> tuple[FileReference, ...]:
+    if prober.revision not in prober.revisions:
+        raise UnresolvableError(f"the document lacks the files of revision {prober.revision}")
+    return tuple(prober.revisions[prober.revision])
 
 
 def _layers(prober: DocumentProber, configs: list[DocumentConfig]) -> list[tuple[Origin, Layer]]:
@@ -192,7 +210,7 @@ def _refuse_ambiguity(configs: list[DocumentConfig]) -> None:
     for one, other in itertools.combinations(configs, 2):
         if (one.selects_hosts, one.order) != (other.selects_hosts, other.order):
             continue
-        if both := keys_of(one.settings) & keys_of(other.settings):
+        if both := clashing_keys(one.settings, other.settings):
             raise UnresolvableError(
                 f"configs {one.slug} and {other.slug} have the same order {one.order}"
                 f" and both set {', '.join(sorted(both))}"
@@ -269,22 +287,33 @@ def _axes(place: _Place) -> dict[str, list[JsonValue]]:
         values = substituted(axis.values, place.scope)
         if not isinstance(values, list):
             raise UnresolvableError(f"matrix.{name}.values is not a list but {values!r}")
-        axes[name] = [value for value in values if not _is_the_host_itself(place, value)]
-    _refuse_explosion({name: len(axes[name]) for name in axes if name not in place.batch_names})
+        others = [value for value in values if not _is_the_host_itself(place, value)]
+        axes[name] = _different(others)
+    each = {name: len(axes[name]) for name in axes if name not in place.batch_names}
+    _refuse_explosion(each, MAX_COMBINATIONS, "runs on one host", ": deliver a variable as a batch")
+    every = {name: len(values) for name, values in axes.items()}
+    _refuse_explosion(every, MAX_BATCHED_COMBINATIONS, "combinations on one host")
     return axes
+
+
+def _different(values: list[JsonValue]) -> list[JsonValue]:
+    """Two values with one text would be one series: the first stands for both."""
+    by_text: dict[str, JsonValue] = {}
+    for value in values:
+        by_text.setdefault(as_text(value), value)
+    return list(by_text.values())
 
 
 def _is_the_host_itself(place: _Place, value: JsonValue) -> bool:
     return value == place.host.name and value in place.document.hosts
 
 
-def _refuse_explosion(counts: Mapping[str, int]) -> None:
+def _refuse_explosion(counts: Mapping[str, int], limit: int, what: str, advice: str = "") -> None:
     product = math.prod(counts.values())
-    if product > MAX_COMBINATIONS:
+    if product > limit:
         figures = " x ".join(f"{count} {name}" for name, count in counts.items())
         raise UnresolvableError(
-            f"the matrix makes {figures} = {product} runs on one host, more than {MAX_COMBINATIONS}:"
-            " deliver a variable as a batch"
+            f"the matrix makes {figures} = {product} {what}, more than {limit}{advice}"
         )
 
 

@@ -1,9 +1,10 @@
 """What all contracts share: strict input models, tolerant wire models, JSON values, canonical bytes, pages."""
 
 import json
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 Item = TypeVar("Item")
 
@@ -12,6 +13,15 @@ class Input(BaseModel):
     """A body that somebody sends to the API: an unknown field is a mistake that we name."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_storable_texts(cls, value: object) -> object:
+        """Neither PostgreSQL nor an environment holds NUL, UTF-8 has no lone surrogates; JSON has both."""
+        for text in _texts(value):
+            if "\0" in text or not _is_unicode(text):
+                raise ValueError(f"texts without NUL and lone surrogates, not {text[:100]!r}")
+        return value
 
 
 class Wire(BaseModel):
@@ -50,3 +60,19 @@ def canonical_json(value: JsonValue) -> bytes:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
