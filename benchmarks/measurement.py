@@ -1,0 +1,30 @@
+"""What a benchmark gives, and how it measures time."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row: our time beside the floor's, both in milliseconds of CPU per repetition."""
+
+    what: str
+    floor: str
+    floor_milliseconds: float
+    our_milliseconds: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor we cost."""
+        return self.our_milliseconds / self.floor_milliseconds
+
+
+def best_cpu_milliseconds(action: Callable[[], object], *, repetitions: int = 7) -> float:
+    """CPU time of the fastest repetition: the one that the rest of the machine disturbed least."""
+    times = []
+    for _ in range(repetitions):
+        started = time.process_time()
+        action()
+        times.append(time.process_time() - started)
+    return min(times) * 1000
