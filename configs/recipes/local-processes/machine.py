@@ -372,8 +372,8 @@ def all_pids() -> Iterator[int]:
 def stat_fields(pid: int) -> list[str] | None:
     """Fields of /proc/<pid>/stat from the third (state, parent, …); None if there is no such process."""
     try:
-        # The second field is the name in brackets, which may hold anything.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # The second field is the name in brackets, which may hold any bytes.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
     except OSError:
         return None
 

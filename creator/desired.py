@@ -1,0 +1,110 @@
+"""What a cluster should be made of: the recipe's files, the values handed to it, and one fingerprint of all that. Pure."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from common.contracts.values import canonical_json
+
+_VARIABLE = re.compile(r'^\s*variable\s+"?([A-Za-z_][A-Za-z0-9_-]*)"?\s*\{', re.MULTILINE)
+_VARIABLE_IN_JSON = re.compile(r'"variable"\s*:')
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What else the result depends on: terraform's version and where the state is."""
+
+    terraform_version: str
+    backend: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The values that Creator itself offers to every recipe."""
+
+    cluster: str
+    api_url: str
+    agent_token: str
+    fallback_url: str
+
+    def values(self) -> dict[str, JsonValue]:
+        """By the name of the variable that a recipe declares to get it."""
+        return {
+            "mr_prober_cluster": self.cluster,
+            "mr_prober_api_url": self.api_url,
+            "mr_prober_agent_token": self.agent_token,
+            "mr_prober_fallback_url": self.fallback_url,
+        }
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values for terraform, and the names of those which the recipe does not declare: they are for probers."""
+
+    declared: Mapping[str, JsonValue]
+    undeclared: tuple[str, ...]
+
+
+def declared_variables(files: Mapping[str, bytes]) -> frozenset[str]:
+    """Names of the variables that the recipe's root module declares; `files` is path → content.
+
+    It reads lines, not HCL: a declaration in a comment counts (terraform warns of a value too many, no more),
+    and one that is broken over two lines is missed (terraform says that the variable has no value).
+    """
+    names: set[str] = set()
+    for path, content in files.items():
+        if "/" in path:
+            continue
+        text = content.decode(errors="replace")
+        if path.endswith(".tf"):
+            names.update(_VARIABLE.findall(text))
+        elif path.endswith(".tf.json") and _VARIABLE_IN_JSON.search(text):
+            names.update(_declared_in_json(content))
+    return frozenset(names)
+
+
+def values_for(
+    variables: Mapping[str, JsonValue], handover: Handover, declared: frozenset[str]
+) -> Values:
+    """The values that the recipe declares; ours win over a cluster's variable of the same name."""
+    offered = {**variables, **handover.values()}
+    return Values(
+        declared={name: value for name, value in offered.items() if name in declared},
+        undeclared=tuple(sorted(variables.keys() - declared)),
+    )
+
+
+def fingerprint(
+    purpose: Literal["deploy", "destroy"],
+    *,
+    recipe_hash: str,
+    values: Mapping[str, JsonValue],
+    engine: Engine,
+) -> str:
+    """SHA-256 of everything that terraform's result depends on; equal = nothing new to do."""
+    whole: dict[str, JsonValue] = {
+        "purpose": purpose,
+        "recipe": recipe_hash,
+        "values": dict(values),
+        "terraform": engine.terraform_version,
+        "backend": dict(engine.backend),
+    }
+    return hashlib.sha256(canonical_json(whole)).hexdigest()
+
+
+def _declared_in_json(content: bytes) -> list[str]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return []  # terraform will say what is wrong with it
+    blocks = document.get("variable", {}) if isinstance(document, dict) else {}
+    return [name for block in _as_list(blocks) if isinstance(block, dict) for name in block]
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,116 @@
+"""Foreseen mishaps of Creator.
+
+MrProberError
+├── CannotStartError            Creator ends at once, with one line
+└── DeploymentError             ends a deployment; its text is for the author of recipe and values
+    ├── DeploymentFailedError   what terraform or the recipe did is known: `failed`
+    └── DeploymentUnknownError  nobody knows how far terraform came: `unknown`
+
+CreatorStopsError is no mishap: it unwinds a worker when Creator has been told to end.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from common.errors import MrProberError
+
+
+class CannotStartError(MrProberError):
+    """Creator cannot work here."""
+
+
+class AnotherCreatorError(CannotStartError):
+    """Another Creator works in the same data folder."""
+
+    def __init__(self, data_folder: Path) -> None:
+        super().__init__(f"another Creator works already in {data_folder}: one is enough")
+
+
+class TerraformMissingError(CannotStartError):
+    """There is no usable terraform."""
+
+    def __init__(self, executable: str, reason: object) -> None:
+        super().__init__(
+            f"terraform ({executable}) does not run: {reason}; install it or name it with MR_PROBER_TERRAFORM"
+        )
+
+
+class DatabaseNotReadyError(CannotStartError):
+    """The database cannot be reached or lacks our tables."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the database is not ready: {reason}")
+
+
+class ServerKeyMissingError(CannotStartError):
+    """Agents' tokens cannot be derived as the API does it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "with PostgreSQL MR_PROBER_SERVER_KEY must be set, the same as for the API"
+        )
+
+
+class DeploymentError(MrProberError):
+    """A deployment ends here; the text becomes its `error`."""
+
+
+class DeploymentFailedError(DeploymentError):
+    """The deployment failed, and it is known how."""
+
+
+class TerraformRefusedError(DeploymentFailedError):
+    """A terraform command ended with an error; `message` is terraform's own."""
+
+    def __init__(self, kind: str, exit_code: int, message: str) -> None:
+        super().__init__(
+            message
+            or f"terraform {kind} ended with exit code {exit_code} and said nothing of an error"
+        )
+        self.exit_code = exit_code
+
+
+class TerraformInterruptedError(DeploymentFailedError):
+    """terraform reached its time limit and ended in order when it was asked to."""
+
+    def __init__(self, kind: str, time_limit: timedelta) -> None:
+        super().__init__(
+            f"terraform {kind} was interrupted after {time_limit.total_seconds():g} seconds,"
+            " its time limit; it saved what it had done"
+        )
+
+
+class FileContentError(DeploymentFailedError):
+    """A file of the recipe cannot be had as it was stored."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"file {path} of the recipe: {reason}")
+
+
+class HostsOutputError(DeploymentFailedError):
+    """The output `mr_prober_hosts` does not describe hosts."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(
+            "the output mr_prober_hosts is not {host = {address = string, labels = map(string)}}: "
+            + "; ".join(mistakes)
+        )
+
+
+class DeploymentUnknownError(DeploymentError):
+    """How far terraform came is not known; the next pass plans again."""
+
+
+class TerraformKilledError(DeploymentUnknownError):
+    """terraform did not end when it was asked to."""
+
+    def __init__(self, kind: str, time_limit: timedelta) -> None:
+        super().__init__(
+            f"terraform {kind} was killed: it did not end after its time limit of"
+            f" {time_limit.total_seconds():g} seconds, and not when it was asked to; the next pass plans again"
+        )
+
+
+class CreatorStopsError(Exception):
+    """Creator was told to end: leave a running terraform to itself and return."""

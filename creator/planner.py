@@ -1,0 +1,150 @@
+"""Decide: what to do about one cluster now, and why. Pure; everything that Creator does can be read from here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+
+MAXIMUM_RETRY_DELAY = timedelta(hours=1)
+# More failures than that change nothing: the delay has reached its maximum.
+ATTEMPTS_LOOKED_AT = 20
+
+
+_REASONS_TO_TRY_AGAIN = {
+    DeploymentState.FAILED: "the last deployment failed",
+    DeploymentState.UNKNOWN: "how the last deployment ended is not known",
+}
+_STATE_WHEN_PLANNED = {
+    DeployPolicy.APPROVE: DeploymentState.WAITING_FOR_APPROVAL,
+    DeployPolicy.PLAN_ONLY: DeploymentState.SUCCEEDED,
+}
+
+
+class Action(StrEnum):
+    """What to do about a cluster."""
+
+    SKIP = "skip"
+    WAIT = "wait"  # something to do, but not yet
+    CHECK = "check"  # nothing new, but the last plan is old: plan, and deploy if reality differs
+    DEPLOY = "deploy"
+    DESTROY = "destroy"
+    FINISH_DESTROY = "finish_destroy"  # nothing was ever made
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An action and its reason; the reason of an action becomes the deployment's cause."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A deployment that is no longer under way."""
+
+    state: DeploymentState
+    fingerprint: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ClusterSituation:
+    """What the planner must know of a cluster; attempts are newest first."""
+
+    state: ClusterState
+    deploy_policy: DeployPolicy
+    deployed_fingerprint: str
+    last_planned_at: datetime | None
+    attempts: Sequence[Attempt]
+    was_applied: bool  # an apply was started at least once
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often things are done."""
+
+    maximum_plan_age: timedelta
+    retry_delay: timedelta
+
+
+def decide(
+    cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
+) -> Decision:
+    """What to do about the cluster; `desired_fingerprint` stands for its recipe, values and tools of now."""
+    wanted = _wanted(cluster, desired_fingerprint, now, pace=pace)
+    if wanted.action not in (Action.CHECK, Action.DEPLOY, Action.DESTROY):
+        return wanted
+    until = retry_at(cluster.attempts, desired_fingerprint, pace=pace)
+    if until is not None and now < until:
+        return Decision(Action.WAIT, f"the last attempt failed, next one at {until:%H:%M:%S} UTC")
+    return wanted
+
+
+def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> datetime | None:
+    """When the same thing may be tried again; None = at once, since the last attempt was another thing or did not fail."""
+    newest = attempts[0] if attempts else None
+    if newest is None or newest.state is not DeploymentState.FAILED or newest.finished_at is None:
+        return None
+    failures = _consecutive_failures(attempts, fingerprint)
+    if failures == 0:
+        return None
+    # The exponent is bounded, so that no timedelta overflows.
+    doubled = pace.retry_delay * (1 << min(failures - 1, ATTEMPTS_LOOKED_AT))
+    return newest.finished_at + min(doubled, MAXIMUM_RETRY_DELAY)
+
+
+def _wanted(
+    cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
+) -> Decision:
+    if cluster.state is ClusterState.DESTROYED:
+        return Decision(Action.SKIP, "the cluster is destroyed")
+    if cluster.state is ClusterState.DELETING:
+        return _destruction(cluster)
+    if reason := _reason_to_deploy(cluster, desired_fingerprint):
+        return Decision(Action.DEPLOY, reason)
+    age = now - cluster.last_planned_at if cluster.last_planned_at else timedelta.max
+    if age >= pace.maximum_plan_age:
+        return Decision(Action.CHECK, "the last plan is too old")
+    return Decision(Action.SKIP, "nothing has changed")
+
+
+def _destruction(cluster: ClusterSituation) -> Decision:
+    if cluster.was_applied:
+        return Decision(Action.DESTROY, "the cluster is being deleted")
+    return Decision(Action.FINISH_DESTROY, "nothing was ever applied")
+
+
+def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str) -> str:
+    if not cluster.attempts:
+        return "new cluster"
+    newest = cluster.attempts[0]
+    deployed = cluster.deployed_fingerprint == desired_fingerprint
+    if newest.fingerprint != desired_fingerprint:
+        if not deployed:
+            return "the recipe or a value has changed"
+        # What was tried in between may have come far before it failed.
+        return "" if newest.state is DeploymentState.SUCCEEDED else "the description was set back"
+    if newest.state in _REASONS_TO_TRY_AGAIN:
+        return _REASONS_TO_TRY_AGAIN[newest.state]
+    return _reason_in_policy(cluster.deploy_policy, newest, deployed=deployed)
+
+
+def _reason_in_policy(policy: DeployPolicy, newest: Attempt, *, deployed: bool) -> str:
+    if policy is DeployPolicy.AUTOMATIC:
+        done = deployed and newest.state is not DeploymentState.WAITING_FOR_APPROVAL
+        return "" if done else "planned changes may be applied now"
+    # With the other policies a plan is all that may be made, and one was made.
+    planned = newest.state is _STATE_WHEN_PLANNED[policy]
+    return "" if deployed or planned else "the deploy policy has changed"
+
+
+def _consecutive_failures(attempts: Sequence[Attempt], fingerprint: str) -> int:
+    failures = 0
+    for attempt in attempts:
+        if attempt.fingerprint != fingerprint or attempt.state is not DeploymentState.FAILED:
+            break
+        failures += 1
+    return failures

@@ -1,0 +1,164 @@
+"""terraform's words: argument lists, its environment, what its answers mean. Pure; `creator/terraform_process.py` runs it.
+
+python-terraform is used for one thing only, the spelling of options: docs/decisions/0002-terraform-process-is-ours.md.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from python_terraform import IsFlagged, Terraform
+
+from common.contracts.clusters import HostDescription, PlanSummary
+from common.contracts.identifiers import HostName
+from creator.errors import HostsOutputError
+
+VALUES_FILE = "terraform.tfvars.json"
+HOSTS_OUTPUT = "mr_prober_hosts"
+EXIT_CODE_WITH_CHANGES = 2
+MAX_ERROR_LENGTH = 4096
+MAX_LOG_LENGTH = 1024 * 1024
+
+_HOSTS = TypeAdapter(dict[HostName, HostDescription])
+_MISTAKES_SHOWN = 5
+
+
+class Kind(StrEnum):
+    """The commands that make up a deployment, each a step of it."""
+
+    INIT = "init"
+    PLAN = "plan"
+    APPLY = "apply"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Builds the argument list of each command."""
+
+    executable: str
+    lock_time_limit: timedelta = timedelta(minutes=1)
+
+    def version(self) -> list[str]:
+        """Print the version as JSON."""
+        return self._command("version", json=IsFlagged)
+
+    def init(self) -> list[str]:
+        """Prepare the workspace; whatever backend it was prepared for before, nothing is migrated."""
+        return self._command("init", input=False, no_color=IsFlagged, reconfigure=IsFlagged)
+
+    def plan(self, saved: Path, *, destroy: bool = False) -> list[str]:
+        """Save a plan; exit code 0 = no changes, 2 = changes.
+
+        The values are named once more, since a recipe's own `*.auto.tfvars` would win otherwise.
+        """
+        return self._command(
+            "plan",
+            destroy=IsFlagged if destroy else None,
+            detailed_exitcode=IsFlagged,
+            out=saved,
+            var_file=VALUES_FILE,
+            **self._careful(),
+        )
+
+    def apply(self, saved: Path) -> list[str]:
+        """Do exactly what the saved plan says (also if it destroys)."""
+        return self._command("apply", str(saved), **self._careful())
+
+    def show(self, saved: Path) -> list[str]:
+        """Print the saved plan as JSON, secrets included."""
+        return self._command("show", str(saved), json=IsFlagged, no_color=IsFlagged)
+
+    def output(self) -> list[str]:
+        """Print all outputs as JSON, secrets included."""
+        return self._command("output", json=IsFlagged, no_color=IsFlagged)
+
+    def _careful(self) -> dict[str, Any]:
+        seconds = int(self.lock_time_limit.total_seconds())
+        return {"input": False, "no_color": IsFlagged, "lock_timeout": f"{seconds}s"}
+
+    def _command(self, command: str, *arguments: str, **options: Any) -> list[str]:
+        # Without a working directory it would read whatever state lies in ours.
+        builder = Terraform(working_dir=os.devnull, terraform_bin_path=self.executable)
+        words: list[str] = builder.generate_cmd_string(command, *arguments, **options)
+        return words
+
+
+def environment(
+    *,
+    path: str,
+    home: str,
+    language: str,
+    cli_configuration: Path,
+) -> dict[str, str]:
+    """The whole environment of terraform, nothing inherited: a stray TF_… or AWS_… variable decides nothing."""
+    return {
+        "PATH": path,
+        "HOME": home,
+        "LANG": language,
+        "TF_CLI_CONFIG_FILE": str(cli_configuration),
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+    }
+
+
+def plan_summary(shown: bytes) -> PlanSummary:
+    """Counts of `terraform show -json PLAN`; a replacement is a destroy and a create."""
+    actions = [
+        action
+        for change in json.loads(shown).get("resource_changes", [])
+        for action in change["change"]["actions"]
+    ]
+    return PlanSummary(
+        create=actions.count("create"),
+        change=actions.count("update"),
+        destroy=actions.count("delete"),
+    )
+
+
+def hosts_output(outputs: bytes) -> dict[str, HostDescription] | None:
+    """The hosts that `terraform output -json` names; None without such an output; HostsOutputError."""
+    given = json.loads(outputs).get(HOSTS_OUTPUT)
+    if given is None:
+        return None
+    try:
+        return _HOSTS.validate_python(given["value"])
+    except ValidationError as error:
+        mistakes = [
+            f"{'.'.join(str(part) for part in mistake['loc']) or HOSTS_OUTPUT}: {mistake['msg']}"
+            for mistake in error.errors()
+        ]
+        raise HostsOutputError(mistakes[:_MISTAKES_SHOWN]) from error
+
+
+def error_in(log: str) -> str:
+    """terraform's own error blocks at the end of its output: what, file, line."""
+    lines = log.splitlines()
+    begin = next((n for n, line in enumerate(lines) if line.startswith("Error: ")), None)
+    if begin is None:
+        return ""
+    message = "\n".join(lines[begin:]).strip()
+    return shortened(message, MAX_ERROR_LENGTH)
+
+
+def without_secrets(text: str, secrets: Sequence[str]) -> str:
+    """The text with each known secret value replaced."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "(sensitive)")
+    return text
+
+
+def shortened(text: str, limit: int) -> str:
+    """Beginning and end of a long text, with a mark where it was cut."""
+    if len(text) <= limit:
+        return text
+    mark = f"\n… {len(text) - limit} characters are left out …\n"
+    kept = limit - len(mark)
+    return text[: kept // 2] + mark + text[-(kept - kept // 2) :]
