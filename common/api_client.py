@@ -1,0 +1,269 @@
+"""The API as typed methods: contracts in, contracts out. Tools and tests use it; agents need only the transport.
+
+Every method may raise ApiUnreachableError and ApiRefusedError (common/errors.py).
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol, TypeVar
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+import requests
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from common.contracts.agents import Agent, Grid
+from common.contracts.clusters import (
+    Cluster,
+    ClusterCreate,
+    ClusterUpdate,
+    Deployment,
+    Variable,
+    VariablePut,
+)
+from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated
+from common.contracts.probers import (
+    Prober,
+    ProberConfig,
+    ProberConfigPut,
+    ProberCreate,
+    ProberUpdate,
+)
+from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, Revision, RevisionCreate
+from common.contracts.values import Input, Page
+from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+PREFIX = "/api/v1"
+PAGE_SIZE = 1000
+# A restart of the API behind its load balancer takes about as long as these together.
+_PAUSES = (timedelta(seconds=0.1), timedelta(seconds=0.3), timedelta(seconds=0.9))
+_PASSING_STATUSES = (502, 503, 504)
+
+
+class Transport(Protocol):
+    """One HTTP call; common.api_transport.ApiTransport says what it raises."""
+
+    def call(self, method: str, path: str, *, body: JsonValue = None) -> requests.Response:
+        """The answer, if it is a good one."""
+
+
+class ApiClient:
+    """The API of one installation; not for several threads at once."""
+
+    def __init__(
+        self, transport: Transport, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._transport = transport
+        self._sleep = sleep
+
+    # Recipes
+
+    def recipes(self) -> list[Recipe]:
+        """All recipes, each with its newest revision."""
+        return self._listed("/recipes", Recipe)
+
+    def recipe(self, slug: str) -> Recipe:
+        """One recipe with its newest revision."""
+        return self._got(_path("recipes", slug), Recipe)
+
+    def create_recipe(self, body: RecipeCreate) -> Recipe:
+        """A new recipe; its files become revision 1."""
+        return self._sent("POST", "/recipes", body, Recipe)
+
+    def change_recipe(self, slug: str, body: RecipeUpdate) -> Recipe:
+        """Change the fields that are set in the body."""
+        return self._sent("PATCH", _path("recipes", slug), body, Recipe)
+
+    def delete_recipe(self, slug: str) -> None:
+        """Delete a recipe; 409 while a cluster uses it."""
+        self._transport.call("DELETE", PREFIX + _path("recipes", slug))
+
+    def recipe_revisions(self, slug: str) -> list[Revision]:
+        """All revisions of a recipe."""
+        return self._listed(_path("recipes", slug, "revisions"), Revision)
+
+    def recipe_revision(self, slug: str, number: int) -> Revision:
+        """One revision of a recipe."""
+        return self._got(_path("recipes", slug, "revisions", number), Revision)
+
+    def add_recipe_revision(self, slug: str, body: RevisionCreate) -> Revision:
+        """A new revision, or the newest one if the content is the same."""
+        return self._sent("POST", _path("recipes", slug, "revisions"), body, Revision)
+
+    # Clusters
+
+    def clusters(self) -> list[Cluster]:
+        """All living clusters."""
+        return self._listed("/clusters", Cluster)
+
+    def cluster(self, slug: str) -> Cluster:
+        """One cluster."""
+        return self._got(_path("clusters", slug), Cluster)
+
+    def create_cluster(self, body: ClusterCreate) -> Cluster:
+        """A new cluster; Creator makes it real."""
+        return self._sent("POST", "/clusters", body, Cluster)
+
+    def change_cluster(self, slug: str, body: ClusterUpdate) -> Cluster:
+        """Change the fields that are set in the body."""
+        return self._sent("PATCH", _path("clusters", slug), body, Cluster)
+
+    def delete_cluster(self, slug: str) -> Cluster:
+        """Ask for the end of a cluster: it stays in state `deleting` until Creator has destroyed it."""
+        response = self._transport.call("DELETE", PREFIX + _path("clusters", slug))
+        return _parsed(response, Cluster)
+
+    def variables(self, cluster: str) -> list[Variable]:
+        """All variables of a cluster."""
+        return self._listed(_path("clusters", cluster, "variables"), Variable)
+
+    def variable(self, cluster: str, name: str) -> Variable:
+        """One variable of a cluster."""
+        return self._got(_path("clusters", cluster, "variables", name), Variable)
+
+    def put_variable(self, cluster: str, name: str, body: VariablePut) -> Variable:
+        """Create or replace a variable."""
+        return self._sent("PUT", _path("clusters", cluster, "variables", name), body, Variable)
+
+    def delete_variable(self, cluster: str, name: str) -> None:
+        """Delete a variable."""
+        self._transport.call("DELETE", PREFIX + _path("clusters", cluster, "variables", name))
+
+    def deployments(self, cluster: str) -> list[Deployment]:
+        """All deployments of a cluster, newest first."""
+        return self._listed(_path("clusters", cluster, "deployments"), Deployment)
+
+    def deployment(self, cluster: str, deployment_id: UUID) -> Deployment:
+        """One deployment."""
+        return self._got(_path("clusters", cluster, "deployments", deployment_id), Deployment)
+
+    def deployment_log(self, cluster: str, deployment_id: UUID) -> str:
+        """What terraform printed in a deployment."""
+        path = _path("clusters", cluster, "deployments", deployment_id, "log")
+        return self._answer(path).content.decode(errors="replace")
+
+    def agents(self, cluster: str) -> list[Agent]:
+        """The agents of a cluster, as their newest reports describe them."""
+        return self._listed(_path("clusters", cluster, "agents"), Agent)
+
+    def grid(self, cluster: str) -> Grid:
+        """Hosts and probers of a cluster with their states."""
+        return self._got(_path("clusters", cluster, "grid"), Grid)
+
+    # Probers
+
+    def probers(self) -> list[Prober]:
+        """All probers, each with its newest revision and its configs."""
+        return self._listed("/probers", Prober)
+
+    def prober(self, slug: str) -> Prober:
+        """One prober."""
+        return self._got(_path("probers", slug), Prober)
+
+    def create_prober(self, body: ProberCreate) -> Prober:
+        """A new prober; its files become revision 1."""
+        return self._sent("POST", "/probers", body, Prober)
+
+    def change_prober(self, slug: str, body: ProberUpdate) -> Prober:
+        """Change the fields that are set in the body."""
+        return self._sent("PATCH", _path("probers", slug), body, Prober)
+
+    def delete_prober(self, slug: str) -> None:
+        """Delete a prober."""
+        self._transport.call("DELETE", PREFIX + _path("probers", slug))
+
+    def prober_revisions(self, slug: str) -> list[Revision]:
+        """All revisions of a prober."""
+        return self._listed(_path("probers", slug, "revisions"), Revision)
+
+    def prober_revision(self, slug: str, number: int) -> Revision:
+        """One revision of a prober."""
+        return self._got(_path("probers", slug, "revisions", number), Revision)
+
+    def add_prober_revision(self, slug: str, body: RevisionCreate) -> Revision:
+        """A new revision, or the newest one if the content is the same."""
+        return self._sent("POST", _path("probers", slug, "revisions"), body, Revision)
+
+    def configs(self, prober: str) -> list[ProberConfig]:
+        """All configs of a prober."""
+        return self._listed(_path("probers", prober, "configs"), ProberConfig)
+
+    def config(self, prober: str, slug: str) -> ProberConfig:
+        """One config of a prober."""
+        return self._got(_path("probers", prober, "configs", slug), ProberConfig)
+
+    def put_config(self, prober: str, slug: str, body: ProberConfigPut) -> ProberConfig:
+        """Create or replace a config."""
+        return self._sent("PUT", _path("probers", prober, "configs", slug), body, ProberConfig)
+
+    def delete_config(self, prober: str, slug: str) -> None:
+        """Delete a config."""
+        self._transport.call("DELETE", PREFIX + _path("probers", prober, "configs", slug))
+
+    # Keys and files
+
+    def keys(self) -> list[ApiKey]:
+        """All keys, without their texts."""
+        return self._listed("/keys", ApiKey)
+
+    def create_key(self, body: ApiKeyCreate) -> ApiKeyCreated:
+        """A new key; its text is in this answer and nowhere else."""
+        return self._sent("POST", "/keys", body, ApiKeyCreated)
+
+    def revoke_key(self, key_id: UUID) -> None:
+        """End the life of a key."""
+        self._transport.call("DELETE", PREFIX + _path("keys", key_id))
+
+    def file(self, sha256: str) -> bytes:
+        """The content of a file of some revision."""
+        return self._answer(_path("files", sha256)).content
+
+    def _got(self, path: str, model: type[Model]) -> Model:
+        return _parsed(self._answer(path), model)
+
+    def _listed(self, path: str, model: type[Model]) -> list[Model]:
+        items: list[Model] = []
+        query: dict[str, str | int] = {"page_size": PAGE_SIZE}
+        while True:
+            page = self._got(f"{path}?{urlencode(query)}", Page[model])  # type: ignore[valid-type] # made at run time
+            items += page.items
+            if not page.next_page_token:
+                return items
+            query["page_token"] = page.next_page_token
+
+    def _sent(self, method: str, path: str, body: Input, model: type[Model]) -> Model:
+        # Unset fields say "stay" or "no word about it", which null does not.
+        sent = body.model_dump(mode="json", exclude_unset=True)
+        return _parsed(self._transport.call(method, PREFIX + path, body=sent), model)
+
+    def _answer(self, path: str) -> requests.Response:
+        """A GET changes nothing, so it may be repeated; a write may have happened although its answer is lost."""
+        for pause in _PAUSES:
+            try:
+                return self._transport.call("GET", PREFIX + path)
+            except ApiError as error:
+                if not _may_pass(error):
+                    raise
+            self._sleep(pause.total_seconds())
+        return self._transport.call("GET", PREFIX + path)
+
+
+def _may_pass(error: ApiError) -> bool:
+    if isinstance(error, ApiRefusedError):
+        return error.status in _PASSING_STATUSES
+    return isinstance(error, ApiUnreachableError)
+
+
+def _path(*parts: object) -> str:
+    return "".join(f"/{quote(str(part), safe='')}" for part in parts)
+
+
+def _parsed(response: requests.Response, model: type[Model]) -> Model:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ApiUnreachableError(response.url, f"unexpected answer: {first['msg']}") from error

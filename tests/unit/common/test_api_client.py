@@ -1,0 +1,122 @@
+"""The typed client over a transport that answers from a list."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+from pydantic import JsonValue
+
+from common.api_client import ApiClient
+from common.contracts.clusters import ClusterUpdate, DeployPolicy, VariablePut
+from common.contracts.probers import ProberConfigPut, ProberSettings
+from common.contracts.values import Problem
+from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
+
+AWAY = ApiUnreachableError("http://api", "connection refused")
+VARIABLE = {"value": [1], "managed_by": "", "updated_at": "2026-01-01T00:00:00Z"}
+
+
+def refused(status: int) -> ApiRefusedError:
+    return ApiRefusedError(Problem(title="no", status=status, detail="no"))
+
+
+class ScriptedTransport:
+    """Gives one prepared answer per call, or raises it, and remembers the calls."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[str, str, JsonValue]] = []
+
+    def call(self, method: str, path: str, *, body: JsonValue = None) -> requests.Response:
+        self.calls.append((method, path, body))
+        answer = self.answers.pop(0)
+        if isinstance(answer, ApiError):
+            raise answer
+        response = requests.Response()
+        response.status_code = 200
+        response.url = f"http://api{path}"
+        response._content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return response
+
+
+def client_of(transport: ScriptedTransport, pauses: list[float] | None = None) -> ApiClient:
+    return ApiClient(transport, sleep=(pauses if pauses is not None else []).append)
+
+
+def test_a_listing_follows_its_pages() -> None:
+    first = {"items": [{"name": "a", **VARIABLE}], "next_page_token": "to/ken&1"}
+    second = {"items": [{"name": "b", **VARIABLE}]}
+    transport = ScriptedTransport(first, second)
+    assert [item.name for item in client_of(transport).variables("demo")] == ["a", "b"]
+    assert [path for _, path, _ in transport.calls] == [
+        "/api/v1/clusters/demo/variables?page_size=1000",
+        "/api/v1/clusters/demo/variables?page_size=1000&page_token=to%2Fken%261",
+    ]
+
+
+def test_only_what_is_set_is_sent() -> None:
+    transport = ScriptedTransport(AWAY, AWAY)
+    client = client_of(transport)
+    with pytest.raises(ApiUnreachableError):
+        client.change_cluster("demo", ClusterUpdate(recipe_revision=None))
+    settings = ProberSettings(mode=None, interval_seconds=5)
+    with pytest.raises(ApiUnreachableError):
+        client.put_config("ping", "all", ProberConfigPut(clusters=["*"], settings=settings))
+    assert [body for _, _, body in transport.calls] == [
+        {"recipe_revision": None},
+        {"clusters": ["*"], "settings": {"mode": None, "interval_seconds": 5.0}},
+    ]
+
+
+def test_words_of_enums_travel_as_texts() -> None:
+    transport = ScriptedTransport(AWAY)
+    with pytest.raises(ApiUnreachableError):
+        client_of(transport).change_cluster(
+            "demo", ClusterUpdate(deploy_policy=DeployPolicy.APPROVE)
+        )
+    assert transport.calls[0][2] == {"deploy_policy": "approve"}
+
+
+@pytest.mark.parametrize("passing", [AWAY, refused(503)])
+def test_reading_is_repeated_a_few_times(passing: ApiError) -> None:
+    pauses: list[float] = []
+    transport = ScriptedTransport(passing, passing, {"name": "x", **VARIABLE})
+    assert client_of(transport, pauses).variable("demo", "x").value == [1]
+    assert pauses == sorted(pauses)
+    assert len(pauses) == 2
+
+
+def test_reading_gives_up_in_the_end() -> None:
+    transport = ScriptedTransport(*[AWAY] * 4)
+    with pytest.raises(ApiUnreachableError):
+        client_of(transport).grid("demo")
+    assert transport.answers == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_a_clear_answer_is_not_asked_for_again(status: int) -> None:
+    transport = ScriptedTransport(refused(status))
+    with pytest.raises(ApiRefusedError):
+        client_of(transport).cluster("demo")
+
+
+def test_a_write_is_never_repeated() -> None:
+    transport = ScriptedTransport(AWAY)
+    with pytest.raises(ApiUnreachableError):
+        client_of(transport).put_variable("demo", "x", VariablePut(value=1))
+    assert len(transport.calls) == 1
+
+
+def test_names_cannot_leave_their_place_in_the_path() -> None:
+    transport = ScriptedTransport(b"")
+    client_of(transport).delete_variable("demo", "../../keys?x#y")
+    assert transport.calls[0][1] == "/api/v1/clusters/demo/variables/..%2F..%2Fkeys%3Fx%23y"
+
+
+def test_an_answer_that_is_not_the_apis_says_where_it_came_from() -> None:
+    transport = ScriptedTransport(b"<html>It works!</html>")
+    with pytest.raises(
+        ApiUnreachableError, match=r"http://api/api/v1/recipes/x .*unexpected answer"
+    ):
+        client_of(transport).recipe("x")
