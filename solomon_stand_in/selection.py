@@ -64,7 +64,7 @@ def selector_of(text: str) -> Selector:
     rest = stripped[named.end() :] if named else stripped
     if not (rest.startswith("{") and rest.endswith("}")):
         raise SelectorError(
-            text, 'expected {label="value", …}; functions and arithmetic are not supported here'
+            text, 'expected {label="value", ...}; functions and arithmetic are not supported here'
         )
     return Selector((*name, *_conditions(text, rest[1:-1])))
 
