@@ -1,0 +1,48 @@
+"""Foreseen mishaps of the agent.
+
+MrProberError
+├── AgentAlreadyRunningError   another agent works in the same folder
+├── AgentFolderError           the agent's folder cannot be used
+├── FileDamagedError           content does not have the SHA-256 by which it was asked for
+└── DocumentRefusedError       a configuration document is not believed; the last good one stays
+"""
+
+from pathlib import Path
+
+from common.errors import MrProberError
+
+
+class AgentAlreadyRunningError(MrProberError):
+    """Two agents in one folder would run every prober twice."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"another agent already works in {folder}: stop it, or set MR_PROBER_AGENT_DIR to another folder"
+        )
+        self.folder = folder
+
+
+class AgentFolderError(MrProberError):
+    """The agent keeps its document, files and identity in a folder, and that does not work."""
+
+    def __init__(self, folder: Path, reason: object) -> None:
+        super().__init__(
+            f"the agent's folder {folder} (MR_PROBER_AGENT_DIR) cannot be used: {reason}"
+        )
+        self.folder = folder
+
+
+class FileDamagedError(MrProberError):
+    """Content that is not what its hash promises is never used."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"the content of file {sha256} does not have this SHA-256")
+        self.sha256 = sha256
+
+
+class DocumentRefusedError(MrProberError):
+    """The newest document is not used, for this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the configuration document is refused: {reason}")
+        self.reason = reason

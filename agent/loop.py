@@ -1,0 +1,243 @@
+"""The agent's one loop: wait, close the cell, serve running probers, take a new plan, start what is due, report.
+
+It never waits for the network: configuration, reports and points go through mailboxes and queues to threads of their own.
+"""
+
+import logging
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from agent.board import Board
+from agent.changes import changes_between
+from agent.clocks import Clocks
+from agent.configuration import ConfigurationNews
+from agent.identity import Identity
+from agent.mailbox import Mailbox, Waker
+from agent.metrics import MetricBook, cell_end, closing_cell
+from agent.own_figures import AgentFigures, agent_points, rss_bytes
+from agent.plan import HostPlan, RunKey, RunSpec
+from agent.reports import Circumstances, ReportTimer, agent_report
+from agent.results import RunResult
+from agent.runner import Runner, Workplace
+from agent.scheduler import SECOND_NS, Scheduler, Skip, Start, run_hash
+from agent.sinks import Batch, MetricSink
+from common.contracts.reports import AgentReport
+from common.contracts.states import Outcome
+
+log = logging.getLogger(__name__)
+
+Argument = TypeVar("Argument")
+
+# The scheduler takes a much longer silence for a pause of the host.
+_LONGEST_WAIT_NS = SECOND_NS
+_LAST_SWEEPS_NS = 2 * SECOND_NS
+
+
+@dataclass(frozen=True)
+class AboutAgent:
+    """Whose loop this is."""
+
+    identity: Identity
+    host: str
+    cluster_slug: str
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where plans come from, and where reports and points go; none of them ever blocks."""
+
+    news: Mailbox[ConfigurationNews]
+    waker: Waker
+    sink: MetricSink
+    send_report: Callable[[AgentReport], None]
+
+
+class AgentLoop:
+    """Everything that happens on the loop's thread."""
+
+    def __init__(
+        self, about: AboutAgent, ports: Ports, workplace: Workplace, *, clocks: Clocks
+    ) -> None:
+        self._about = about
+        self._ports = ports
+        self._clocks = clocks
+        now_ns = clocks.boot_ns()
+        self._scheduler = Scheduler(
+            epoch_offset_ns=round(clocks.now().timestamp() * SECOND_NS) - now_ns, now_ns=now_ns
+        )
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(ports.waker.read_end, selectors.EVENT_READ, self._woken)
+        self._runner = Runner(
+            self._selector,
+            workplace,
+            on_result=self._record,
+            on_end=self._scheduler.finished,
+            clock_ns=clocks.boot_ns,
+        )
+        self._book = MetricBook()
+        self._board = Board()
+        self._report_timer = ReportTimer(now_ns=now_ns)
+        self._cell_end = cell_end(clocks.now().timestamp())
+        self._specs: dict[RunKey, RunSpec] = {}
+        self._news = ConfigurationNews(None, "", None)
+        self._bugs = 0
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Go round until told to stop, then end every run and hand over the last points and the last report."""
+        while not stopping():
+            self._wait_and_serve()
+            now_ns = self._clocks.boot_ns()
+            self._take_news(now_ns)
+            self._start_due(now_ns)
+            self._report_if_due(now_ns)
+        self._end_runs()
+        self._close_cell(self._cell_end)
+        self._send_report(self._clocks.boot_ns())
+        self._selector.close()
+
+    def _wait_and_serve(self) -> None:
+        events = self._selector.select(self._wait_seconds())
+        self._close_cell_if_due()
+        now_ns = self._clocks.boot_ns()
+        for key, _ in events:
+            self._guarded(key.data, now_ns)
+        self._guarded(self._runner.tick, now_ns)
+
+    def _wait_seconds(self) -> float:
+        now_ns = self._clocks.boot_ns()
+        moments = [
+            now_ns + _LONGEST_WAIT_NS,
+            self._runner.next_at_ns(),
+            self._report_timer.due_at_ns,
+        ]
+        if (start_ns := self._scheduler.next_at_ns()) is not None:
+            moments.append(start_ns)
+        until_cell_end = self._cell_end - self._clocks.now().timestamp()
+        return max(0.0, min((min(moments) - now_ns) / SECOND_NS, until_cell_end))
+
+    def _woken(self, now_ns: int) -> None:
+        del now_ns
+        self._ports.waker.clear()
+
+    def _guarded(self, step: Callable[[Argument], object], argument: Argument) -> None:
+        """One step for one prober."""
+        try:
+            step(argument)
+        # One of the three edges: whatever is wrong with one prober must not stop the others.
+        except Exception:
+            self._bugs += 1
+            log.exception("a step for one prober failed")
+
+    def _take_news(self, now_ns: int) -> None:
+        news = self._ports.news.take()
+        if news is None:
+            return
+        if news.plan is not None and news.plan is not self._news.plan:
+            self._apply(news.plan, now_ns)
+        if (news.plan, news.problem) != (self._news.plan, self._news.problem):
+            self._report_timer.changed(now_ns)
+        self._news = news
+
+    def _apply(self, plan: HostPlan, now_ns: int) -> None:
+        wanted = plan.specs()
+        changes = changes_between(self._specs, wanted)
+        for key in changes.stop:
+            self._scheduler.remove(key)
+        for key in (*changes.stop, *(spec.key for spec in changes.replace)):
+            self._runner.end(key, now_ns)
+        for spec in (*changes.start, *changes.replace):
+            self._scheduler.add(
+                spec.key,
+                hash_=run_hash(plan.cluster_id, self._about.host, spec.key),
+                interval_ns=round(spec.interval.total_seconds() * SECOND_NS),
+                now_ns=now_ns,
+            )
+        self._specs = wanted
+        self._board.apply(plan)
+        self._book.apply(plan, now_ns)
+        log.info(
+            "plan in force revision=%d start=%d stop=%d replace=%d keep=%d",
+            plan.document_revision, *map(len, (changes.start, changes.stop, changes.replace, changes.keep)),
+        )  # fmt: skip
+
+    def _start_due(self, now_ns: int) -> None:
+        for decision in self._scheduler.decide(now_ns):
+            if isinstance(decision, Skip):
+                self._book.skip(decision.key, decision.reason, decision.count)
+            else:
+                self._guarded(self._start, decision)
+
+    def _start(self, start: Start) -> None:
+        self._book.runs_started += 1
+        try:
+            self._runner.start(self._specs[start.key], start.due_ns)
+        except BaseException:
+            self._scheduler.finished(start.key)
+            raise
+
+    def _record(self, result: RunResult) -> None:
+        self._book.record(result)
+        if self._board.record(result, self._clocks.now()):
+            self._report_timer.changed(result.ended_ns)
+            if spec := self._specs.get(result.key):
+                said = result.verdict
+                level = logging.INFO if said.outcome is Outcome.SUCCESS else logging.WARNING
+                log.log(
+                    level, "prober=%s %s is now %s %s",
+                    spec.prober_slug, result.key.combination, said.outcome.value, said.reason,
+                )  # fmt: skip
+        if result.printed.bad_lines:
+            log.debug("bad output: %s", result.printed.first_problem)
+
+    def _report_if_due(self, now_ns: int) -> None:
+        if now_ns >= self._report_timer.due_at_ns:
+            self._send_report(now_ns)
+
+    def _send_report(self, now_ns: int) -> None:
+        plan = self._news.plan
+        circumstances = Circumstances(
+            identity=self._about.identity,
+            host=self._about.host,
+            document_revision=plan.document_revision if plan else None,
+            configuration_problem=self._news.problem,
+        )
+        self._ports.send_report(agent_report(self._board, circumstances, self._clocks.now()))
+        self._report_timer.sent(now_ns)
+
+    def _close_cell_if_due(self) -> None:
+        closed, self._cell_end = closing_cell(self._cell_end, self._clocks.now().timestamp())
+        if closed is not None:
+            self._close_cell(closed)
+
+    def _close_cell(self, end: int) -> None:
+        now_ns = self._clocks.boot_ns()
+        points = self._book.close_cell(now_ns) + agent_points(self._figures(now_ns))
+        labels = {"cluster_slug": self._about.cluster_slug, "host": self._about.host}
+        self._ports.sink.accept(Batch(datetime.fromtimestamp(end, UTC), points, labels))
+
+    def _figures(self, now_ns: int) -> AgentFigures:
+        confirmed_ns = self._news.confirmed_ns
+        dropped = {"bad_line": self._book.bad_lines, "bug": self._bugs}
+        return AgentFigures(
+            configuration_age_seconds=(
+                None if confirmed_ns is None else (now_ns - confirmed_ns) / SECOND_NS
+            ),
+            runs_started=self._book.runs_started,
+            runs_in_progress=self._runner.in_progress,
+            dropped={**dropped, **self._ports.sink.dropped()},
+            cpu_seconds=time.process_time(),
+            rss_bytes=rss_bytes(),
+        )
+
+    def _end_runs(self) -> None:
+        """Within the longest grace, and five seconds more only for what even SIGKILL does not end."""
+        self._guarded(self._runner.end_all, self._clocks.boot_ns())
+        while self._runner.in_progress:
+            self._wait_and_serve()
+        limit_ns = self._clocks.boot_ns() + _LAST_SWEEPS_NS
+        while self._runner.sweep() and self._clocks.boot_ns() < limit_ns:
+            time.sleep(0.01)

@@ -1,0 +1,230 @@
+"""Starts the agent: reads the settings, builds what the loop needs, ends it on SIGTERM."""
+
+import argparse
+import logging
+import re
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+
+from agent.clocks import Clocks, boot_ns
+from agent.configuration import Configuration, ConfigurationNews, follow
+from agent.errors import AgentFolderError
+from agent.folder_lock import lock_folder
+from agent.identity import next_identity
+from agent.loop import AboutAgent, AgentLoop, Ports
+from agent.mailbox import Mailbox, Waker
+from agent.orphans import adopt_orphans
+from agent.reports import ReportSender
+from agent.runner import Workplace
+from agent.sinks import MetricSink, NoSink, SolomonSink, send_offset_seconds
+from agent.store import Store
+from agent.wiper import Wiper
+from common.agent_api_client import AgentApiClient
+from common.api_transport import ApiTransport
+from common.atomic_files import read_key
+from common.contracts.identifiers import HOST_PATTERN, is_slug
+from common.errors import MrProberError
+from common.logs import set_up_logging
+from common.solomon import HttpSolomonClient
+from settings import AgentSettings
+
+log = logging.getLogger(__name__)
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CLOSE_SECONDS = 4.0
+
+
+def main() -> int:
+    """The exit code: 0 after SIGTERM or SIGINT, 1 if the agent cannot start or a part of it failed."""
+    _parse_arguments()
+    try:
+        settings = AgentSettings()
+        _refuse_unusable(settings)
+    except ValidationError as error:
+        sys.stderr.write("".join(f"{mistake}\n" for mistake in _mistakes(error)))
+        return 1
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    set_up_logging(settings.log_level)
+    try:
+        return _run(settings)
+    except MrProberError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _parse_arguments() -> None:
+    lines = [
+        f"  MR_PROBER_{name.upper():20} {field.description}"
+        for name, field in AgentSettings.model_fields.items()
+    ]
+    argparse.ArgumentParser(
+        prog="agent/main.py",
+        description="Runs the probers of one host. All settings come from the environment:",
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    return [
+        f"MR_PROBER_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
+        for mistake in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _refuse_unusable(settings: AgentSettings) -> None:
+    """ValueError with one line per mistake that the types do not show."""
+    mistakes = []
+    if not is_slug(settings.cluster):
+        mistakes.append(f"MR_PROBER_CLUSTER: {settings.cluster!r} is not the slug of a cluster")
+    if not re.fullmatch(HOST_PATTERN, settings.host):
+        mistakes.append(f"MR_PROBER_HOST: {settings.host!r} is not the name of a host")
+    if settings.agent_token is None and settings.agent_token_file is None:
+        mistakes.append("MR_PROBER_AGENT_TOKEN or MR_PROBER_AGENT_TOKEN_FILE: one must be set")
+    if settings.solomon_url and settings.solomon_token is None:
+        mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
+    if mistakes:
+        raise ValueError("\n".join(mistakes))
+
+
+def _run(settings: AgentSettings) -> int:
+    root = settings.agent_dir.absolute()
+    try:
+        # The descriptor stays open until the process ends, and with it the lock.
+        lock_folder(root)
+        about = AboutAgent(next_identity(root), settings.host, settings.cluster)
+        store = Store(root)
+        store.wipe_temporary()
+    except OSError as error:
+        raise AgentFolderError(root, error) from error
+    adopt_orphans()
+    end = _End(Waker())
+    end.listen()
+    parts = _Parts(settings, store, end)
+    log.info(
+        "agent starts cluster=%s host=%s instance=%s boot=%d",
+        settings.cluster, settings.host, about.identity.instance, about.identity.boot,
+    )  # fmt: skip
+    parts.run(about)
+    log.info("agent ends")
+    return end.exit_code
+
+
+@dataclass
+class _End:
+    """Tells the loop when to stop, and the process how to exit."""
+
+    waker: Waker
+    asked: bool = False
+    exit_code: int = 0
+
+    def listen(self) -> None:
+        """End at SIGTERM and SIGINT, and when a thread fails: an agent that lacks a part must not look healthy."""
+        signal.set_wakeup_fd(self.waker.write_end, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._ask())
+        threading.excepthook = self._thread_failed
+
+    def is_asked(self) -> bool:
+        return self.asked
+
+    def _ask(self) -> None:
+        self.asked = True
+        self.waker.wake()
+
+    def _thread_failed(self, arguments: threading.ExceptHookArgs) -> None:
+        name = arguments.thread.name if arguments.thread else "?"
+        log.critical("thread %s failed, the agent ends", name, exc_info=arguments.exc_value)
+        self.exit_code = 1
+        self._ask()
+
+
+class _Parts:
+    """The loop and the threads around it."""
+
+    def __init__(self, settings: AgentSettings, store: Store, end: _End) -> None:
+        self._settings = settings
+        self._store = store
+        self._end = end
+        self._token = _token(settings.agent_token, settings.agent_token_file)
+        self._news: Mailbox[ConfigurationNews] = Mailbox()
+        self._wiper = Wiper()
+        self._reports = ReportSender(self._api_client())
+        self._sink = _sink(settings)
+
+    def run(self, about: AboutAgent) -> None:
+        """Until the end is asked for; what is left to send then gets a few seconds."""
+        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send)
+        path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
+        workplace = Workplace(self._store.temporary, path, self._wiper)
+        loop = AgentLoop(about, ports, workplace, clocks=Clocks())
+        stopping = threading.Event()
+        self._start_threads(stopping)
+        loop.run(self._end.is_asked)
+        stopping.set()
+        self._reports.close(time_limit_seconds=_CLOSE_SECONDS)
+        self._sink.close(time_limit_seconds=_CLOSE_SECONDS)
+        self._wiper.close(time_limit_seconds=_CLOSE_SECONDS)
+
+    def _start_threads(self, stopping: threading.Event) -> None:
+        self._reports.start()
+        self._sink.start()
+        configuration = Configuration(
+            self._api_client(),
+            self._store,
+            cluster_slug=self._settings.cluster,
+            host=self._settings.host,
+            clock_ns=boot_ns,
+        )
+        arguments = {
+            "interval": self._settings.agent_poll_interval,
+            "stopping": stopping,
+            "deliver": self._deliver,
+        }
+        threading.Thread(
+            target=follow,
+            args=(configuration,),
+            kwargs=arguments,
+            name="configuration",
+            daemon=True,
+        ).start()
+
+    def _deliver(self, news: ConfigurationNews) -> None:
+        self._news.put(news)
+        self._end.waker.wake()
+
+    def _api_client(self) -> AgentApiClient:
+        """One per thread."""
+        transport = ApiTransport(self._settings.api_url, self._token)
+        return AgentApiClient(transport, self._settings.cluster)
+
+
+def _token(token: SecretStr | None, file: Path | None) -> str:
+    """The token itself wins; that one of them is set has been checked."""
+    if token is not None:
+        return token.get_secret_value()
+    return read_key(file or Path())
+
+
+def _sink(settings: AgentSettings) -> MetricSink:
+    if not settings.solomon_url or settings.solomon_token is None:
+        return NoSink()
+    client = HttpSolomonClient(
+        settings.solomon_url,
+        settings.solomon_token.get_secret_value(),
+        project=settings.solomon_project,
+        cluster=settings.environment,
+        service=settings.solomon_service,
+    )
+    return SolomonSink(client, offset_seconds=send_offset_seconds(settings.host))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

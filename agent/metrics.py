@@ -1,0 +1,189 @@
+"""From results to points: *decide*. Pure: counters per combination, closed every 15 seconds.
+
+A run belongs to the cell in which it ended; the point at T covers [T-15, T).
+Counters only ever grow, so that a lost batch loses nothing; what is per cell says so.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.outputs import MAX_SAMPLES, Printed, Sample
+from agent.plan import HostPlan, RunKey
+from agent.results import RunResult
+from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
+from common.solomon import Histogram, Kind, Point
+
+CELL_SECONDS = 15
+BOUNDS = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0,
+)  # fmt: skip
+# A series of a counter begins with 0: the first value of a rate says nothing.
+_ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED)
+
+PrintedKey = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def cell_end(unix_seconds: float) -> int:
+    """The end of the cell that holds this moment."""
+    return (int(unix_seconds) // CELL_SECONDS + 1) * CELL_SECONDS
+
+
+def closing_cell(current_end: int, unix_seconds: float) -> tuple[int | None, int]:
+    """The end of the cell to close now, or None; and the end of the cell that is then open.
+
+    After a leap of the clock forward only the newest cell is closed, after one back the cells begin anew there.
+    """
+    open_end = cell_end(unix_seconds)
+    if open_end == current_end:
+        return None, current_end
+    return (open_end - CELL_SECONDS if open_end > current_end else None), open_end
+
+
+@dataclass(eq=False)
+class _Series:
+    """What is counted about one combination."""
+
+    labels: Mapping[str, str]
+    since_ns: int  # of the last success, or else of the first time we heard of it
+    state: State = State.NOT_RUN_YET
+    runs: Counter[Outcome] = field(default_factory=Counter)
+    skipped: Counter[SkipReason] = field(default_factory=Counter)
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
+    # Of this cell only.
+    ended: int = 0
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    start_lag_seconds: float = 0.0
+    printed_gauges: dict[PrintedKey, float] = field(default_factory=dict)
+
+
+class MetricBook:
+    """The counters of all combinations; `close_cell` turns them into points."""
+
+    def __init__(self) -> None:
+        self._series: dict[RunKey, _Series] = {}
+        self._gone: list[_Series] = []
+        self.runs_started = 0
+        self.bad_lines = 0
+
+    def apply(self, plan: HostPlan, now_ns: int) -> None:
+        """Count the plan's combinations: known ones keep their counters, the next cell tells once who is gone."""
+        before, self._series = self._series, {}
+        for prober in plan.probers:
+            for key, labels in zip(prober.keys, prober.labels, strict=True):
+                series = before.pop(key, None) or self._series.get(key)
+                if series is None:
+                    series = _Series({"prober_slug": prober.slug, **labels}, since_ns=now_ns)
+                if prober.problem:
+                    series.state = State.BROKEN
+                self._series[key] = series
+        self._gone += before.values()
+
+    def skip(self, key: RunKey, reason: SkipReason, count: int) -> None:
+        """So many due runs did not start."""
+        if series := self._series.get(key):
+            series.skipped[reason] += count
+
+    def record(self, result: RunResult) -> None:
+        """A run has ended."""
+        series = self._series.get(result.key)
+        if not series:
+            return
+        series.state = STATE_OF_OUTCOME[result.verdict.outcome]
+        series.runs[result.verdict.outcome] += 1
+        series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
+        if result.verdict.outcome is Outcome.SUCCESS:
+            series.since_ns = result.ended_ns
+        series.ended += 1
+        series.user_seconds += result.cost.user_seconds
+        series.system_seconds += result.cost.system_seconds
+        series.peak_rss_bytes = max(series.peak_rss_bytes, result.cost.peak_rss_bytes)
+        series.start_lag_seconds = max(series.start_lag_seconds, result.start_lag_seconds)
+        self._record_printed(series, result.printed)
+
+    def close_cell(self, now_ns: int) -> list[Point]:
+        """The points of the cell that ends now; the next one begins."""
+        points = [
+            Point("mr_prober_state", Kind.IGAUGE, State.GONE, series.labels)
+            for series in self._gone
+        ]
+        self._gone = []
+        for series in self._series.values():
+            points += _points(series, now_ns)
+            _begin_cell(series)
+        return points
+
+    def _record_printed(self, series: _Series, printed: Printed) -> None:
+        self.bad_lines += printed.bad_lines
+        for sample in printed.samples:
+            self._record_sample(series, sample)
+
+    def _record_sample(self, series: _Series, sample: Sample) -> None:
+        key = (sample.name, sample.labels)
+        room = len(series.printed_counters) + len(series.printed_gauges) < MAX_SAMPLES
+        clash = any(name in series.labels or name in _OUR_LABELS for name, _ in sample.labels)
+        if sample.kind == "counter" and not clash and (room or key in series.printed_counters):
+            series.printed_counters[key] = series.printed_counters.get(key, 0.0) + sample.value
+        elif sample.kind == "gauge" and not clash and (room or key in series.printed_gauges):
+            series.printed_gauges[key] = sample.value
+        else:
+            self.bad_lines += 1
+
+
+_OUR_LABELS = frozenset({"cluster_slug", "host", "prober_slug"})
+
+
+def _points(series: _Series, now_ns: int) -> list[Point]:
+    labels = series.labels
+    silence = max(0.0, (now_ns - series.since_ns) / 1e9)
+    points = [
+        Point("mr_prober_state", Kind.IGAUGE, series.state, labels),
+        Point("mr_prober_seconds_since_success", Kind.GAUGE, silence, labels),
+        Point("mr_prober_run_seconds", Kind.HIST_RATE, _histogram(series), labels),
+    ]
+    for outcome in Outcome:
+        value = series.runs[outcome]
+        points.append(
+            Point("mr_prober_runs", Kind.RATE, value, {**labels, "outcome": outcome.value})
+        )
+    for reason in SkipReason:
+        if (value := series.skipped[reason]) or reason in _ALWAYS_SHOWN_SKIPS:
+            key = {**labels, "reason": reason.value}
+            points.append(Point("mr_prober_skipped_runs", Kind.RATE, value, key))
+    return points + (_cell_points(series) if series.ended else []) + _printed_points(series)
+
+
+def _histogram(series: _Series) -> Histogram:
+    return Histogram(BOUNDS, tuple(series.buckets[:-1]), series.buckets[-1])
+
+
+def _cell_points(series: _Series) -> list[Point]:
+    """Sums and maxima of the runs that ended in this cell; without such runs there is nothing to say."""
+    labels = series.labels
+    user, system = ({**labels, "mode": mode} for mode in ("user", "system"))
+    return [
+        Point("mr_prober_start_lag_seconds", Kind.GAUGE, series.start_lag_seconds, labels),
+        Point("mr_prober_cpu_seconds", Kind.GAUGE, series.user_seconds, user),
+        Point("mr_prober_cpu_seconds", Kind.GAUGE, series.system_seconds, system),
+        Point("mr_prober_peak_rss_bytes", Kind.IGAUGE, series.peak_rss_bytes, labels),
+    ]
+
+
+def _printed_points(series: _Series) -> list[Point]:
+    kinds = ((Kind.RATE, series.printed_counters), (Kind.GAUGE, series.printed_gauges))
+    return [
+        Point(name, kind, value, {**dict(labels), **series.labels})
+        for kind, printed in kinds
+        for (name, labels), value in printed.items()
+    ]
+
+
+def _begin_cell(series: _Series) -> None:
+    series.ended = 0
+    series.user_seconds = series.system_seconds = series.start_lag_seconds = 0.0
+    series.peak_rss_bytes = 0
+    series.printed_gauges = {}

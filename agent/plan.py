@@ -1,0 +1,136 @@
+"""What shall run on this host, as plain values: *decide*, between `resolve` and the loop.
+
+A prober that this agent cannot run (unknown mode or output, a missing file) is in the plan with its `problem`:
+it is broken and says why, the others run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from agent.outputs import OUTPUTS
+from common.contracts.probers import EffectiveAxis, EffectiveSettings
+from common.contracts.references import as_text
+from common.contracts.resolution import Combination, EffectiveProber
+from common.contracts.values import canonical_json
+
+MODES = ("run",)
+# Solomon's own labels, those of every point of ours, and those that tell our series apart.
+RESERVED_LABELS = frozenset(
+    {"project", "cluster", "service", "name", "cluster_slug", "host", "prober_slug",
+     "outcome", "reason", "flag", "mode", "bin"}
+)  # fmt: skip
+# 12 labels in all: cluster_slug, host, prober_slug and one of outcome, reason, mode, bin are ours.
+MAX_MATRIX_VARIABLES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """One combination of one prober; survives changes of everything else."""
+
+    prober_id: UUID
+    combination: str  # canonical JSON of the matrix variables
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """All that one program start needs, and how often; two equal ones need no restart."""
+
+    key: RunKey
+    prober_slug: str
+    labels: Mapping[str, str]
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    interval: timedelta
+    time_limit: timedelta
+    grace: timedelta
+    output: str
+
+
+@dataclass(frozen=True)
+class PlannedProber:
+    """A prober in the plan; with a `problem` none of its combinations runs."""
+
+    id: UUID
+    slug: str
+    revision: int
+    keys: tuple[RunKey, ...]  # in the order of `resolve`; the order of states in reports
+    labels: tuple[Mapping[str, str], ...]  # matrix variables as labels, one map per key
+    specs: tuple[RunSpec, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """Everything that runs on this host under one revision of the document."""
+
+    cluster_id: UUID
+    cluster_slug: str
+    document_revision: int
+    probers: tuple[PlannedProber, ...]
+
+    def specs(self) -> dict[RunKey, RunSpec]:
+        """What the schedule starts, by key."""
+        return {spec.key: spec for prober in self.probers for spec in prober.specs}
+
+
+def planned_prober(
+    prober: EffectiveProber, *, folder: Path | None, problem: str = ""
+) -> PlannedProber:
+    """The prober as this agent runs it; `folder` holds its unpacked files, `problem` says why there is none."""
+    labels = tuple(_labels(combination) for combination in prober.combinations)
+    keys = tuple(_key(prober.id, combination) for combination in prober.combinations)
+    problem = prober.problem or _unsupported(prober.settings) or problem
+    specs: tuple[RunSpec, ...] = ()
+    if folder is None and not problem:
+        problem = "its files are missing"
+    if folder is not None and not problem:
+        specs = tuple(
+            RunSpec(
+                key=keys[run.combinations[0]],
+                prober_slug=prober.slug,
+                labels=labels[run.combinations[0]],
+                arguments=run.arguments,
+                environment=run.environment,
+                folder=folder,
+                interval=timedelta(seconds=prober.settings.interval_seconds),
+                time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
+                grace=timedelta(seconds=prober.settings.grace_seconds),
+                output=prober.settings.output,
+            )
+            for run in prober.runs
+        )
+    return PlannedProber(
+        id=prober.id, slug=prober.slug, revision=prober.revision,
+        keys=keys, labels=labels, specs=specs, problem=problem,
+    )  # fmt: skip
+
+
+def _key(prober_id: UUID, combination: Combination) -> RunKey:
+    return RunKey(prober_id, canonical_json(dict(combination)).decode())
+
+
+def _labels(combination: Combination) -> dict[str, str]:
+    return {name: as_text(value) for name, value in combination.items()}
+
+
+def _unsupported(settings: EffectiveSettings) -> str:
+    if settings.mode not in MODES:
+        return f"this agent does not know mode {settings.mode!r}, only {', '.join(MODES)}"
+    if settings.output not in OUTPUTS:
+        return f"this agent does not know output {settings.output!r}, only {', '.join(OUTPUTS)}"
+    return _unsupported_matrix(settings.matrix)
+
+
+def _unsupported_matrix(matrix: Mapping[str, EffectiveAxis]) -> str:
+    batch = sorted(name for name, axis in matrix.items() if axis.deliver != "each")
+    if batch:
+        return f"this agent does not know deliver: batch (matrix.{batch[0]}), only each"
+    if reserved := sorted(RESERVED_LABELS & matrix.keys()):
+        return f"matrix.{reserved[0]} cannot be a label, the name is reserved: choose another one"
+    if len(matrix) > MAX_MATRIX_VARIABLES:
+        return f"{len(matrix)} matrix variables, more than {MAX_MATRIX_VARIABLES} labels"
+    return ""

@@ -1,0 +1,174 @@
+"""Which run starts when: *decide*. Pure: time comes in as arguments, decisions go out as values.
+
+Each combination has its beats: the points of a grid anchored to the Unix epoch, one per interval, shifted by a phase
+that is a hash, so that it is the same after a restart and different on each host.
+Every beat ends as exactly one `Start` or is counted in one `Skip`; nothing else ever starts a run.
+Times are integers of nanoseconds on one clock that never steps (CLOCK_BOOTTIME); its distance to the epoch is fixed
+when the scheduler is made.
+"""
+
+import hashlib
+import heapq
+from dataclasses import dataclass
+from uuid import UUID
+
+from agent.plan import RunKey
+from common.contracts.states import SkipReason
+
+SECOND_NS = 1_000_000_000
+# Starts are at least this far apart, so that a common phase never becomes a burst.
+SPACING_NS = 2_000_000
+# The loop looks at least once a second; a longer gap means that agent or host stood still.
+PAUSE_NS = 3 * SECOND_NS
+# Whoever would wait longer than this for the first grid beat runs the current beat late instead.
+CATCH_UP_NS = SECOND_NS
+# How soon a late first beat looks again, while a run of the replaced version still ends.
+RETRY_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start the run now; it was due at `due_ns`."""
+
+    key: RunKey
+    due_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """So many beats passed without a run."""
+
+    key: RunKey
+    reason: SkipReason
+    count: int
+
+
+@dataclass(eq=False, slots=True)
+class _Beat:
+    key: RunKey
+    hash: int
+    interval_ns: int
+    due_ns: int  # of the beat that comes next
+    following_ns: int  # the grid beat after that
+    catching_up: bool
+    gone: bool = False
+
+
+def run_hash(cluster_id: UUID, host: str, key: RunKey) -> int:
+    """64 bits that are the same for ever for this combination on this host."""
+    text = "\0".join((str(cluster_id), host, str(key.prober_id), key.combination))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def phase_ns(hash_: int, interval_ns: int) -> int:
+    """Where in the interval the beats are."""
+    return hash_ * interval_ns >> 64
+
+
+class Scheduler:
+    """The beats of all combinations; `decide` says what to do with those that are due."""
+
+    def __init__(self, *, epoch_offset_ns: int, now_ns: int) -> None:
+        """`epoch_offset_ns` is the Unix time minus the clock of all other times given here."""
+        self._epoch_offset_ns = epoch_offset_ns
+        self._looked_at_ns = now_ns
+        self._next_start_ns = now_ns
+        self._beats: dict[RunKey, _Beat] = {}
+        # The number makes entries different, so that beats are never compared.
+        self._heap: list[tuple[int, int, int, _Beat]] = []
+        self._running: set[RunKey] = set()
+        self._number = 0
+
+    def add(self, key: RunKey, *, hash_: int, interval_ns: int, now_ns: int) -> None:
+        """Begin with the beats of a combination, or begin anew with another interval.
+
+        If the next grid beat is more than a second away, the beat whose interval we are in is still run, late:
+        within a second, spread by the hash.
+        """
+        self.remove(key)
+        passed_ns = (now_ns + self._epoch_offset_ns - phase_ns(hash_, interval_ns)) % interval_ns
+        following_ns = now_ns - passed_ns + interval_ns
+        beat = _Beat(key, hash_, interval_ns, following_ns, following_ns + interval_ns, False)
+        if following_ns - now_ns > CATCH_UP_NS:
+            late_ns = now_ns + (hash_ * CATCH_UP_NS >> 64)
+            beat = _Beat(key, hash_, interval_ns, late_ns, following_ns, True)
+        self._beats[key] = beat
+        self._push(beat)
+
+    def remove(self, key: RunKey) -> None:
+        """End with the beats of a combination; a run in progress still counts until `finished`."""
+        if beat := self._beats.pop(key, None):
+            beat.gone = True
+
+    def finished(self, key: RunKey) -> None:
+        """The run of this combination has ended."""
+        self._running.discard(key)
+
+    def next_at_ns(self) -> int | None:
+        """When `decide` has something to do; None if nothing is scheduled."""
+        while self._heap and self._heap[0][3].gone:
+            heapq.heappop(self._heap)
+        return max(self._heap[0][0], self._next_start_ns) if self._heap else None
+
+    def decide(self, now_ns: int) -> list[Start | Skip]:
+        """What to do now: at most one start, and every skip that is due before it."""
+        decisions: list[Start | Skip] = []
+        if now_ns - self._looked_at_ns > PAUSE_NS:
+            decisions += self._skip_all_missed(now_ns)
+        self._looked_at_ns = now_ns
+        while (at := self.next_at_ns()) is not None and at <= now_ns:
+            decided = self._decide_beat(heapq.heappop(self._heap)[3], now_ns)
+            decisions += decided
+            if any(isinstance(decision, Start) for decision in decided):
+                self._next_start_ns = now_ns + SPACING_NS
+                break
+        return decisions
+
+    def _skip_all_missed(self, now_ns: int) -> list[Start | Skip]:
+        """After a pause nothing is made up for: a thousand probers at once would be a burst."""
+        skips: list[Start | Skip] = []
+        for beat in [beat for beat in self._beats.values() if beat.due_ns <= now_ns]:
+            missed = 1 + self._advance_over(beat, now_ns)
+            self._advance(beat)
+            skips.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
+        self._heap = []
+        for beat in self._beats.values():
+            self._push(beat)
+        return skips
+
+    def _decide_beat(self, beat: _Beat, now_ns: int) -> list[Start | Skip]:
+        decisions: list[Start | Skip] = []
+        # Older beats than the newest due one came too late to say anything.
+        if missed := self._advance_over(beat, now_ns):
+            decisions.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
+        if beat.key not in self._running:
+            self._running.add(beat.key)
+            decisions.append(Start(beat.key, beat.due_ns))
+        elif beat.catching_up and now_ns + RETRY_NS < beat.following_ns:
+            beat.due_ns = now_ns + RETRY_NS
+            self._push(beat)
+            return decisions
+        else:
+            decisions.append(Skip(beat.key, SkipReason.OVERLAP, 1))
+        self._advance(beat)
+        self._push(beat)
+        return decisions
+
+    def _advance_over(self, beat: _Beat, now_ns: int) -> int:
+        """Move to the newest beat that is due and say how many were left behind."""
+        if beat.following_ns > now_ns:
+            return 0
+        missed = 1 + (now_ns - beat.following_ns) // beat.interval_ns
+        beat.due_ns = beat.following_ns + (missed - 1) * beat.interval_ns
+        beat.following_ns = beat.due_ns + beat.interval_ns
+        beat.catching_up = False
+        return missed
+
+    def _advance(self, beat: _Beat) -> None:
+        beat.due_ns = beat.following_ns
+        beat.following_ns += beat.interval_ns
+        beat.catching_up = False
+
+    def _push(self, beat: _Beat) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, (beat.due_ns, beat.hash, self._number, beat))

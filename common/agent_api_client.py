@@ -1,0 +1,39 @@
+"""The part of the API that agents use: their configuration, files by hash, reports."""
+
+from datetime import timedelta
+
+from common.api_transport import ApiTransport
+from common.contracts.reports import AgentReport
+
+_TIME_LIMIT = timedelta(seconds=30)
+
+
+class AgentApiClient:
+    """Calls of one cluster's agents; errors are those of `ApiTransport.call`, like it for one thread only."""
+
+    def __init__(self, transport: ApiTransport, cluster: str) -> None:
+        self._transport = transport
+        self._path = f"/api/v1/clusters/{cluster}"
+
+    def configuration(self, etag: str) -> bytes | None:
+        """The document's bytes, or None if it is still the one with this ETag (empty: none yet)."""
+        headers = {"If-None-Match": etag} if etag else {}
+        answer = self._transport.call("GET", f"{self._path}/configuration", headers=headers)
+        return None if answer.status_code == 304 else answer.content
+
+    def file(self, sha256: str) -> bytes:
+        """The content of a file; whoever uses it checks the hash."""
+        return self._transport.call("GET", f"/api/v1/files/{sha256}").content
+
+    def report(self, report: AgentReport, *, time_limit: timedelta = _TIME_LIMIT) -> None:
+        """Replace what the API knows about this agent; may be repeated."""
+        self._transport.call(
+            "POST",
+            f"{self._path}/reports",
+            body=report.model_dump(mode="json"),
+            time_limit=time_limit,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
