@@ -1,0 +1,63 @@
+"""The application, built from what it is given: no settings, no clients of its own."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import HTTPBearer
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+
+from api.body_limit import BodyLimit
+from api.context import Context
+from api.edge import Edge
+from api.errors import add_error_handlers
+from api.gate import Gate
+from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
+from api.routes import agents, clusters, health, keys, pages, probers, recipes, sign_in
+from common.contracts.values import Problem
+from common.version import VERSION
+
+RESOURCES = (recipes, clusters, agents, probers, keys)
+_PROBLEM: dict[str, Any] = {
+    "model": Problem,
+    "content": {"application/problem+json": {}},
+    "description": "a problem, in words and by field",
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
+    (401, 403, 404, 409, 413, 422, 503), _PROBLEM
+)
+
+
+def application_of(context: Context) -> FastAPI:
+    """The whole API on one database, storage, key and clock."""
+    application = FastAPI(
+        title="Mr. Prober",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # From the outside in: every answer is logged, nobody passes without a key, no body is too large.
+        middleware=[
+            Middleware(Edge),
+            Middleware(Gate, context=context),
+            Middleware(BodyLimit),
+        ],
+    )
+    application.state.context = context
+    add_error_handlers(application)
+    application.include_router(_version_1())
+    for module in (health, sign_in, pages):
+        application.include_router(module.router)
+    application.mount("/static", StaticFiles(directory=STATIC_FOLDER))
+    application.mount("/docs/assets", StaticFiles(directory=SWAGGER_FOLDER))
+    return application
+
+
+def _version_1() -> APIRouter:
+    # The gate decides; HTTPBearer only tells OpenAPI how a key is sent.
+    router = APIRouter(
+        prefix="/api/v1", responses=_PROBLEMS, dependencies=[Depends(HTTPBearer(auto_error=False))]
+    )
+    for module in RESOURCES:
+        router.include_router(module.router)
+    return router

@@ -1,0 +1,41 @@
+"""What every request may use: built once by `main.py`, or by a test, and handed to the application."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from common.object_storage import ObjectStorage
+from database.models import now
+from database.session import Database
+
+# Any number will do; it only has to be the same in every process of the API.
+_DESCRIPTION_LOCK = 7_246_001
+
+
+@dataclass(frozen=True)
+class Context:
+    """Database, storage, key and clock of one application."""
+
+    database: Database
+    storage: ObjectStorage
+    server_key: bytes
+    clock: Callable[[], datetime] = now
+
+    @contextmanager
+    def describing(self) -> Iterator[Session]:
+        """A writing session for changes of what people describe; these stand in line.
+
+        On SQLite every writer does.
+        On PostgreSQL they would not see each other's new rows: a cluster that is created while
+        a prober changes would get a document without the change, and nobody would build it again.
+        """
+        with self.database.writing() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                session.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _DESCRIPTION_LOCK}
+                )
+            yield session

@@ -1,0 +1,51 @@
+"""What routes ask for: the context, the caller, the page of a listing."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request
+
+from api.context import Context
+from api.permissions import AgentOf, Identity
+from api.services.errors import ForbiddenError
+from api.services.paging import Paging
+from common.contracts.identifiers import CLUSTER_VARIABLE_PATTERN, SHA256_PATTERN, SLUG_PATTERN
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def _identity(request: Request) -> Identity:
+    identity: Identity = request.state.identity
+    return identity
+
+
+def _paging(
+    page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
+    page_token: Annotated[str, Query(max_length=1000)] = "",
+) -> Paging:
+    return Paging(size=page_size, token=page_token)
+
+
+TheContext = Annotated[Context, Depends(_context)]
+Caller = Annotated[Identity, Depends(_identity)]
+ThePaging = Annotated[Paging, Depends(_paging)]
+SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
+VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
+Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
+NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+def require_own_cluster(caller: Identity, cluster_id: UUID, *, token_version: int) -> None:
+    """ForbiddenError for an agent of another cluster, or with a token that was rotated away.
+
+    The previous version stays valid: agents get the new one only with the next deployment.
+    """
+    if not isinstance(caller, AgentOf):
+        return
+    if caller.cluster_id != cluster_id:
+        raise ForbiddenError("this token belongs to another cluster")
+    if caller.token_version not in {token_version, token_version - 1} or caller.token_version < 1:
+        raise ForbiddenError("this token was replaced by a newer one")

@@ -1,0 +1,73 @@
+"""The API's edge: security headers, one log line per request, and the catch-all that keeps one bug from being silent."""
+
+import logging
+from http import HTTPStatus
+from time import monotonic
+from urllib.parse import quote
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem_response
+
+log = logging.getLogger(__name__)
+
+_NOTHING_FROM_OUTSIDE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+# Swagger UI sets styles from its script.
+_DOCS_POLICY = _NOTHING_FROM_OUTSIDE.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+
+class Edge:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; whatever happens inside, it ends with an answer and a log line."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        reply = _Reply(scope["path"], send)
+        started = monotonic()
+        try:
+            await self._app(scope, receive, reply.send)
+        except Exception:
+            # A bug: it must not take the process down, and must not pass unseen.
+            log.exception("request failed method=%s path=%s", scope["method"], quote(scope["path"]))
+            if not reply.status:
+                answer = problem_response(
+                    HTTPStatus.INTERNAL_SERVER_ERROR, "a mistake of ours: the API's log has details"
+                )
+                await answer(scope, receive, reply.send)
+        # The path only: a query may hold the token of a sign-in link.
+        log.info(
+            "request method=%s path=%s status=%d milliseconds=%d",
+            scope["method"],
+            quote(scope["path"]),
+            reply.status,
+            (monotonic() - started) * 1000,
+        )
+
+
+class _Reply:
+    """Adds our headers to the answer and remembers its status."""
+
+    def __init__(self, path: str, send: Send) -> None:
+        self._path = path
+        self._send = send
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            policy = _DOCS_POLICY if self._path == "/docs" else _NOTHING_FROM_OUTSIDE
+            headers["Content-Security-Policy"] = policy
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)

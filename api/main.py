@@ -1,0 +1,171 @@
+"""Start of the API: reads the settings, builds what the application needs, listens, and ends gracefully."""
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from api.application import application_of
+from api.context import Context
+from api.services.keys import ensure_admin_key, valid_key
+from api.services.sign_in import make_link_token
+from common.atomic_files import read_or_make_key
+from common.errors import MrProberError
+from common.logs import set_up_logging
+from common.object_storage import FileSystemObjectStorage
+from database.models import now
+from database.schema import require_newest_schema
+from database.session import Database
+from settings import ApiSettings
+
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 10
+_EXAMPLES = """examples:
+  PYTHONPATH=. python api/main.py                            start the API on 127.0.0.1:8080
+  MR_PROBER_API_PORT=9000 PYTHONPATH=. python api/main.py    start it on another port
+  PYTHONPATH=. python api/main.py --sign-in-link             print a fresh sign-in link and exit
+
+All settings are environment variables: api/README.md has their table."""
+
+
+class StartError(MrProberError):
+    """The API cannot start; the text says what to do."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 1 if it cannot start, with one line that says why."""
+    arguments = _arguments()
+    try:
+        settings = ApiSettings()
+        set_up_logging(settings.log_level)
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells what it looks at
+        if arguments.sign_in_link:
+            _say(_sign_in_link(_context(settings), settings, _address_of(settings)))
+        else:
+            _serve(settings)
+    except ValidationError as error:
+        for mistake in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in mistake["loc"]).upper()
+            sys.stderr.write(f"error: MR_PROBER_{name}: {mistake['msg']}\n")
+        return 1
+    except MrProberError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="The API of Mr. Prober.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--sign-in-link",
+        action="store_true",
+        help="print a fresh one-time sign-in link for the admin key and exit",
+    )
+    return parser.parse_args()
+
+
+def _serve(settings: ApiSettings) -> None:
+    context = _context(settings)
+    listener = _listener(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application_of(context),
+            access_log=False,  # it would print the token of sign-in links
+            log_config=None,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            server_header=False,
+        )
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Uvicorn raises its signals once more after its end; this way they are no second death.
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    address = _address_of(settings, port=listener.getsockname()[1])
+    _say(f"Mr. Prober: {address}/")
+    _say(f"Sign in: {_sign_in_link(context, settings, address)}")
+    log.info("listening on host=%s port=%d", *listener.getsockname()[:2])
+    server.run(sockets=[listener])
+    context.database.dispose()
+    log.info("stopped")
+
+
+def _context(settings: ApiSettings) -> Context:
+    try:
+        url = make_url(settings.database_url.get_secret_value())
+        database = Database(url.render_as_string(hide_password=False))
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise StartError("MR_PROBER_DATABASE_URL is no address of a database") from error
+    server_key = _server_key(settings, is_sqlite=url.get_backend_name() == "sqlite")
+    require_newest_schema(database)
+    return Context(
+        database=database,
+        storage=FileSystemObjectStorage(settings.data_dir / "objects"),
+        server_key=server_key.encode(),
+    )
+
+
+def _server_key(settings: ApiSettings, *, is_sqlite: bool) -> str:
+    if settings.server_key:
+        return settings.server_key.get_secret_value()
+    if is_sqlite:
+        return read_or_make_key(settings.data_dir / "server.key")
+    raise StartError(
+        "MR_PROBER_SERVER_KEY must be set with PostgreSQL: every API and Creator needs the same one"
+    )
+
+
+def _sign_in_link(context: Context, settings: ApiSettings, address: str) -> str:
+    path: Path = settings.data_dir / "admin.key"
+    key_id = ensure_admin_key(context.database, path)
+    with context.database.writing() as session:
+        if valid_key(session, key_id, now=now()) is None:
+            return (
+                f"{address}/sign-in (the key in {path} was revoked; remove the file for a new one)"
+            )
+        return f"{address}/sign-in?token={make_link_token(session, key_id, now=now())}"
+
+
+def _listener(settings: ApiSettings) -> socket.socket:
+    host, port = settings.api_host, settings.api_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {host}:{port}: {error.strerror}:"
+            " choose another with MR_PROBER_API_HOST and MR_PROBER_API_PORT"
+        ) from error
+    return listener
+
+
+def _address_of(settings: ApiSettings, *, port: int | None = None) -> str:
+    if settings.api_url:
+        return settings.api_url.rstrip("/")
+    host = "127.0.0.1" if settings.api_host in {"", "0.0.0.0", "::"} else settings.api_host  # noqa: S104 - compared, not bound
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{port or settings.api_port}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

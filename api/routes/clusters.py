@@ -1,0 +1,125 @@
+"""Routes of clusters, their variables, deployments, agents and grid."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, status
+from fastapi.responses import PlainTextResponse
+
+from api.dependencies import SlugInPath, TheContext, ThePaging, VariableInPath
+from api.services import agents, deployments
+from api.services import clusters as service
+from common.contracts.agents import Agent, Grid
+from common.contracts.clusters import (
+    Cluster,
+    ClusterCreate,
+    ClusterUpdate,
+    Deployment,
+    Variable,
+    VariablePut,
+)
+from common.contracts.values import Page
+
+router = APIRouter(prefix="/clusters", tags=["clusters"])
+
+
+@router.get("")
+def list_clusters(context: TheContext, paging: ThePaging) -> Page[Cluster]:
+    """Clusters by slug."""
+    with context.database.reading() as session:
+        return service.page_of_clusters(session, paging)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def create_cluster(context: TheContext, new: ClusterCreate) -> Cluster:
+    """Create a cluster; Creator deploys it."""
+    with context.describing() as session:
+        return service.create_cluster(session, new)
+
+
+@router.get("/{slug}")
+def read_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+    """One cluster with its last deployment."""
+    with context.database.reading() as session:
+        return service.cluster(session, slug)
+
+
+@router.patch("/{slug}")
+def update_cluster(context: TheContext, slug: SlugInPath, changes: ClusterUpdate) -> Cluster:
+    """Change the fields that are in the body; `recipe_revision: null` follows the newest."""
+    with context.describing() as session:
+        return service.update_cluster(session, slug, changes)
+
+
+@router.delete("/{slug}", status_code=status.HTTP_202_ACCEPTED)
+def delete_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+    """Ask for the cluster's end; Creator destroys it. May be repeated."""
+    with context.describing() as session:
+        return service.delete_cluster(session, slug)
+
+
+@router.get("/{slug}/variables")
+def list_variables(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Variable]:
+    """Variables of a cluster by name."""
+    with context.database.reading() as session:
+        return service.page_of_variables(session, slug, paging)
+
+
+@router.get("/{slug}/variables/{name}")
+def read_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> Variable:
+    """One variable of a cluster."""
+    with context.database.reading() as session:
+        return service.variable(session, slug, name)
+
+
+@router.put("/{slug}/variables/{name}")
+def put_variable(
+    context: TheContext, slug: SlugInPath, name: VariableInPath, new: VariablePut
+) -> Variable:
+    """Set a variable; the same value again changes nothing."""
+    with context.describing() as session:
+        return service.put_variable(session, slug, name, new)
+
+
+@router.delete("/{slug}/variables/{name}", status_code=status.HTTP_204_NO_CONTENT)
+def delete_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> None:
+    """Delete a variable."""
+    with context.describing() as session:
+        service.delete_variable(session, slug, name)
+
+
+@router.get("/{slug}/deployments")
+def list_deployments(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Deployment]:
+    """Deployments of a cluster, newest first."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployments.page_of_deployments(session, cluster_id, paging)
+
+
+@router.get("/{slug}/deployments/{deployment_id}")
+def read_deployment(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> Deployment:
+    """One deployment of a cluster."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployments.deployment(session, cluster_id, deployment_id)
+
+
+@router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)
+def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
+    """What terraform said."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployments.deployment_log(session, cluster_id, deployment_id)
+
+
+@router.get("/{slug}/agents")
+def list_agents(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Agent]:
+    """Agents that ever reported for a cluster."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return agents.page_of_agents(session, cluster_id, paging, now=context.clock())
+
+
+@router.get("/{slug}/grid")
+def read_grid(context: TheContext, slug: SlugInPath) -> Grid:
+    """The live grid, hosts by probers."""
+    return agents.cluster_grid(context.database, slug, clock=context.clock)

@@ -1,0 +1,37 @@
+"""The pages: clusters, one cluster with its live grid, and the API's documentation."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import SlugInPath, TheContext
+from api.pages import TEMPLATES
+from api.services import clusters, deployments
+from api.services.overview import overviews
+from api.services.paging import Paging
+
+router = APIRouter(include_in_schema=False)
+
+_SHOWN_DEPLOYMENTS = 10
+
+
+@router.get("/")
+def show_clusters(context: TheContext, request: Request) -> Response:
+    """All clusters."""
+    with context.database.reading() as session:
+        shown = overviews(session, now=context.clock())
+    return TEMPLATES.TemplateResponse(request, "clusters.html", {"overviews": shown})
+
+
+@router.get("/clusters/{slug}")
+def show_cluster(context: TheContext, request: Request, slug: SlugInPath) -> Response:
+    """One cluster: its grid and its last deployments."""
+    with context.database.reading() as session:
+        cluster = clusters.cluster(session, slug)
+        last = deployments.page_of_deployments(session, cluster.id, Paging(size=_SHOWN_DEPLOYMENTS))
+    values = {"cluster": cluster, "deployments": last.items}
+    return TEMPLATES.TemplateResponse(request, "cluster.html", values)
+
+
+@router.get("/docs")
+def show_documentation(request: Request) -> Response:
+    """Swagger UI, from our own assets."""
+    return TEMPLATES.TemplateResponse(request, "docs.html")

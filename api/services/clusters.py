@@ -1,0 +1,215 @@
+"""Clusters and their variables: what people describe; Creator makes it true."""
+
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.attributes import flag_modified
+
+from api.services.deployments import last_deployments
+from api.services.errors import InvalidError, NotActiveError, NotFoundError, SlugTakenError
+from api.services.paging import Order, Paging, page_of
+from api.services.recipes import find_living_recipe
+from common.contracts.clusters import (
+    Cluster,
+    ClusterCreate,
+    ClusterState,
+    ClusterUpdate,
+    Deployment,
+    HostDescription,
+    Variable,
+    VariablePut,
+)
+from common.contracts.values import Page, canonical_json
+from database import models
+from database.configuration_changes import mark_changed
+
+
+def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
+    """Living clusters by slug, each with its last deployment."""
+    statement = (
+        select(models.Cluster)
+        .where(models.Cluster.deleted_at.is_(None))
+        .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
+    )
+    rows, token = page_of(session, statement, Order(models.Cluster.slug), paging)
+    last = last_deployments(session, [row.id for row in rows])
+    return Page(items=[_described(row, last.get(row.id)) for row in rows], next_page_token=token)
+
+
+def cluster(session: Session, slug: str) -> Cluster:
+    """One living cluster."""
+    row = living_cluster(session, slug)
+    return _described(row, last_deployments(session, [row.id]).get(row.id))
+
+
+def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
+    """A cluster with its first values."""
+    if find_living_cluster_id(session, new.slug):
+        raise SlugTakenError("cluster", new.slug, f"/api/v1/clusters/{new.slug}")
+    recipe = find_living_recipe(session, new.recipe)
+    if recipe is None:
+        raise InvalidError.of("recipe", "slug of a recipe that exists", given=new.recipe)
+    _check_revision(session, recipe, new.recipe_revision)
+    row = models.Cluster(
+        slug=new.slug,
+        recipe=recipe,
+        recipe_revision=new.recipe_revision,
+        deploy_policy=new.deploy_policy,
+        managed_by=new.managed_by,
+        variables=[
+            models.ClusterVariable(name=name, value=value, managed_by=new.managed_by)
+            for name, value in sorted(new.variables.items())
+        ],
+    )
+    session.add(row)
+    session.flush()
+    return _described(row, None)
+
+
+def update_cluster(session: Session, slug: str, changes: ClusterUpdate) -> Cluster:
+    """Change the fields that the caller named."""
+    row = _active_cluster(session, slug)
+    if "recipe_revision" in changes.model_fields_set:
+        _check_revision(session, row.recipe, changes.recipe_revision)
+        row.recipe_revision = changes.recipe_revision
+    if "deploy_policy" in changes.model_fields_set:
+        row.deploy_policy = changes.deploy_policy
+    session.flush()
+    return _described(row, last_deployments(session, [row.id]).get(row.id))
+
+
+def delete_cluster(session: Session, slug: str) -> Cluster:
+    """Ask Creator to destroy it; asking twice is asking once."""
+    row = living_cluster(session, slug, lock=True)
+    if row.state is ClusterState.ACTIVE:
+        row.state = ClusterState.DELETING
+        session.flush()
+    return _described(row, last_deployments(session, [row.id]).get(row.id))
+
+
+def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
+    """Variables of a cluster by name."""
+    cluster_id = living_cluster_id(session, slug)
+    statement = select(models.ClusterVariable).where(
+        models.ClusterVariable.cluster_id == cluster_id
+    )
+    rows, token = page_of(session, statement, Order(models.ClusterVariable.name), paging)
+    return Page(items=[_described_variable(row) for row in rows], next_page_token=token)
+
+
+def variable(session: Session, slug: str, name: str) -> Variable:
+    """One variable of a cluster."""
+    return _described_variable(_variable_row(session, living_cluster_id(session, slug), name))
+
+
+def put_variable(session: Session, slug: str, name: str, new: VariablePut) -> Variable:
+    """Set a variable; the same value again changes nothing."""
+    row = _active_cluster(session, slug)
+    found = next((one for one in row.variables if one.name == name), None)
+    if found is None:
+        found = models.ClusterVariable(name=name, value=new.value, managed_by=new.managed_by)
+        row.variables.append(found)
+        mark_changed(session, [row.id])
+    elif canonical_json(found.value) != canonical_json(new.value):
+        found.value = new.value
+        flag_modified(found, "value")  # to Python, 1 equals true
+        mark_changed(session, [row.id])
+    found.managed_by = new.managed_by
+    session.flush()
+    return _described_variable(found)
+
+
+def delete_variable(session: Session, slug: str, name: str) -> None:
+    """Take a variable away."""
+    row = _active_cluster(session, slug)
+    session.delete(_variable_row(session, row.id, name))
+    mark_changed(session, [row.id])
+
+
+def living_cluster(session: Session, slug: str, *, lock: bool = False) -> models.Cluster:
+    """The row of a living cluster with recipe and variables, or NotFoundError."""
+    statement = (
+        select(models.Cluster)
+        .where(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
+        .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
+    )
+    if lock:
+        statement = statement.with_for_update(of=models.Cluster)
+    row = session.scalars(statement).one_or_none()
+    if row is None:
+        raise NotFoundError("cluster", slug)
+    return row
+
+
+def living_cluster_id(session: Session, slug: str) -> UUID:
+    """The id of a living cluster, or NotFoundError."""
+    if found := find_living_cluster_id(session, slug):
+        return found
+    raise NotFoundError("cluster", slug)
+
+
+def find_living_cluster_id(session: Session, slug: str) -> UUID | None:
+    """The id of a living cluster, if there is one."""
+    return session.scalar(
+        select(models.Cluster.id).where(
+            models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
+        )
+    )
+
+
+def described_hosts(hosts: dict[str, JsonValue]) -> dict[str, HostDescription]:
+    """The hosts that the recipe's output named, on the wire."""
+    return {name: HostDescription.model_validate(host) for name, host in sorted(hosts.items())}
+
+
+def _active_cluster(session: Session, slug: str) -> models.Cluster:
+    row = living_cluster(session, slug, lock=True)
+    if row.state is not ClusterState.ACTIVE:
+        raise NotActiveError(slug, row.state)
+    return row
+
+
+def _check_revision(session: Session, recipe: models.Recipe, number: int | None) -> None:
+    if number is None:
+        return
+    found = session.scalar(
+        select(models.RecipeRevision.id).where(
+            models.RecipeRevision.recipe_id == recipe.id, models.RecipeRevision.number == number
+        )
+    )
+    if found is None:
+        expected = f"number of a revision of recipe {recipe.slug}"
+        raise InvalidError.of("recipe_revision", expected, given=number)
+
+
+def _variable_row(session: Session, cluster_id: UUID, name: str) -> models.ClusterVariable:
+    row = session.get(models.ClusterVariable, (cluster_id, name))
+    if row is None:
+        raise NotFoundError("variable", name)
+    return row
+
+
+def _described_variable(row: models.ClusterVariable) -> Variable:
+    return Variable(
+        name=row.name, value=row.value, managed_by=row.managed_by, updated_at=row.updated_at
+    )
+
+
+def _described(row: models.Cluster, last_deployment: Deployment | None) -> Cluster:
+    return Cluster(
+        id=row.id,
+        slug=row.slug,
+        recipe=row.recipe.slug,
+        recipe_revision=row.recipe_revision,
+        deploy_policy=row.deploy_policy,
+        state=row.state,
+        variables={variable.name: variable.value for variable in row.variables},
+        hosts=described_hosts(row.hosts),
+        managed_by=row.managed_by,
+        last_deployment=last_deployment,
+        last_planned_at=row.last_planned_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,85 @@
+"""Deployments as people see them; Creator writes them."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased, joinedload, selectinload
+
+from api.services.errors import NotFoundError
+from api.services.paging import Order, Paging, page_of
+from common.contracts.clusters import Deployment, PlanSummary, Step
+from common.contracts.values import Page
+from database import models
+
+_SHOWN = (
+    joinedload(models.Deployment.recipe_revision),
+    joinedload(models.Deployment.cluster),
+    selectinload(models.Deployment.steps),
+)
+
+
+def page_of_deployments(session: Session, cluster_id: UUID, paging: Paging) -> Page[Deployment]:
+    """Deployments of a cluster, newest first."""
+    statement = (
+        select(models.Deployment).where(models.Deployment.cluster_id == cluster_id).options(*_SHOWN)
+    )
+    order = Order(models.Deployment.id, UUID, descending=True)
+    rows, token = page_of(session, statement, order, paging)
+    return Page(items=[_described(row) for row in rows], next_page_token=token)
+
+
+def deployment(session: Session, cluster_id: UUID, deployment_id: UUID) -> Deployment:
+    """One deployment of a cluster."""
+    statement = (
+        select(models.Deployment)
+        .where(models.Deployment.id == deployment_id, models.Deployment.cluster_id == cluster_id)
+        .options(*_SHOWN)
+    )
+    row = session.scalars(statement).one_or_none()
+    if row is None:
+        raise NotFoundError("deployment", deployment_id)
+    return _described(row)
+
+
+def deployment_log(session: Session, cluster_id: UUID, deployment_id: UUID) -> str:
+    """What terraform said."""
+    log = session.scalar(
+        select(models.Deployment.log).where(
+            models.Deployment.id == deployment_id, models.Deployment.cluster_id == cluster_id
+        )
+    )
+    if log is None:
+        raise NotFoundError("deployment", deployment_id)
+    return log
+
+
+def last_deployments(session: Session, cluster_ids: Iterable[UUID]) -> dict[UUID, Deployment]:
+    """The newest deployment of each cluster that has one: a constant number of statements."""
+    one = aliased(models.Deployment)
+    newest = (
+        select(one.id)
+        .where(one.cluster_id == models.Cluster.id)
+        .order_by(one.id.desc())
+        .limit(1)
+        .correlate(models.Cluster)
+        .scalar_subquery()
+    )
+    ids = select(newest).where(models.Cluster.id.in_(list(cluster_ids)))
+    statement = select(models.Deployment).where(models.Deployment.id.in_(ids)).options(*_SHOWN)
+    return {row.cluster_id: _described(row) for row in session.scalars(statement)}
+
+
+def _described(row: models.Deployment) -> Deployment:
+    return Deployment(
+        id=row.id,
+        cluster=row.cluster.slug,
+        cause=row.cause,
+        state=row.state,
+        recipe_revision=row.recipe_revision.number,
+        summary=PlanSummary.model_validate(row.summary) if row.summary is not None else None,
+        error=row.error,
+        steps=[Step.model_validate(step, from_attributes=True) for step in row.steps],
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,203 @@
+"""The configuration document of a cluster: built once per change, never per request."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload, undefer
+
+from api.services.clusters import described_hosts
+from api.services.errors import NotFoundError
+from api.services.prober_configs import document_config
+from api.services.revisions import described_revision, newest_revisions
+from common.contracts.clusters import HostDescription
+from common.contracts.configuration import (
+    FORMAT,
+    ConfigurationDocument,
+    DocumentCluster,
+    DocumentProber,
+    etag_of,
+)
+from common.contracts.references import cluster_variables_in
+from common.contracts.resolution import matches_any
+from database import models
+from database.session import Database
+
+
+@dataclass(frozen=True)
+class DocumentHead:
+    """One cheap look at a cluster: whose document it is, and whether the stored one is still right."""
+
+    cluster_id: UUID
+    agent_token_version: int
+    etag: str
+    is_fresh: bool
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document as it is sent."""
+
+    etag: str
+    body: bytes
+
+    def parsed(self) -> ConfigurationDocument:
+        """The document behind the bytes."""
+        return ConfigurationDocument.model_validate_json(self.body)
+
+
+@dataclass(frozen=True)
+class Described:
+    """All that a document is made of."""
+
+    cluster: DocumentCluster
+    hosts: dict[str, HostDescription]
+    variables: dict[str, JsonValue]
+    probers: list[DocumentProber]
+
+
+def document_of(described: Described, *, revision: int) -> ConfigurationDocument:
+    """The document: of the cluster's variables only those that its probers name. Pure."""
+    named = {name for prober in described.probers for name in _named_variables(prober)}
+    return ConfigurationDocument(
+        format=FORMAT,
+        revision=revision,
+        cluster=described.cluster,
+        hosts=described.hosts,
+        variables={name: value for name, value in described.variables.items() if name in named},
+        probers=sorted(described.probers, key=lambda prober: prober.slug),
+    )
+
+
+def next_revision(previous: int, now: datetime) -> int:
+    """Milliseconds of the clock, but always more than before: agents refuse to go back."""
+    return max(previous + 1, int(now.timestamp() * 1000))
+
+
+def head(session: Session, slug: str) -> DocumentHead:
+    """The head of a living cluster's document, or NotFoundError."""
+    row = session.execute(
+        select(
+            models.Cluster.id,
+            models.Cluster.agent_token_version,
+            models.Cluster.configuration_change,
+            models.Document.etag,
+            models.Document.built_for_change,
+        )
+        .outerjoin(models.Document, models.Document.cluster_id == models.Cluster.id)
+        .where(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError("cluster", slug)
+    built: int | None = row.built_for_change
+    return DocumentHead(
+        cluster_id=row.id,
+        agent_token_version=row.agent_token_version,
+        etag=row.etag or "",
+        is_fresh=built is not None and row.configuration_change <= built,
+    )
+
+
+def current_document(
+    database: Database, slug: str, *, clock: Callable[[], datetime]
+) -> StoredDocument:
+    """The newest document of a cluster, built now if something changed."""
+    with database.reading() as session:
+        found = head(session, slug)
+        if found.is_fresh and (stored := _stored(session, found.cluster_id)):
+            return stored
+    with database.writing() as session:
+        return _rebuilt(session, found.cluster_id, now=clock())
+
+
+def _stored(session: Session, cluster_id: UUID) -> StoredDocument | None:
+    row = session.execute(
+        select(models.Document.etag, models.Document.body).where(
+            models.Document.cluster_id == cluster_id
+        )
+    ).one_or_none()
+    return StoredDocument(row.etag, row.body) if row else None
+
+
+def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocument:
+    # The lock comes first: a writer that is not done yet raises configuration_change after us.
+    cluster = session.scalars(
+        select(models.Cluster)
+        .where(models.Cluster.id == cluster_id, models.Cluster.deleted_at.is_(None))
+        .options(selectinload(models.Cluster.variables))
+        .with_for_update()
+    ).one_or_none()
+    if cluster is None:
+        raise NotFoundError("cluster", cluster_id)
+    row = session.get(models.Document, cluster_id, options=[undefer(models.Document.body)])
+    if row is None:
+        row = models.Document(
+            cluster_id=cluster_id, revision=0, etag="", body=b"", built_for_change=0
+        )
+        session.add(row)
+    elif row.built_for_change >= cluster.configuration_change:
+        return StoredDocument(row.etag, row.body)  # another request was faster
+    described = _described(session, cluster)
+    same = document_of(described, revision=row.revision).canonical_bytes()
+    if same != row.body:
+        row.revision = next_revision(row.revision, now)
+        row.body = document_of(described, revision=row.revision).canonical_bytes()
+        row.etag = etag_of(row.body)
+    row.built_for_change = cluster.configuration_change
+    session.flush()
+    return StoredDocument(row.etag, row.body)
+
+
+def _described(session: Session, cluster: models.Cluster) -> Described:
+    return Described(
+        cluster=DocumentCluster(id=cluster.id, slug=cluster.slug),
+        hosts=described_hosts(cluster.hosts),
+        variables={variable.name: variable.value for variable in cluster.variables},
+        probers=_probers(session, cluster.slug),
+    )
+
+
+def _probers(session: Session, cluster_slug: str) -> list[DocumentProber]:
+    statement = (
+        select(models.Prober)
+        .where(models.Prober.deleted_at.is_(None))
+        .options(selectinload(models.Prober.configs))
+    )
+    matching = {
+        prober: configs
+        for prober in session.scalars(statement)
+        if (configs := _matching(prober.configs, cluster_slug))
+    }
+    newest = newest_revisions(session, models.ProberRevision, [prober.id for prober in matching])
+    return [
+        _document_prober(prober, newest[prober.id], configs) for prober, configs in matching.items()
+    ]
+
+
+def _matching(
+    configs: Iterable[models.ProberConfig], cluster_slug: str
+) -> list[models.ProberConfig]:
+    return [config for config in configs if matches_any(cluster_slug, config.clusters)]
+
+
+def _document_prober(
+    prober: models.Prober, newest: models.ProberRevision, configs: list[models.ProberConfig]
+) -> DocumentProber:
+    revision = described_revision(newest)
+    return DocumentProber(
+        id=prober.id,
+        slug=prober.slug,
+        command=prober.command,
+        defaults=prober.defaults,
+        revision=revision.number,
+        revisions={revision.number: revision.files},
+        configs=[document_config(config) for config in configs],
+    )
+
+
+def _named_variables(prober: DocumentProber) -> set[str]:
+    layers: list[JsonValue] = [prober.defaults, *(config.settings for config in prober.configs)]
+    return cluster_variables_in([*prober.command, *layers])

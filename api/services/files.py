@@ -1,0 +1,49 @@
+"""Contents of files by hash, and who may read which."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from api.services.errors import ForbiddenError, NotFoundError
+from common.contracts.configuration import ConfigurationDocument
+from common.object_storage import ObjectStorage, file_key
+from database import models
+from database.session import Database
+
+
+def cluster_slug(database: Database, cluster_id: UUID) -> str:
+    """The slug of a living cluster; ForbiddenError if it is gone, and its agents' rights with it."""
+    with database.reading() as session:
+        slug = session.scalar(
+            select(models.Cluster.slug).where(
+                models.Cluster.id == cluster_id, models.Cluster.deleted_at.is_(None)
+            )
+        )
+    if slug is None:
+        raise ForbiddenError("the cluster of this token is gone")
+    return slug
+
+
+def require_listed(document: ConfigurationDocument, sha256: str) -> None:
+    """ForbiddenError unless the document names the file."""
+    if sha256 not in document.file_hashes():
+        raise ForbiddenError("the configuration of this cluster names no such file")
+
+
+def require_known(database: Database, sha256: str) -> None:
+    """NotFoundError unless some revision names the file: storage holds other objects, too."""
+    with database.reading() as session:
+        known = any(
+            session.scalar(select(table.path).where(table.sha256 == sha256).limit(1)) is not None
+            for table in (models.ProberFile, models.RecipeFile)
+        )
+    if not known:
+        raise NotFoundError("file", sha256)
+
+
+def content(storage: ObjectStorage, sha256: str) -> bytes:
+    """The content of a file that a revision names."""
+    found = storage.read(file_key(sha256))
+    if found is None:
+        raise NotFoundError("file", sha256)
+    return found

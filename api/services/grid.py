@@ -1,0 +1,109 @@
+"""The live grid, hosts by probers of a cluster: from its document and its agents' reports alone. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from api.services.sightings import FORGOTTEN_AFTER, Sighting, Speaker, speakers
+from common.contracts.agents import Grid, GridCell, GridHost, Presence
+from common.contracts.configuration import ConfigurationDocument
+from common.contracts.references import as_text
+from common.contracts.reports import AgentReport, ProberReport
+from common.contracts.resolution import Combination, EffectiveProber, Host, resolve
+from common.contracts.states import State, most_urgent, states_of
+
+
+def grid_of(
+    document: ConfigurationDocument, sightings: Iterable[Sighting], *, now: datetime
+) -> Grid:
+    """One row per expected host and per host of an agent, one cell per prober that runs there."""
+    recent = [
+        one
+        for one in sightings
+        if one.report.host in document.hosts or now - one.reported_at <= FORGOTTEN_AFTER
+    ]
+    by_host = speakers(recent, now)
+    names = sorted({*document.hosts, *by_host}, key=_natural)
+    return Grid(
+        cluster=document.cluster.slug,
+        document_revision=document.revision,
+        generated_at=now,
+        probers=sorted(prober.slug for prober in document.probers),
+        hosts=[_row(document, name, by_host.get(name)) for name in names],
+    )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a report says, by prober."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    probers: Mapping[UUID, ProberReport] = field(default_factory=dict)
+    reasons: Mapping[UUID, Mapping[int, str]] = field(default_factory=dict)
+
+    @classmethod
+    def by(cls, report: AgentReport) -> "_Said":
+        reasons: dict[UUID, dict[int, str]] = {}
+        for reason in report.reasons:
+            reasons.setdefault(reason.prober_id, {})[reason.combination] = reason.text
+        probers = {prober.prober_id: prober for prober in report.probers}
+        return cls(labels=report.labels, probers=probers, reasons=reasons)
+
+
+def _row(document: ConfigurationDocument, name: str, speaker: Speaker | None) -> GridHost:
+    description = document.hosts.get(name)
+    report = speaker.sighting.report if speaker else None
+    said = _Said.by(report) if report else _Said()
+    return GridHost(
+        name=name,
+        address=description.address if description else "",
+        presence=speaker.presence if speaker else Presence.EXPECTED,
+        reported_at=speaker.sighting.reported_at if speaker else None,
+        agent_version=report.version if report else "",
+        problem=report.configuration_problem if report else "",
+        conflict=speaker.conflict if speaker else False,
+        cells={
+            prober.slug: _cell(prober, said)
+            for prober in resolve(document, Host(name, said.labels))
+        },
+    )
+
+
+def _cell(prober: EffectiveProber, said: _Said) -> GridCell:
+    if prober.problem:
+        return GridCell(
+            states=str(int(State.BROKEN)),
+            state=State.BROKEN,
+            combinations=[""],
+            reasons={0: prober.problem},
+            last_run_at=None,
+        )
+    names = [combination_name(combination) for combination in prober.combinations]
+    report = said.probers.get(prober.id)
+    if report is None:
+        states = str(int(State.NOT_RUN_YET)) * len(names)
+        return GridCell(
+            states=states, state=most_urgent(states_of(states)), combinations=names,
+            reasons={}, last_run_at=None,
+        )  # fmt: skip
+    return GridCell(
+        states=report.states,
+        state=most_urgent(states_of(report.states)),
+        # An agent with another document counts other combinations: better no names than wrong ones.
+        combinations=names if len(names) == len(report.states) else [],
+        reasons=dict(said.reasons.get(prober.id, {})),
+        last_run_at=report.last_run_at,
+    )
+
+
+def combination_name(combination: Combination) -> str:
+    """A combination as people read it: `port=80, target=demo-2`."""
+    return ", ".join(f"{name}={as_text(value)}" for name, value in combination.items())
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """demo-2 before demo-10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

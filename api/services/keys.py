@@ -1,0 +1,125 @@
+"""API keys: made, listed, revoked; only digests are stored. And the admin key of the first start."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api.services.errors import InvalidError, NotFoundError
+from api.services.paging import Order, Paging, page_of
+from common.atomic_files import read_or_make_key
+from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated, Role
+from common.contracts.values import Page
+from common.errors import KeyFileError
+from database import models
+from database.session import Database
+
+KEY_PREFIX = "mrp_"
+_MINIMUM_KEY_LENGTH = 40
+_LONGEST_LIFE = timedelta(days=36500)
+# How exact `last_used_at` is: a write per request would be too dear.
+_LAST_USE_EVERY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A valid key, without its text."""
+
+    id: UUID
+    role: Role
+
+
+def digest_of(text: str) -> str:
+    """The SHA-256 under which a key or a sign-in token is stored."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def page_of_keys(session: Session, paging: Paging) -> Page[ApiKey]:
+    """Keys that are not revoked, oldest first."""
+    statement = select(models.ApiKey).where(models.ApiKey.revoked_at.is_(None))
+    rows, token = page_of(session, statement, Order(models.ApiKey.id, UUID), paging)
+    items = [ApiKey.model_validate(row, from_attributes=True) for row in rows]
+    return Page(items=items, next_page_token=token)
+
+
+def create_key(session: Session, new: ApiKeyCreate, *, now: datetime) -> ApiKeyCreated:
+    """A new key; its text is in the answer and nowhere else."""
+    if new.expires_at and not now < new.expires_at < now + _LONGEST_LIFE:
+        expected = "a moment in the future, within 100 years"
+        raise InvalidError.of("expires_at", expected, given=new.expires_at.isoformat())
+    text = KEY_PREFIX + secrets.token_urlsafe(32)
+    row = models.ApiKey(
+        name=new.name, role=new.role, expires_at=new.expires_at, digest=digest_of(text)
+    )
+    session.add(row)
+    session.flush()
+    described = ApiKey.model_validate(row, from_attributes=True)
+    return ApiKeyCreated(**described.model_dump(), key=text)
+
+
+def revoke_key(session: Session, key_id: UUID, *, now: datetime) -> None:
+    """From now on the key opens nothing. Its row stays, so that its digest is never taken for a new one."""
+    row = session.get(models.ApiKey, key_id)
+    if row is None or row.revoked_at:
+        raise NotFoundError("key", key_id)
+    row.revoked_at = now
+
+
+def known_key(database: Database, text: str, *, now: datetime) -> KnownKey | None:
+    """The valid key of this text, if there is one; notes its use."""
+    digest = digest_of(text)
+    with database.reading() as session:
+        row = session.scalars(
+            select(models.ApiKey).where(models.ApiKey.digest == digest)
+        ).one_or_none()
+    if row is None or not hmac.compare_digest(row.digest, digest) or not _is_valid(row, now):
+        return None
+    if row.last_used_at is None or now - row.last_used_at >= _LAST_USE_EVERY:
+        with database.writing() as session:
+            if used := session.get(models.ApiKey, row.id):
+                used.last_used_at = now
+    return KnownKey(row.id, row.role)
+
+
+def valid_key(session: Session, key_id: UUID, *, now: datetime) -> models.ApiKey | None:
+    """The key with this id, if it is valid."""
+    row = session.get(models.ApiKey, key_id)
+    return row if row and _is_valid(row, now) else None
+
+
+def ensure_admin_key(database: Database, path: Path) -> UUID:
+    """The id of the admin key in the file; the first start makes both, and any start heals what is missing.
+
+    File without row: the row is added. Row without file: a new key is made, the old one stays valid.
+    A revoked key stays revoked: to get a new one, remove the file.
+    """
+    text = read_or_make_key(path, prefix=KEY_PREFIX)
+    if not text.startswith(KEY_PREFIX) or len(text) < _MINIMUM_KEY_LENGTH:
+        raise KeyFileError(path, "does not hold an API key: remove it, and a new one is made")
+    try:
+        with database.writing() as session:
+            return _key_id(session, digest_of(text))
+    except IntegrityError:  # another process of the first start was faster
+        with database.writing() as session:
+            return _key_id(session, digest_of(text))
+
+
+def _key_id(session: Session, digest: str) -> UUID:
+    found = session.scalar(select(models.ApiKey.id).where(models.ApiKey.digest == digest))
+    if found:
+        return found
+    row = models.ApiKey(name="admin key of the first start", role=Role.ADMIN, digest=digest)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def _is_valid(row: models.ApiKey, now: datetime) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)

@@ -1,0 +1,115 @@
+"""Prober configs: where a prober runs and with which settings."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
+
+from api.services.clusters import described_hosts
+from api.services.errors import InvalidError, NotFoundError
+from api.services.paging import Order, Paging, page_of
+from api.services.prober_layers import (
+    KnownCluster,
+    PlacedConfig,
+    order_problems,
+    settings_problems,
+    stored_settings,
+)
+from api.services.probers import described_config, living_prober, mark_clusters_of
+from common.contracts.configuration import DocumentConfig
+from common.contracts.probers import ProberConfig, ProberConfigPut
+from common.contracts.values import Page, canonical_json
+from database import models
+
+
+def page_of_configs(session: Session, prober_slug: str, paging: Paging) -> Page[ProberConfig]:
+    """Configs of a prober by slug."""
+    prober = living_prober(session, prober_slug)
+    statement = select(models.ProberConfig).where(models.ProberConfig.prober_id == prober.id)
+    rows, token = page_of(session, statement, Order(models.ProberConfig.slug), paging)
+    return Page(items=[described_config(row) for row in rows], next_page_token=token)
+
+
+def config(session: Session, prober_slug: str, slug: str) -> ProberConfig:
+    """One config of a prober."""
+    return described_config(_row(living_prober(session, prober_slug), slug))
+
+
+def put_config(
+    session: Session, prober_slug: str, slug: str, new: ProberConfigPut
+) -> tuple[ProberConfig, bool]:
+    """Create or replace a config; also whether it is new. The same content again changes nothing."""
+    prober = living_prober(session, prober_slug)
+    values: dict[str, Any] = new.model_dump(mode="json", exclude={"settings"})
+    values["settings"] = stored_settings(new.settings)
+    _check(session, prober, slug, new)
+    row = next((one for one in prober.configs if one.slug == slug), None)
+    if row is None:
+        row = models.ProberConfig(slug=slug, **values)
+        prober.configs.append(row)
+        mark_clusters_of(session, new.clusters)
+        session.flush()
+        return described_config(row), True
+    globs = {*row.clusters, *new.clusters}
+    for name, value in values.items():
+        if canonical_json(getattr(row, name)) != canonical_json(value):
+            setattr(row, name, value)
+            flag_modified(row, name)  # to Python, 1 equals true
+    if session.is_modified(row):
+        mark_clusters_of(session, globs)
+    session.flush()
+    return described_config(row), False
+
+
+def delete_config(session: Session, prober_slug: str, slug: str) -> None:
+    """Take a config away."""
+    prober = living_prober(session, prober_slug)
+    row = _row(prober, slug)
+    mark_clusters_of(session, row.clusters)
+    prober.configs.remove(row)
+
+
+def document_config(row: models.ProberConfig) -> DocumentConfig:
+    """A config as the configuration document carries it."""
+    return DocumentConfig.model_validate(row, from_attributes=True)
+
+
+def _check(session: Session, prober: models.Prober, slug: str, new: ProberConfigPut) -> None:
+    problems = settings_problems(new.settings, "settings")
+    placed = PlacedConfig(
+        new.clusters,
+        DocumentConfig(
+            slug=slug,
+            settings=stored_settings(new.settings),
+            **new.model_dump(include={"order", "hosts", "except_hosts", "host_labels"}),
+        ),
+    )
+    others = [
+        PlacedConfig(other.clusters, document_config(other))
+        for other in prober.configs
+        if other.slug != slug
+    ]
+    problems += order_problems(placed, others, _known_clusters(session) if others else [])
+    if problems:
+        raise InvalidError(problems)
+
+
+def _known_clusters(session: Session) -> list[KnownCluster]:
+    rows = session.execute(
+        select(models.Cluster.slug, models.Cluster.hosts).where(models.Cluster.deleted_at.is_(None))
+    )
+    return [
+        KnownCluster(
+            row.slug,
+            {name: host.labels for name, host in described_hosts(row.hosts).items()},
+        )
+        for row in rows
+    ]
+
+
+def _row(prober: models.Prober, slug: str) -> models.ProberConfig:
+    for row in prober.configs:
+        if row.slug == slug:
+            return row
+    raise NotFoundError("config", slug)

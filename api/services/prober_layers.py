@@ -1,0 +1,100 @@
+"""Are the layers of a prober's settings sound? Pure decisions over plain values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from common.contracts.configuration import DocumentConfig
+from common.contracts.probers import ProberSettings
+from common.contracts.references import is_one_reference
+from common.contracts.resolution import Host, clashing_keys, matches_any, selects
+from common.contracts.values import FieldProblem
+
+HostLabels = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class PlacedConfig:
+    """A prober config with the clusters that it names."""
+
+    clusters: Sequence[str]
+    config: DocumentConfig
+
+
+@dataclass(frozen=True)
+class KnownCluster:
+    """A living cluster and the labels of its hosts, by host name."""
+
+    slug: str
+    hosts: HostLabels = field(default_factory=dict)
+
+
+def settings_problems(settings: ProberSettings, field_name: str) -> list[FieldProblem]:
+    """What no agent could run: a matrix whose values are a text, but no reference to a list."""
+    return [
+        FieldProblem(
+            field=f"{field_name}.matrix.{name}.values",
+            given=axis.values,
+            expected="a list, or one reference to a list such as ${cluster.hosts}",
+        )
+        for name, axis in (settings.matrix or {}).items()
+        if axis and isinstance(axis.values, str) and not is_one_reference(axis.values)
+    ]
+
+
+def order_problems(
+    new: PlacedConfig, others: Iterable[PlacedConfig], clusters: Sequence[KnownCluster]
+) -> list[FieldProblem]:
+    """Configs that could set the same key on one host with the same right."""
+    problems = []
+    for other in others:
+        keys = clashing_keys(new.config.settings, other.config.settings)
+        if not keys or not _same_level(new.config, other.config):
+            continue
+        if _may_meet(new, other, clusters):
+            problems.append(_order_problem(new.config, other.config, keys))
+    return problems
+
+
+def _order_problem(new: DocumentConfig, other: DocumentConfig, keys: set[str]) -> FieldProblem:
+    names = ", ".join(sorted(keys))
+    return FieldProblem(
+        field="order",
+        given=new.order,
+        expected=f"another order than that of config {other.slug}:"
+        f" {new.slug} and {other.slug} apply to the same place and both set {names}",
+    )
+
+
+def _same_level(one: DocumentConfig, other: DocumentConfig) -> bool:
+    return (one.order, one.selects_hosts) == (other.order, other.selects_hosts)
+
+
+def _may_meet(one: PlacedConfig, other: PlacedConfig, clusters: Sequence[KnownCluster]) -> bool:
+    """Judged on equal patterns and on what lives now; `resolve` judges the rest on the spot."""
+    shared = [
+        cluster
+        for cluster in clusters
+        if matches_any(cluster.slug, one.clusters) and matches_any(cluster.slug, other.clusters)
+    ]
+    if not shared and not set(one.clusters) & set(other.clusters):
+        return False
+    if not one.config.selects_hosts:
+        return True
+    return _equal_selection(one.config, other.config) or any(
+        selects(one.config, Host(name, labels)) and selects(other.config, Host(name, labels))
+        for cluster in shared
+        for name, labels in cluster.hosts.items()
+    )
+
+
+def _equal_selection(one: DocumentConfig, other: DocumentConfig) -> bool:
+    same_hosts = bool(set(one.hosts) & set(other.hosts)) or not (one.hosts or other.hosts)
+    return same_hosts and one.host_labels == other.host_labels
+
+
+def stored_settings(settings: ProberSettings) -> dict[str, JsonValue]:
+    """One layer as it is stored: what its author did not say stays unsaid, `null` stays."""
+    stored: dict[str, JsonValue] = settings.model_dump(mode="json", exclude_unset=True)
+    return stored

@@ -1,0 +1,163 @@
+"""Probers: create, read, change, delete; every change has the documents of their clusters built again."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.attributes import flag_modified
+
+from api.services.errors import InvalidError, NotFoundError, SlugTakenError
+from api.services.paging import Order, Paging, page_of
+from api.services.prober_layers import settings_problems, stored_settings
+from api.services.revisions import NewFiles, add_revision, described_revision, newest_revisions
+from common.contracts.probers import (
+    Prober,
+    ProberConfig,
+    ProberCreate,
+    ProberSettings,
+    ProberUpdate,
+)
+from common.contracts.recipes import Revision
+from common.contracts.resolution import matches_any
+from common.contracts.values import Page, canonical_json
+from database import models
+from database.configuration_changes import mark_changed
+
+
+def page_of_probers(session: Session, paging: Paging) -> Page[Prober]:
+    """Living probers by slug."""
+    statement = (
+        select(models.Prober)
+        .where(models.Prober.deleted_at.is_(None))
+        .options(selectinload(models.Prober.configs))
+    )
+    rows, token = page_of(session, statement, Order(models.Prober.slug), paging)
+    newest = newest_revisions(session, models.ProberRevision, [row.id for row in rows])
+    return Page(items=[_described(row, newest[row.id]) for row in rows], next_page_token=token)
+
+
+def prober(session: Session, slug: str) -> Prober:
+    """One living prober."""
+    return _with_revision(session, living_prober(session, slug))
+
+
+def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Prober:
+    """A prober with its first revision; it runs nowhere until it has a config."""
+    _check_settings(new.defaults)
+    if _find_living_prober(session, new.slug):
+        raise SlugTakenError("prober", new.slug, f"/api/v1/probers/{new.slug}")
+    fields = new.model_dump(include={"slug", "description", "owner", "runbook_url", "managed_by"})
+    row = models.Prober(
+        **fields, command=list(new.command), defaults=stored_settings(new.defaults), configs=[]
+    )
+    session.add(row)
+    session.flush()
+    revision, _ = add_revision(session, models.ProberRevision, row.id, files)
+    return _described(row, revision)
+
+
+def update_prober(session: Session, slug: str, changes: ProberUpdate) -> Prober:
+    """Change the fields that the caller named."""
+    row = living_prober(session, slug)
+    named = changes.model_dump(exclude_unset=True, exclude={"defaults"})
+    if "defaults" in changes.model_fields_set:
+        _check_settings(changes.defaults)
+        named["defaults"] = stored_settings(changes.defaults)
+    for name, value in named.items():
+        if canonical_json(getattr(row, name)) != canonical_json(value):
+            setattr(row, name, value)
+            flag_modified(row, name)  # to Python, 1 equals true
+    if session.is_modified(row):
+        mark_clusters_of(session, _cluster_globs(row))
+    session.flush()
+    return _with_revision(session, row)
+
+
+def delete_prober(session: Session, slug: str, *, now: datetime) -> None:
+    """Leave a tombstone and take its configs away: agents stop it with their next document."""
+    row = living_prober(session, slug)
+    mark_clusters_of(session, _cluster_globs(row))
+    row.configs.clear()
+    row.deleted_at = now
+
+
+def create_prober_revision(session: Session, slug: str, files: NewFiles) -> tuple[Revision, bool]:
+    """The revision with these files, and whether it is new; from now on it is the one that runs."""
+    row = living_prober(session, slug)
+    revision, is_new = add_revision(session, models.ProberRevision, row.id, files)
+    if is_new:
+        mark_clusters_of(session, _cluster_globs(row))
+    return described_revision(revision), is_new
+
+
+def mark_clusters_of(session: Session, globs: Iterable[str]) -> None:
+    """Have the documents of all living clusters that a glob matches built again."""
+    matched = set(globs)
+    mark_changed(
+        session,
+        [
+            cluster_id
+            for cluster_id, slug in _living_clusters(session)
+            if matches_any(slug, matched)
+        ],
+    )
+
+
+def living_prober(session: Session, slug: str) -> models.Prober:
+    """The row of a living prober with its configs, or NotFoundError."""
+    if row := _find_living_prober(session, slug):
+        return row
+    raise NotFoundError("prober", slug)
+
+
+def described_config(row: models.ProberConfig) -> ProberConfig:
+    """A config on the wire."""
+    return ProberConfig.model_validate(row, from_attributes=True)
+
+
+def _find_living_prober(session: Session, slug: str) -> models.Prober | None:
+    statement = (
+        select(models.Prober)
+        .where(models.Prober.slug == slug, models.Prober.deleted_at.is_(None))
+        .options(selectinload(models.Prober.configs))
+    )
+    return session.scalars(statement).one_or_none()
+
+
+def _living_clusters(session: Session) -> list[tuple[UUID, str]]:
+    rows = session.execute(
+        select(models.Cluster.id, models.Cluster.slug).where(models.Cluster.deleted_at.is_(None))
+    )
+    return [(row.id, row.slug) for row in rows]
+
+
+def _cluster_globs(row: models.Prober) -> set[str]:
+    return {glob for config in row.configs for glob in config.clusters}
+
+
+def _check_settings(settings: ProberSettings) -> None:
+    if problems := settings_problems(settings, "defaults"):
+        raise InvalidError(problems)
+
+
+def _with_revision(session: Session, row: models.Prober) -> Prober:
+    return _described(row, newest_revisions(session, models.ProberRevision, [row.id])[row.id])
+
+
+def _described(row: models.Prober, newest: models.ProberRevision) -> Prober:
+    return Prober(
+        id=row.id,
+        slug=row.slug,
+        description=row.description,
+        owner=row.owner,
+        runbook_url=row.runbook_url,
+        command=row.command,
+        defaults=row.defaults,
+        managed_by=row.managed_by,
+        revision=described_revision(newest),
+        configs=[described_config(config) for config in row.configs],
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

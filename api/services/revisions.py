@@ -1,0 +1,135 @@
+"""Revisions of recipes and probers: immutable sets of files, numbered from 1; equal content is the same revision."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
+
+from api.services.errors import InvalidError, NotFoundError
+from api.services.paging import Order, Paging, page_of, revision_number
+from common.contracts.files import FileReference, FileUpload, content_hash, path_conflicts
+from common.contracts.recipes import Revision
+from common.contracts.values import Page
+from common.object_storage import ObjectStorage, store_file
+from database.models import ProberFile, ProberRevision, RecipeFile, RecipeRevision
+
+MAX_REVISION_BYTES = 32 * 1024 * 1024
+
+RevisionRow = TypeVar("RevisionRow", RecipeRevision, ProberRevision)
+RevisionKind = type[RecipeRevision] | type[ProberRevision]
+
+
+@dataclass(frozen=True)
+class NewFiles:
+    """Files whose contents are in storage, on their way into a revision."""
+
+    references: list[FileReference]
+
+    @property
+    def content_hash(self) -> str:
+        """Equal for equal sets of files."""
+        return content_hash(self.references)
+
+
+def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFiles:
+    """Store the contents, before any row names them; InvalidError if the set cannot be unpacked.
+
+    Called outside of transactions: nobody waits for our disk.
+    What a refused request leaves in storage is addressed by its hash and harms nobody.
+    """
+    if conflicts := path_conflicts(upload.path for upload in uploads):
+        raise InvalidError.of(
+            "files",
+            f"each path once, and no path both file and folder: {', '.join(conflicts[:5])}",
+        )
+    size = sum(len(upload.content) for upload in uploads)
+    if size > MAX_REVISION_BYTES:
+        raise InvalidError.of("files", f"at most {MAX_REVISION_BYTES} bytes in all", given=size)
+    for upload in uploads:
+        store_file(storage, upload.content)
+    return NewFiles([upload.reference() for upload in uploads])
+
+
+def newest_revisions(
+    session: Session, kind: type[RevisionRow], parent_ids: Iterable[UUID]
+) -> dict[UUID, RevisionRow]:
+    """The newest revision of each parent, with its files: a constant number of statements."""
+    parent = _parent(kind)
+    newest = (
+        select(parent.label("parent_id"), func.max(kind.number).label("number"))
+        .where(parent.in_(list(parent_ids)))
+        .group_by(parent)
+        .subquery()
+    )
+    statement = (
+        select(kind)
+        .join(newest, (parent == newest.c.parent_id) & (kind.number == newest.c.number))
+        .options(selectinload(kind.files))
+    )
+    return {getattr(row, parent.key): row for row in session.scalars(statement)}
+
+
+def add_revision(
+    session: Session, kind: type[RevisionRow], parent_id: UUID, files: NewFiles
+) -> tuple[RevisionRow, bool]:
+    """The revision that holds these files, and whether it is new. The caller holds the lock on the parent."""
+    newest = newest_revisions(session, kind, [parent_id]).get(parent_id)
+    if newest and newest.content_hash == files.content_hash:
+        return newest, False
+    row = kind(
+        **{_parent(kind).key: parent_id},
+        number=newest.number + 1 if newest else 1,
+        content_hash=files.content_hash,
+        files=[_file(kind, reference) for reference in files.references],
+    )
+    session.add(row)
+    session.flush()
+    return row, True
+
+
+def page_of_revisions(
+    session: Session, kind: type[RevisionRow], parent_id: UUID, paging: Paging
+) -> Page[Revision]:
+    """Revisions, newest first."""
+    statement = select(kind).where(_parent(kind) == parent_id).options(selectinload(kind.files))
+    order = Order(kind.number, revision_number, descending=True)
+    rows, token = page_of(session, statement, order, paging)
+    return Page(items=[described_revision(row) for row in rows], next_page_token=token)
+
+
+def revision(session: Session, kind: type[RevisionRow], parent_id: UUID, number: int) -> Revision:
+    """One revision of a parent."""
+    statement = (
+        select(kind)
+        .where(_parent(kind) == parent_id, kind.number == number)
+        .options(selectinload(kind.files))
+    )
+    row = session.scalars(statement).one_or_none()
+    if row is None:
+        raise NotFoundError("revision", number)
+    return described_revision(row)
+
+
+def described_revision(row: RecipeRevision | ProberRevision) -> Revision:
+    """The revision on the wire."""
+    return Revision(
+        number=row.number,
+        content_hash=row.content_hash,
+        files=sorted(
+            (FileReference.model_validate(file, from_attributes=True) for file in row.files),
+            key=lambda file: file.path,
+        ),
+        created_at=row.created_at,
+    )
+
+
+def _parent(kind: RevisionKind) -> InstrumentedAttribute[UUID]:
+    return RecipeRevision.recipe_id if kind is RecipeRevision else ProberRevision.prober_id
+
+
+def _file(kind: RevisionKind, reference: FileReference) -> Any:
+    table = RecipeFile if kind is RecipeRevision else ProberFile
+    return table(**reference.model_dump())
