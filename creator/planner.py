@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
 
 MAXIMUM_RETRY_DELAY = timedelta(hours=1)
 # More failures than that change nothing: the delay has reached its maximum.
@@ -48,6 +48,7 @@ class Attempt:
     state: DeploymentState
     fingerprint: str
     finished_at: datetime | None
+    summary: PlanSummary | None = None
 
 
 @dataclass(frozen=True)

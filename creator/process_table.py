@@ -30,9 +30,9 @@ def find(working_directory: Path, last_words: Sequence[str]) -> RunningProcess |
         if fields is None or fields[0] in _GONE or int(fields[3]) != pid:
             continue
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/{pid}/cwd") != str(working_directory):
+            if Path(f"/proc/{pid}/cwd").readlink() != working_directory:
                 continue
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:-1]
             if words[-len(last_words) :] == list(last_words):
                 return RunningProcess(pid, int(fields[19]))
     return None

@@ -53,9 +53,9 @@ class Workspace:
         """Where a command's JSON goes for a moment; it holds secrets in clear."""
         return self.run / "answer.json"
 
-    def step_output(self, step: object) -> Path:
-        """What one command printed."""
-        return self.run / f"{step}.log"
+    def deployment_log(self, deployment_id: UUID) -> Path:
+        """What the commands of a deployment print."""
+        return self.run / f"{deployment_id}.log"
 
     def backend(self) -> dict[str, JsonValue]:
         """Where terraform keeps the state: a local file, by its absolute path."""

@@ -1,0 +1,37 @@
+"""A whole Creator on a fresh database and an empty data folder, with the real terraform."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from database.session import Database
+from tests.integration.creator.installation import Installation
+
+
+@pytest.fixture
+def installation(database: Database, tmp_path: Path) -> Installation:
+    """On SQLite and on PostgreSQL."""
+    return Installation(database, tmp_path / "data")
+
+
+@pytest.fixture
+def sqlite_installation(sqlite_url: str, tmp_path: Path) -> Iterator[Installation]:
+    """On SQLite only, for what the kind of database does not touch."""
+    opened = Database(sqlite_url)
+    yield Installation(opened, tmp_path / "data")
+    opened.dispose()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Looks every 20 ms until the condition holds."""
+
+    def look(condition: Callable[[], object]) -> None:
+        limit = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < limit, "it never happened"
+            time.sleep(0.02)
+
+    return look

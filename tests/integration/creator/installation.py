@@ -1,0 +1,158 @@
+"""A whole Creator on a fresh database and an empty data folder, with the real terraform."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue, SecretStr
+from sqlalchemy import select, update
+from sqlalchemy.orm import selectinload, undefer
+
+from common.contracts.clusters import ClusterState, DeployPolicy
+from common.contracts.files import FileUpload, content_hash
+from common.object_storage import FileSystemObjectStorage, store_file
+from creator.main import ROOT, build_loop
+from creator.workspaces import Workspace, Workspaces
+from database.models import (
+    Cluster,
+    ClusterVariable,
+    Deployment,
+    Recipe,
+    RecipeFile,
+    RecipeRevision,
+)
+from database.session import Database
+from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
+
+
+class Installation:
+    """Describes recipes and clusters as the API does, runs passes, and shows what came of it."""
+
+    def __init__(self, database: Database, folder: Path, home: Path = ROOT) -> None:
+        self.database = database
+        self.data_folder = folder
+        self.home = home
+        self.storage = FileSystemObjectStorage(folder / "objects")
+        self.settings: dict[str, Any] = {
+            "creator_retry_delay": timedelta(0),
+            "creator_maximum_plan_age": timedelta(hours=1),
+            "server_key": SecretStr("key"),
+        }
+
+    def add_recipe(self, slug: str, files: Mapping[str, str]) -> None:
+        """A recipe, or a new revision of it."""
+        with self.database.writing() as session:
+            recipe = session.scalars(select(Recipe).where(Recipe.slug == slug)).first()
+            if recipe is None:
+                recipe = Recipe(slug=slug)
+                session.add(recipe)
+                session.flush()
+            number = len(
+                session.scalars(
+                    select(RecipeRevision).where(RecipeRevision.recipe_id == recipe.id)
+                ).all()
+            )
+            uploads = [FileUpload.of(path, text.encode()) for path, text in files.items()]
+            references = [upload.reference() for upload in uploads]
+            for upload in uploads:
+                store_file(self.storage, upload.content)
+            revision = RecipeRevision(
+                recipe_id=recipe.id, number=number + 1, content_hash=content_hash(references)
+            )
+            revision.files = [RecipeFile(**reference.model_dump()) for reference in references]
+            session.add(revision)
+
+    def add_cluster(
+        self,
+        slug: str,
+        recipe: str,
+        variables: Mapping[str, JsonValue] | None = None,
+        *,
+        deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC,
+    ) -> UUID:
+        """An active cluster that follows the newest revision."""
+        with self.database.writing() as session:
+            recipe_id = session.scalars(select(Recipe.id).where(Recipe.slug == recipe)).one()
+            cluster = Cluster(slug=slug, recipe_id=recipe_id, deploy_policy=deploy_policy)
+            cluster.variables = [
+                ClusterVariable(name=name, value=value) for name, value in (variables or {}).items()
+            ]
+            session.add(cluster)
+        return cluster.id
+
+    def set_variable(self, slug: str, name: str, value: JsonValue) -> None:
+        """Change the value of a variable."""
+        with self.database.writing() as session:
+            session.execute(
+                update(ClusterVariable)
+                .where(ClusterVariable.cluster_id == self.cluster(slug).id)
+                .where(ClusterVariable.name == name)
+                .values(value=value)
+            )
+
+    def update_cluster(self, slug: str, **values: object) -> None:
+        """Change fields of the cluster's row."""
+        with self.database.writing() as session:
+            session.execute(update(Cluster).where(Cluster.slug == slug).values(**values))
+
+    def delete_cluster(self, slug: str) -> None:
+        """What DELETE of the API does."""
+        self.update_cluster(slug, state=ClusterState.DELETING)
+
+    def run_pass(self, **settings: object) -> bool:
+        """One pass of a new Creator, to its end; whether all went well."""
+        given = self.settings | settings | {"data_dir": self.data_folder}
+        loop = build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
+        try:
+            return loop.run_once()
+        finally:
+            loop.close()
+
+    def cluster(self, slug: str) -> Cluster:
+        """The cluster's row, also of a destroyed one."""
+        with self.database.reading() as session:
+            return session.scalars(select(Cluster).where(Cluster.slug == slug)).one()
+
+    def deployments(self, slug: str) -> list[Deployment]:
+        """The cluster's deployments with steps and log, newest first."""
+        query = (
+            select(Deployment)
+            .where(Deployment.cluster_id == self.cluster(slug).id)
+            .options(selectinload(Deployment.steps), undefer(Deployment.log))
+            .order_by(Deployment.id.desc())
+        )
+        with self.database.reading() as session:
+            return list(session.scalars(query))
+
+    def workspace(self, slug: str) -> Workspace:
+        """The cluster's folders."""
+        return Workspaces(self.data_folder).of(self.cluster(slug).id)
+
+    def resources(self, slug: str) -> list[str]:
+        """Addresses in terraform's state."""
+        state = json.loads(self.workspace(slug).state.read_bytes())
+        return [f"{resource['type']}.{resource['name']}" for resource in state["resources"]]
+
+    def environment(self) -> dict[str, str]:
+        """For a Creator that is a process of its own."""
+        terraform = shutil.which(
+            "terraform", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+        )
+        return {
+            "PATH": f"{Path(terraform).parent if terraform else ''}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.data_folder),
+            "PYTHONPATH": str(ROOT),
+            "MR_PROBER_DATABASE_URL": self.database.engine.url.render_as_string(
+                hide_password=False
+            ),
+            "MR_PROBER_DATA_DIR": str(self.data_folder),
+            "MR_PROBER_SERVER_KEY": "key",
+            "MR_PROBER_CREATOR_POLL_INTERVAL": "0.05",
+            "MR_PROBER_CREATOR_RETRY_DELAY": "0.05",
+        }
