@@ -13,6 +13,7 @@ from rich.console import Console
 
 from common import processes
 from common.api_client import ApiClient
+from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.contracts.agents import Grid
 from common.contracts.states import State
@@ -136,7 +137,7 @@ class Demonstration:
                         "--all",
                     )
                     raise DemoError(
-                        f"{left} could not be destroyed in time; machines are stopped, the next demo starts them again"
+                        f"{left} could not be destroyed in time; machines are powered off until the next demo"
                     )
 
     def _clusters_left(self) -> str:
@@ -150,7 +151,8 @@ class Demonstration:
         return ", ".join(cluster.slug for cluster in clusters)
 
     def _client(self) -> ApiClient:
-        return ApiClient(api_url(self._plan.ports), read_key(self._plan.folders.admin_key))
+        key = read_key(self._plan.folders.admin_key)
+        return ApiClient(ApiTransport(api_url(self._plan.ports), key))
 
     def _api_answers(self) -> bool:
         if not self._plan.folders.admin_key.exists():

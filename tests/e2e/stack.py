@@ -19,6 +19,7 @@ import psutil
 import requests
 
 from common.api_client import ApiClient
+from common.api_transport import ApiTransport
 from common.contracts.agents import Grid
 from common.contracts.states import State
 from common.errors import ApiError
@@ -147,7 +148,7 @@ class Stack:
         return self.demo_dir / "data" / "admin.key"
 
     def client(self) -> ApiClient:
-        return ApiClient(self.api_url, self.admin_key_file.read_text().strip())
+        return ApiClient(ApiTransport(self.api_url, self.admin_key_file.read_text().strip()))
 
     def grid(self) -> Grid | None:
         """The grid of the demo's cluster, None while nobody answers."""
