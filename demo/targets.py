@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 ANSWER_ADDRESS = ipaddress.IPv4Address("127.0.0.1")
 ANSWER_TTL_SECONDS = 5
@@ -96,8 +97,8 @@ class _DnsProtocol(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # asyncio's own transport for datagrams does not inherit from DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         answer = dns_answer(data, name=self._name)
@@ -125,15 +126,22 @@ async def _page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 def _one_connection(conversation: Conversation) -> Conversation:
     """The conversation with its end: whatever the other side does ends this one connection."""
-    gone = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+    # Cancelled is the end of the process; passed on, it would make the streams of Python 3.11 print a traceback.
+    ends = (
+        OSError,
+        TimeoutError,
+        asyncio.IncompleteReadError,
+        asyncio.LimitOverrunError,
+        asyncio.CancelledError,
+    )
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(*gone):
+        with contextlib.suppress(*ends):
             async with asyncio.timeout(IDLE_SECONDS):
                 await conversation(reader, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+                writer.close()
+                await writer.wait_closed()
+        writer.transport.abort()  # what is left of it, if anything
 
     return converse
 
