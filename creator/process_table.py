@@ -1,7 +1,6 @@
 """Read: which processes are there, from /proc. Linux only."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +48,7 @@ def session_members(leader: int) -> list[int]:
 
 
 def _pids() -> Iterator[int]:
-    return (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _stat_fields(pid: int) -> list[str] | None:
