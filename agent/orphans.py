@@ -47,6 +47,8 @@ class Orphans:
     def __init__(self, temporary: Path) -> None:
         """`temporary` is the folder in which each run has its TMPDIR."""
         self._mark = f"TMPDIR={temporary}/".encode()
+        # Whoever is our child already was never started by a prober of ours.
+        self._strangers = {pid: start_ticks(pid) for pid in _children()}
 
     def sweep(self, own: Set[int], active: Mapping[str, int]) -> int:
         """Reap the dead, kill those whose run is over; how many still live that must go.
@@ -56,13 +58,16 @@ class Orphans:
         """
         left = 0
         for pid in _children() - own:
-            if _reaped(pid) or self._may_belong_to(pid, active):
+            if self._is_stranger(pid) or _reaped(pid) or self._may_belong_to(pid, active):
                 continue
             left += 1
             log.info("kill an orphan of a finished run pid=%d", pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         return left
+
+    def _is_stranger(self, pid: int) -> bool:
+        return pid in self._strangers and self._strangers[pid] == start_ticks(pid)
 
     def _may_belong_to(self, pid: int, active: Mapping[str, int]) -> bool:
         try:

@@ -94,7 +94,8 @@ class _PipeReader:
 
     def read_some(self, now_ns: int) -> None:
         del now_ns
-        if self._read(_READS_PER_EVENT):
+        # The exit of the process may have come in the same round of events, before this one.
+        if not self.pipe.closed and self._read(_READS_PER_EVENT):
             self._close()
 
     def read_rest(self) -> None:

@@ -1,0 +1,168 @@
+"""Stand-ins for the two servers an agent speaks to, and what the tests need to wait without sleeping long."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from common.contracts.configuration import etag_of
+from common.contracts.values import canonical_json
+
+CLUSTER_ID = "01890000-0000-7000-8000-000000000001"
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Come back as soon as the condition holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition never came true"
+        time.sleep(0.01)
+
+
+def prober_id(number: int) -> str:
+    return f"01890000-0000-7000-8000-0000000001{number:02d}"
+
+
+def prober(number: int, files: dict[str, bytes], command: list[str], **settings: Any) -> Any:
+    """One prober of a document; files are executable."""
+    references = [
+        {"path": path, "mode": "0755", "sha256": sha256(content), "size": len(content)}
+        for path, content in files.items()
+    ]
+    return {
+        "id": prober_id(number),
+        "slug": f"prober-{number}",
+        "command": command,
+        "revision": 1,
+        "revisions": {"1": references},
+        "configs": [{"slug": "all", "settings": settings}],
+    }
+
+
+def document(*probers: Any, revision: int = 1, **more: Any) -> bytes:
+    """A configuration document of cluster `demo`."""
+    return canonical_json(
+        {
+            "format": 1,
+            "revision": revision,
+            "cluster": {"id": CLUSTER_ID, "slug": "demo"},
+            "hosts": {"h1": {"address": "127.0.0.1"}},
+            "probers": list(probers),
+            **more,
+        }
+    )
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class StubApi:
+    """Serves one canned document and files; remembers reports and what was asked."""
+
+    def __init__(self) -> None:
+        self.document = document()
+        self.files: dict[str, bytes] = {}
+        self.status = 200
+        self.reports: list[Any] = []
+        self.asked: list[tuple[str, int]] = []
+        self.token = "test-token"
+        api = self
+
+        class Handler(_Quiet):
+            def do_GET(self) -> None:
+                api._get(self)
+
+            def do_POST(self) -> None:
+                api._post(self)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def serve_files(self, *contents: bytes) -> None:
+        self.files |= {sha256(content): content for content in contents}
+
+    def statuses(self, part: str) -> list[int]:
+        return [status for path, status in self.asked if part in path]
+
+    def _get(self, handler: "_Quiet") -> None:
+        path = urlsplit(handler.path).path
+        if handler.headers["Authorization"] != f"Bearer {self.token}":
+            self._answer(handler, 401, _problem(401))
+        elif self.status != 200:
+            self._answer(handler, self.status, _problem(self.status))
+        elif path == "/api/v1/clusters/demo/configuration":
+            same = handler.headers["If-None-Match"] == etag_of(self.document)
+            self._answer(handler, 304 if same else 200, b"" if same else self.document)
+        elif (name := path.removeprefix("/api/v1/files/")) in self.files:
+            self._answer(handler, 200, self.files[name])
+        else:
+            self._answer(handler, 404, _problem(404))
+
+    def _post(self, handler: "_Quiet") -> None:
+        self.reports.append(json.loads(handler.body()))
+        self._answer(handler, 204, b"")
+
+    def _answer(self, handler: "_Quiet", status: int, body: bytes) -> None:
+        self.asked.append((handler.path, status))
+        handler.answer(status, body)
+
+
+class StubSolomon:
+    """Takes pushes, remembers them, answers what the test wants."""
+
+    def __init__(self) -> None:
+        self.pushes: list[Any] = []
+        self.paths: list[str] = []
+        self.tokens: list[str] = []
+        self.answers: list[tuple[int, bytes]] = []
+        solomon = self
+
+        class Handler(_Quiet):
+            def do_POST(self) -> None:
+                solomon._post(self)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def sensors(self, name: str) -> list[Any]:
+        return [
+            sensor
+            for push in self.pushes
+            for sensor in push["sensors"]
+            if sensor["labels"]["name"] == name
+        ]
+
+    def _post(self, handler: "_Quiet") -> None:
+        push = json.loads(handler.body())
+        self.paths.append(handler.path)
+        self.tokens.append(handler.headers["Authorization"])
+        self.pushes.append(push)
+        fine = json.dumps({"sensorsProcessed": len(push["sensors"])}).encode()
+        handler.answer(*(self.answers.pop(0) if self.answers else (200, fine)))
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        if status not in {204, 304}:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
+
+
+def _problem(status: int) -> bytes:
+    return json.dumps({"title": "no", "status": status, "detail": f"refused, {status}"}).encode()

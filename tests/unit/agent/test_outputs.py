@@ -1,0 +1,81 @@
+"""Printed metrics: good lines count, bad ones are counted."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.outputs import MAX_SAMPLES, OUTPUTS, Sample, prometheus_text
+
+
+def test_reads_names_labels_and_values() -> None:
+    printed = prometheus_text(
+        ["# HELP rtt_ms time", "# TYPE rtt_ms gauge", 'rtt_ms{path="/a b",port="1"} 1.5', "up 1"]
+    )
+    assert printed.samples == (
+        Sample("rtt_ms", (("path", "/a b"), ("port", "1")), 1.5),
+        Sample("up", (), 1.0),
+    )
+    assert printed.bad_lines == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "a b c",
+        'a{b="c} 1',
+        "mr_prober_runs 1",
+        "a NaN",
+        "a +Inf",
+        "a 1e999",
+        'a{B="upper"} 1',
+        'a{x="too short a name"} 1',
+        f"{'a' * 201} 1",
+        '{"quoted name"} 1',
+        "{} 1",
+        "\x00",
+        "a{" + ",".join(f'label_{number}="v"' for number in range(9)) + "} 1",
+    ],
+)
+def test_a_bad_line_is_counted_and_never_drops_the_good_ones(line: str) -> None:
+    printed = prometheus_text(["first 1", line, "last 2"])
+    assert [sample.name for sample in printed.samples] == ["first", "last"]
+    assert printed.bad_lines == 1
+    assert printed.first_problem
+
+
+def test_the_last_of_equal_samples_counts() -> None:
+    assert prometheus_text(["a 1", "a 2"]).samples == (Sample("a", (), 2.0),)
+
+
+def test_knows_counters_by_their_type_line() -> None:
+    printed = prometheus_text(
+        [
+            "# TYPE sent_total counter", "sent_total 5",
+            "# TYPE got counter", "got_total 6",
+            "# TYPE t histogram", 't_bucket{le="1"} 1', "t_sum 0.5", "t_count 1",
+            "# TYPE q summary", 'q{quantile="0.5"} 3', "q_count 1",
+        ]
+    )  # fmt: skip
+    kinds = {sample.name: sample.kind for sample in printed.samples}
+    assert [name for name, kind in kinds.items() if kind == "gauge"] == ["q"]
+    assert printed.bad_lines == 0
+
+
+def test_the_number_of_samples_is_bounded() -> None:
+    printed = prometheus_text(f"a_{n} 1" for n in range(MAX_SAMPLES + 3))
+    assert len(printed.samples) == MAX_SAMPLES
+    assert printed.bad_lines == 3
+
+
+def test_output_none_ignores_everything() -> None:
+    assert OUTPUTS["none"](["a 1"]).samples == ()
+
+
+@given(st.lists(st.text(max_size=60), max_size=8))
+def test_no_text_breaks_the_parser(lines: list[str]) -> None:
+    printed = prometheus_text([*lines, "good 1"])
+    assert all(math.isfinite(sample.value) for sample in printed.samples)
+    assert "good" in {sample.name for sample in printed.samples}

@@ -1,0 +1,187 @@
+"""The schedule: every beat is run or counted, nothing bursts, the phase is a hash."""
+
+from itertools import pairwise
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.plan import RunKey
+from agent.scheduler import (
+    PAUSE_NS,
+    SECOND_NS,
+    SPACING_NS,
+    Scheduler,
+    Skip,
+    Start,
+    phase_ns,
+    run_hash,
+)
+from common.contracts.states import SkipReason
+
+CLUSTER = UUID(int=1)
+EPOCH_OFFSET_NS = 1_700_000_000 * SECOND_NS
+MINUTE_NS = 60 * SECOND_NS
+
+
+def key(number: int = 1) -> RunKey:
+    return RunKey(UUID(int=number), "{}")
+
+
+def scheduler(now_ns: int = 0) -> Scheduler:
+    return Scheduler(epoch_offset_ns=EPOCH_OFFSET_NS, now_ns=now_ns)
+
+
+def beats(hash_: int, interval_ns: int, *, after_ns: int, until_ns: int) -> int:
+    """Grid beats in (after, until], from interval and phase alone."""
+
+    def passed(moment_ns: int) -> int:
+        return (moment_ns + EPOCH_OFFSET_NS - phase_ns(hash_, interval_ns)) // interval_ns
+
+    return passed(until_ns) - passed(after_ns)
+
+
+def test_the_phase_is_the_same_after_a_restart_and_another_on_each_host() -> None:
+    assert run_hash(CLUSTER, "h1", key()) == run_hash(CLUSTER, "h1", key())
+    assert run_hash(CLUSTER, "h1", key()) != run_hash(CLUSTER, "h2", key())
+    assert run_hash(CLUSTER, "h1", key()) != run_hash(CLUSTER, "h1", RunKey(UUID(int=1), '{"a":1}'))
+    assert phase_ns(2**63, MINUTE_NS) == 30 * SECOND_NS
+
+
+def test_the_hash_is_fixed_for_ever() -> None:
+    assert run_hash(CLUSTER, "h1", key()) == 3704703922664465347
+
+
+def test_a_new_prober_runs_within_a_second_and_then_on_its_grid() -> None:
+    plan = scheduler()
+    plan.add(key(), hash_=2**63, interval_ns=MINUTE_NS, now_ns=0)
+    first = plan.next_at_ns()
+    assert first is not None
+    assert first < SECOND_NS
+    assert plan.decide(first) == [Start(key(), first)]
+    plan.finished(key())
+    second = plan.next_at_ns()
+    assert second is not None
+    assert (second + EPOCH_OFFSET_NS - phase_ns(2**63, MINUTE_NS)) % MINUTE_NS == 0
+
+
+def test_a_short_interval_needs_no_early_run() -> None:
+    plan = scheduler()
+    plan.add(key(), hash_=2**62, interval_ns=SECOND_NS, now_ns=0)
+    assert plan.next_at_ns() == SECOND_NS // 4
+
+
+def test_an_overlap_is_skipped_and_counted() -> None:
+    plan = scheduler()
+    plan.add(key(), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+    assert plan.decide(SECOND_NS) == [Start(key(), SECOND_NS)]
+    assert plan.decide(2 * SECOND_NS) == [Skip(key(), SkipReason.OVERLAP, 1)]
+    plan.finished(key())
+    assert plan.decide(3 * SECOND_NS) == [Start(key(), 3 * SECOND_NS)]
+
+
+def test_after_a_pause_missed_beats_are_counted_and_nothing_starts_at_once() -> None:
+    plan = scheduler()
+    for number in range(10):
+        plan.add(key(number), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+    wake_ns = 100 * SECOND_NS + 5
+    decisions = plan.decide(wake_ns)
+    assert decisions == [Skip(key(number), SkipReason.SUSPENDED, 100) for number in range(10)]
+    assert plan.next_at_ns() == 101 * SECOND_NS
+
+
+def test_a_beat_later_than_its_interval_is_counted_without_a_pause_too() -> None:
+    interval_ns = SECOND_NS // 10
+    plan = scheduler()
+    plan.add(key(), hash_=0, interval_ns=interval_ns, now_ns=1)
+    late = plan.decide(3 * interval_ns + 1)
+    assert late == [Skip(key(), SkipReason.SUSPENDED, 2), Start(key(), 3 * interval_ns)]
+
+
+def test_starts_are_apart_and_in_the_order_of_their_hashes() -> None:
+    plan = scheduler()
+    # So close to each other that all are due in the same nanosecond.
+    for number in (3, 1, 2):
+        plan.add(key(number), hash_=number, interval_ns=SECOND_NS, now_ns=1)
+    now_ns = SECOND_NS
+    started: list[tuple[int, RunKey]] = []
+    while len(started) < 3:
+        started += [(now_ns, d.key) for d in plan.decide(now_ns) if isinstance(d, Start)]
+        now_ns = max(now_ns, plan.next_at_ns() or 0)
+    assert [run for _, run in started] == [key(1), key(2), key(3)]
+    moments = [moment for moment, _ in started]
+    assert all(later - sooner >= SPACING_NS for sooner, later in pairwise(moments))
+
+
+def test_a_removed_prober_starts_no_more() -> None:
+    plan = scheduler()
+    plan.add(key(), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+    plan.remove(key())
+    assert plan.next_at_ns() is None
+    assert plan.decide(5 * SECOND_NS) == []
+
+
+def test_the_first_run_of_a_replaced_prober_waits_for_the_end_of_the_old_one() -> None:
+    plan = scheduler()
+    plan.add(key(), hash_=0, interval_ns=MINUTE_NS, now_ns=1)
+    first = plan.next_at_ns()
+    assert first is not None
+    assert plan.decide(first) == [Start(key(), first)]
+    plan.add(key(), hash_=0, interval_ns=MINUTE_NS, now_ns=first)
+    assert plan.decide(first + SPACING_NS) == []
+    plan.finished(key())
+    again = plan.next_at_ns()
+    assert again is not None
+    assert again - first < SECOND_NS
+    assert isinstance(plan.decide(again)[0], Start)
+
+
+@given(
+    hashes=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=5, unique=True),
+    interval_ms=st.sampled_from([100, 250, 1000, 7000, 60_000]),
+    added_ns=st.integers(0, 10**12),
+    pauses=st.lists(st.integers(1, 5 * 10**9), min_size=1, max_size=60),
+    durations=st.lists(st.integers(0, 3), min_size=1, max_size=10),
+)
+def test_the_ledger_balances(
+    hashes: list[int],
+    interval_ms: int,
+    added_ns: int,
+    pauses: list[int],
+    durations: list[int],
+) -> None:
+    """Expected from interval and phase alone = started + skipped, whatever the loop and the runs do."""
+    interval_ns = interval_ms * 1_000_000
+    plan = scheduler(added_ns)
+    counted = dict.fromkeys(range(len(hashes)), 0)
+    running: dict[RunKey, int] = {}
+    for number, hash_ in enumerate(hashes):
+        plan.add(key(number), hash_=hash_, interval_ns=interval_ns, now_ns=added_ns)
+    expected = {
+        number: int(
+            interval_ns - (added_ns + EPOCH_OFFSET_NS - phase_ns(hash_, interval_ns)) % interval_ns
+            > SECOND_NS
+        )
+        for number, hash_ in enumerate(hashes)
+    }
+    now_ns = added_ns
+    for step, pause_ns in enumerate(pauses):
+        now_ns += pause_ns
+        for run in [run for run, left in running.items() if left == 0]:
+            plan.finished(run)
+            del running[run]
+        running = {run: left - 1 for run, left in running.items()}
+        while (at := plan.next_at_ns()) is not None and at <= now_ns:
+            for decision in plan.decide(now_ns):
+                counted[decision.key.prober_id.int] += (
+                    1 if isinstance(decision, Start) else decision.count
+                )
+                if isinstance(decision, Start):
+                    assert decision.key not in running
+                    running[decision.key] = durations[step % len(durations)]
+            now_ns += SPACING_NS
+    for number, hash_ in enumerate(hashes):
+        expected[number] += beats(hash_, interval_ns, after_ns=added_ns, until_ns=now_ns)
+    # The catch-up beat and the newest beat may still wait for their turn.
+    assert all(0 <= expected[number] - counted[number] <= 1 for number in counted)
+    assert PAUSE_NS > SECOND_NS
