@@ -19,6 +19,7 @@ from common.contracts.clusters import (
 from common.object_storage import ObjectStorageError
 from creator.descriptions import Description, Descriptions
 from creator.errors import (
+    CreatorStopsError,
     DeploymentError,
     DeploymentFailedError,
     DeploymentUnknownError,
@@ -31,11 +32,13 @@ from creator.planner import Action, Decision
 from creator.records import Records
 from creator.terraform import (
     EXIT_CODE_WITH_CHANGES,
+    MAX_ERROR_LENGTH,
     Arguments,
     Kind,
     error_in,
     hosts_output,
     plan_summary,
+    shortened,
 )
 from creator.terraform_process import Command, Ended, TerraformProcess
 from creator.workspaces import Workspace, Workspaces, prepare, remove
@@ -154,7 +157,7 @@ class Deployer:
             self._records.forget(attempt.id)
             log.info("checked cluster=%s", cluster.slug)
             return
-        error = attempt.log.without_secrets(outcome.error)
+        error = shortened(attempt.log.without_secrets(outcome.error), MAX_ERROR_LENGTH)
         self._records.close(attempt.id, outcome.state, error=error, log=attempt.log.text())
         level = logging.INFO if not error else logging.WARNING
         log.log(
@@ -243,6 +246,8 @@ class Deployer:
         accepted: Sequence[int] = (0,),
     ) -> int:
         """Run one recorded command; its exit code, if it is an accepted one."""
+        if self._stop.is_set():
+            raise CreatorStopsError
         begin = attempt.log.add(f"$ {' '.join(arguments)}")
         step_id = self._records.begin_step(attempt.id, kind, arguments)
         command = Command(arguments, attempt.workspace.recipe, attempt.log.path)
@@ -274,7 +279,7 @@ class Deployer:
                 f"terraform {kind.value} was killed by signal {-ended.exit_code}, not by Creator;"
                 " the next pass plans again"
             )
-        raise TerraformRefusedError(kind.value, ended.exit_code, error_in(output))
+        raise TerraformRefusedError(kind.value, ended.exit_code, error_in(output) or output.strip())
 
     def _answer(self, attempt: Attempt, arguments: Sequence[str]) -> bytes:
         """What a command that changes nothing prints on stdout; it may hold secrets and goes nowhere else."""
@@ -288,8 +293,8 @@ class Deployer:
                 self._engine.step_time_limit, stop=self._stop, meanwhile=lambda: None
             )
             if ended.exit_code != 0:
-                message = error_in(attempt.log.text_from(begin))
-                raise TerraformRefusedError(arguments[1], ended.exit_code, message)
+                output = attempt.log.text_from(begin)
+                raise TerraformRefusedError(arguments[1], ended.exit_code, error_in(output))
             return path.read_bytes()
         finally:
             path.unlink(missing_ok=True)

@@ -114,6 +114,8 @@ class Loop:
         return self._guarded(cluster_id, partial(self._step, cluster_id))
 
     def _step(self, cluster_id: UUID) -> DeploymentState | None:
+        if self._stop.is_set():
+            return None
         found = self._records.clusters(only=cluster_id)
         due = self._due(found[0]) if found else None
         if due is None:

@@ -1,6 +1,7 @@
 """A whole Creator on a fresh database and an empty data folder, with the real terraform."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -141,11 +142,10 @@ class Installation:
 
     def environment(self) -> dict[str, str]:
         """For a Creator that is a process of its own."""
-        terraform = shutil.which(
-            "terraform", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-        )
+        terraform = shutil.which("terraform", path=str(Path(sys.executable).parent))
         return {
-            "PATH": f"{Path(terraform).parent if terraform else ''}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": os.defpath,
+            "MR_PROBER_TERRAFORM": terraform or shutil.which("terraform") or "terraform",
             "HOME": str(self.data_folder),
             "PYTHONPATH": str(ROOT),
             "MR_PROBER_DATABASE_URL": self.database.engine.url.render_as_string(
