@@ -39,7 +39,7 @@ class ConfigFile:
     @property
     def is_readable(self) -> bool:
         """Whether there is anything in it worth a check: after a mistake in the syntax there is not."""
-        return bool(self._document.value) or not self.mistakes
+        return isinstance(self._document.value, dict) or not self.mistakes
 
     def take_mapping(self, name: str) -> dict[str, JsonValue]:
         """Remove a mapping from `values`, so that the rest can be checked alone; absent or null is empty."""
@@ -54,8 +54,10 @@ class ConfigFile:
         given: Mapping[str, object],
     ) -> Model | None:
         """The contract made of the file's values and of what is given from elsewhere; None after a mistake."""
-        written = self._mapping(values, place)
         found = len(self.mistakes)
+        written = self._mapping(values, place)
+        if len(self.mistakes) > found:
+            return None
         for name in sorted(given.keys() & written.keys()):
             self.mistake((*place, name), _unknown(name))
         try:

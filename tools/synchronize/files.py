@@ -66,8 +66,12 @@ class _Reader:
         return Desired(self._recipes, probers, self._configs, self._clusters)
 
     def _read_recipe(self, slug: str, folder: Path) -> None:
+        files = self._files(folder, RECIPE_FILE)
+        if not files:
+            self._refuse(folder, "a recipe needs a file")
+            return
         file = ConfigFile(folder / RECIPE_FILE, optional=True)
-        given = {"slug": slug, "files": self._files(folder, RECIPE_FILE), "managed_by": MANAGER}
+        given = {"slug": slug, "files": files, "managed_by": MANAGER}
         if file.is_readable and (recipe := file.checked(RecipeCreate, file.values, given=given)):
             self._recipes[slug] = recipe
         self.mistakes += file.mistakes

@@ -18,6 +18,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 _SCALARS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float")
 )
+_UNQUOTED = {"tag:yaml.org,2002:timestamp": "date", "tag:yaml.org,2002:value": "default value"}
 _COLLECTIONS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 
 
@@ -87,9 +88,10 @@ class _Reader:
         return None
 
     def _scalar(self, node: ScalarNode, place: Place) -> JsonValue:
-        if node.tag not in _SCALARS:
-            kind = str(node.tag).rpartition(":")[2]
+        if kind := _UNQUOTED.get(str(node.tag)):
             return self._mistake(node, place, f"a {kind}, which JSON does not have: quote the text")
+        if node.tag not in _SCALARS:
+            return self._mistake(node, place, f"the tag {node.tag} is not supported")
         try:
             value: JsonValue = self._yaml.constructor.construct_object(node)
         except ValueError:

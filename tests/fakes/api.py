@@ -1,0 +1,224 @@
+"""The API as synchronize sees it, in memory: reads and writes contracts, refuses what the real one refuses."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from common.contracts.clusters import (
+    Cluster,
+    ClusterCreate,
+    ClusterState,
+    ClusterUpdate,
+    Variable,
+    VariablePut,
+)
+from common.contracts.files import content_hash
+from common.contracts.identifiers import new_id
+from common.contracts.probers import (
+    Prober,
+    ProberConfig,
+    ProberConfigPut,
+    ProberCreate,
+    ProberUpdate,
+)
+from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, Revision, RevisionCreate
+from common.contracts.values import Input, Problem
+from common.errors import ApiRefusedError, ApiUnreachableError
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def refusal(status: int, detail: str) -> ApiRefusedError:
+    return ApiRefusedError(Problem(title="no", status=status, detail=detail))
+
+
+class ApiInMemory:
+    """Fulfils the ports `Reader` and `Writer`; `away_after` calls of writing it is gone."""
+
+    def __init__(self) -> None:
+        self.recipe_rows: dict[str, Recipe] = {}
+        self.prober_rows: dict[str, Prober] = {}
+        self.cluster_rows: dict[str, Cluster] = {}
+        self.variable_rows: dict[tuple[str, str], Variable] = {}
+        self.contents: dict[str, bytes] = {}
+        self.writes: list[str] = []
+        self.refused: set[str] = set()
+        self.away_after: int | None = None
+
+    # Reading
+
+    def recipes(self) -> list[Recipe]:
+        return list(self.recipe_rows.values())
+
+    def probers(self) -> list[Prober]:
+        return list(self.prober_rows.values())
+
+    def clusters(self) -> list[Cluster]:
+        return list(self.cluster_rows.values())
+
+    def variables(self, cluster: str) -> list[Variable]:
+        return [variable for (slug, _), variable in self.variable_rows.items() if slug == cluster]
+
+    def file(self, sha256: str) -> bytes:
+        if sha256 not in self.contents:
+            raise refusal(404, "no such file")
+        return self.contents[sha256]
+
+    # Recipes
+
+    def create_recipe(self, body: RecipeCreate) -> None:
+        self._write(f"create recipe {body.slug}")
+        if body.slug in self.recipe_rows:
+            raise refusal(409, "slug is taken")
+        self.recipe_rows[body.slug] = Recipe(
+            id=new_id(), slug=body.slug, description=body.description, managed_by=body.managed_by,
+            revision=self._revision(1, body), created_at=NOW, updated_at=NOW,
+        )  # fmt: skip
+
+    def change_recipe(self, slug: str, body: RecipeUpdate) -> None:
+        self._write(f"change recipe {slug}")
+        row = self._row(self.recipe_rows, slug)
+        self.recipe_rows[slug] = row.model_copy(update=_set_fields(body))
+
+    def add_recipe_revision(self, slug: str, body: RevisionCreate) -> None:
+        self._write(f"change files of recipe {slug}")
+        row = self._row(self.recipe_rows, slug)
+        revision = self._revision(row.revision.number + 1, body)
+        self.recipe_rows[slug] = row.model_copy(update={"revision": revision})
+
+    def delete_recipe(self, slug: str) -> None:
+        self._write(f"delete recipe {slug}")
+        self._row(self.recipe_rows, slug)
+        if users := [one.slug for one in self.cluster_rows.values() if one.recipe == slug]:
+            raise refusal(409, f"used by cluster {', '.join(users)}")
+        del self.recipe_rows[slug]
+
+    # Probers
+
+    def create_prober(self, body: ProberCreate) -> None:
+        self._write(f"create prober {body.slug}")
+        if body.slug in self.prober_rows:
+            raise refusal(409, "slug is taken")
+        fields = body.model_dump(
+            include={"slug", "description", "owner", "runbook_url", "command", "managed_by"}
+        )
+        self.prober_rows[body.slug] = Prober(
+            id=new_id(), **fields, defaults=_stored(body.defaults), revision=self._revision(1, body), configs=[],
+            created_at=NOW, updated_at=NOW,
+        )  # fmt: skip
+
+    def change_prober(self, slug: str, body: ProberUpdate) -> None:
+        self._write(f"change prober {slug}")
+        row = self._row(self.prober_rows, slug)
+        self.prober_rows[slug] = row.model_copy(update=_set_fields(body))
+
+    def add_prober_revision(self, slug: str, body: RevisionCreate) -> None:
+        self._write(f"change files of prober {slug}")
+        row = self._row(self.prober_rows, slug)
+        revision = self._revision(row.revision.number + 1, body)
+        self.prober_rows[slug] = row.model_copy(update={"revision": revision})
+
+    def delete_prober(self, slug: str) -> None:
+        self._write(f"delete prober {slug}")
+        if self._row(self.prober_rows, slug).configs:
+            raise refusal(409, "it has configs")
+        del self.prober_rows[slug]
+
+    def put_config(self, prober: str, slug: str, body: ProberConfigPut) -> None:
+        self._write(f"put config {prober}/{slug}")
+        row = self._row(self.prober_rows, prober)
+        others = [config for config in row.configs if config.slug != slug]
+        if any(config.order == body.order for config in others):
+            raise refusal(422, "this order is taken")
+        fields = body.model_dump(mode="json", exclude={"settings"})
+        config = ProberConfig(
+            id=new_id(), slug=slug, **fields, settings=_stored(body.settings), updated_at=NOW
+        )
+        self.prober_rows[prober] = row.model_copy(update={"configs": [*others, config]})
+
+    def delete_config(self, prober: str, slug: str) -> None:
+        self._write(f"delete config {prober}/{slug}")
+        row = self._row(self.prober_rows, prober)
+        configs = [config for config in row.configs if config.slug != slug]
+        self.prober_rows[prober] = row.model_copy(update={"configs": configs})
+
+    # Clusters
+
+    def create_cluster(self, body: ClusterCreate) -> None:
+        self._write(f"create cluster {body.slug}")
+        if body.recipe not in self.recipe_rows or body.slug in self.cluster_rows:
+            raise refusal(422, "no such recipe, or slug is taken")
+        self.cluster_rows[body.slug] = Cluster(
+            id=new_id(), slug=body.slug, recipe=body.recipe, recipe_revision=body.recipe_revision,
+            deploy_policy=body.deploy_policy, state=ClusterState.ACTIVE, variables={}, hosts={},
+            managed_by=body.managed_by, last_deployment=None, last_planned_at=None, created_at=NOW, updated_at=NOW,
+        )  # fmt: skip
+        for name, value in body.variables.items():
+            self._store(body.slug, name, VariablePut(value=value, managed_by=body.managed_by))
+
+    def change_cluster(self, slug: str, body: ClusterUpdate) -> None:
+        self._write(f"change cluster {slug}")
+        row = self._row(self.cluster_rows, slug)
+        self.cluster_rows[slug] = row.model_copy(update=_set_fields(body))
+
+    def delete_cluster(self, slug: str) -> None:
+        self._write(f"delete cluster {slug}")
+        row = self._row(self.cluster_rows, slug)
+        self.cluster_rows[slug] = row.model_copy(update={"state": ClusterState.DELETING})
+
+    def put_variable(self, cluster: str, name: str, body: VariablePut) -> None:
+        self._write(f"put variable {cluster}/{name}")
+        self._row(self.cluster_rows, cluster)
+        self._store(cluster, name, body)
+
+    def delete_variable(self, cluster: str, name: str) -> None:
+        self._write(f"delete variable {cluster}/{name}")
+        self._row(self.variable_rows, (cluster, name))
+        del self.variable_rows[cluster, name]
+
+    # What Creator would do
+
+    def finish_deletions(self) -> None:
+        for slug, cluster in list(self.cluster_rows.items()):
+            if cluster.state is ClusterState.DELETING:
+                del self.cluster_rows[slug]
+                for key in [key for key in self.variable_rows if key[0] == slug]:
+                    del self.variable_rows[key]
+
+    def _write(self, what: str) -> None:
+        if self.away_after is not None and len(self.writes) >= self.away_after:
+            raise ApiUnreachableError("http://api", "connection refused")
+        if what in self.refused:
+            raise refusal(422, "not today")
+        self.writes.append(what)
+
+    def _row(self, rows: dict[Any, Any], key: Any) -> Any:
+        if key not in rows:
+            raise refusal(404, f"no {key}")
+        return rows[key]
+
+    def _store(self, cluster: str, name: str, body: VariablePut) -> None:
+        self.variable_rows[cluster, name] = Variable(
+            name=name, value=body.value, managed_by=body.managed_by, updated_at=NOW
+        )
+
+    def _revision(
+        self, number: int, body: RecipeCreate | ProberCreate | RevisionCreate
+    ) -> Revision:
+        references = [file.reference() for file in body.files]
+        for file in body.files:
+            self.contents[hashlib.sha256(file.content).hexdigest()] = file.content
+        return Revision(
+            number=number, content_hash=content_hash(references), files=references, created_at=NOW
+        )
+
+
+def _stored(settings: Input) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude_unset=True)
+
+
+def _set_fields(body: Input) -> dict[str, Any]:
+    return {
+        name: _stored(value) if isinstance(value := getattr(body, name), Input) else value
+        for name in body.model_fields_set
+    }
