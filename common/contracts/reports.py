@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from common.contracts.identifiers import HostName
-from common.contracts.values import Wire
+from common.contracts.values import StorableTexts, Wire
 
 MAX_REASONS = 200
 MAX_REASON_BYTES = 200
@@ -32,7 +32,7 @@ class Reason(Wire):
     text: str = Field(max_length=MAX_REASON_BYTES)
 
 
-class AgentReport(Wire):
+class AgentReport(StorableTexts, Wire):
     """One report; identity is (cluster, host, instance, boot), the newest boot wins."""
 
     instance: UUID

@@ -9,10 +9,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 Item = TypeVar("Item")
 
 
-class Input(BaseModel):
-    """A body that somebody sends to the API: an unknown field is a mistake that we name."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class StorableTexts(BaseModel):
+    """A body whose texts our databases, files and answers can hold."""
 
     @model_validator(mode="before")
     @classmethod
@@ -23,6 +21,12 @@ class Input(BaseModel):
                 # The text itself may be secret.
                 raise ValueError("texts without NUL and lone surrogates")
         return value
+
+
+class Input(StorableTexts):
+    """A body that somebody sends to the API: an unknown field is a mistake that we name."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Wire(BaseModel):
