@@ -23,7 +23,7 @@ MAX_POINTS_PER_REQUEST = 1000
 MAX_LABELS = 16
 _MAX_VALUE_LENGTH = 200
 # Printable ASCII without " ' * ? ` | and, to be safe, the backslash; % is ours, it begins an escape.
-_UNSAFE = re.compile(r"""[^ !#$&()+-\[\]-_a-{}~]""")
+_UNSAFE = re.compile(r"""[^ !#$&()+->@-\[\]-_a-{}~]""")
 _LABEL_NAME = re.compile(r"[a-zA-Z][0-9a-zA-Z_.]{1,31}")
 _RESERVED = frozenset({"project", "cluster", "service", "name"})
 

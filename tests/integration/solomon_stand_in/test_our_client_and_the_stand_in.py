@@ -1,0 +1,42 @@
+"""What our client encodes, the stand-in takes: they share no code, so each checks how the other read the facts."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.solomon import Histogram, Kind, Point, encode_push
+from solomon_stand_in.classic_body import metrics_of
+
+NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+SIGNED = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+UNSIGNED = st.integers(min_value=0, max_value=2**64 - 1)
+VALUES = st.one_of(
+    st.tuples(st.just(Kind.GAUGE), st.floats()),
+    st.tuples(st.just(Kind.IGAUGE), SIGNED),
+    st.tuples(st.just(Kind.RATE), UNSIGNED),
+    st.tuples(
+        st.just(Kind.HIST_RATE),
+        st.builds(Histogram, st.just((0.001, 50.0)), st.tuples(UNSIGNED, UNSIGNED), UNSIGNED),
+    ),
+)
+LABEL_NAMES = st.text(alphabet="abz_.-0é", max_size=35) | st.sampled_from(["name", "cluster"])
+POINTS = st.builds(
+    lambda name, kind_and_value, labels: Point(name, kind_and_value[0], kind_and_value[1], labels),
+    st.text(max_size=210),
+    VALUES,
+    st.dictionaries(LABEL_NAMES, st.text(max_size=210), max_size=20),
+)
+
+
+def test_takes_every_character_as_our_client_writes_it() -> None:
+    points = [Point("a", Kind.GAUGE, 1, {"target": chr(code)}) for code in range(0x250)]
+    push = encode_push(points, at=NOW, common_labels={})
+    assert len(metrics_of(push.body, now=NOW)) == len(points)
+
+
+@given(st.lists(POINTS, max_size=3), st.text(max_size=210))
+def test_takes_all_that_our_client_encodes(points: list[Point], host: str) -> None:
+    push = encode_push(points, at=NOW, common_labels={"host": host})
+    metrics = metrics_of(push.body, now=NOW)
+    assert len(metrics) == push.points == len(points) - push.dropped
