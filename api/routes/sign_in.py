@@ -57,7 +57,8 @@ def _signed_in(context: Context, request: Request, key_id: UUID) -> Response:
     response.set_cookie(
         COOKIE_NAME,
         service.cookie_of(key_id, expires_at=expires_at, server_key=context.server_key),
-        expires=expires_at,
+        # Not an end by the clock of whoever reads: it may be wrong.
+        max_age=int((expires_at - context.clock()).total_seconds()),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",

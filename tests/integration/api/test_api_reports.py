@@ -68,6 +68,7 @@ def test_of_an_earlier_boot_are_ignored(api: TestClient, agent: TestClient, cloc
         assert answer.status_code == 204
         (seen,) = api.get("/api/v1/clusters/demo/agents").json()["items"]
         assert seen["boot"] == 2
+    (seen,) = api.get("/api/v1/clusters/demo/agents").json()["items"]
     assert seen["version"] == "newer"
 
 
