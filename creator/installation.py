@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -18,6 +19,7 @@ from creator.errors import DatabaseNotReadyError, TerraformMissingError
 from creator.terraform import error_in
 from creator.terraform_process import Command, TerraformProcess
 
+_VERSION_TIME_LIMIT = timedelta(minutes=1)
 _CLI_CONFIGURATION = b"""\
 # terraform's own settings for Creator, made once and then yours, for instance for a mirror of providers:
 # https://developer.hashicorp.com/terraform/cli/config/config-file
@@ -69,7 +71,7 @@ def terraform_version(engine: Engine, data_folder: Path) -> str:
     try:
         command = Command(engine.arguments.version(), data_folder, said, answer=answer)
         process = TerraformProcess(command, engine.environment)
-        ended = process.wait(engine.step_time_limit, stop=Event(), meanwhile=lambda: None)
+        ended = process.wait(_VERSION_TIME_LIMIT, stop=Event(), meanwhile=lambda: None)
         if ended.exit_code != 0:
             complaint = said.read_text(errors="replace")
             reason = error_in(complaint) or complaint.strip() or f"exit code {ended.exit_code}"

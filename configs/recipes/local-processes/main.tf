@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.4.0" # terraform_data
+  required_version = ">= 1.5.0" # terraform_data is older, what we are tested with is not
 }
 
 locals {

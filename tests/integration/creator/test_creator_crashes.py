@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from sys import executable
 
@@ -209,3 +210,28 @@ def test_a_killed_terraform_makes_the_deployment_unknown_and_is_repaired(
     sqlite_installation.delete_cluster("demo")
     eventually(lambda: sqlite_installation.cluster("demo").state is ClusterState.DESTROYED)
     assert sqlite_installation.resources("demo") == []
+
+
+def test_the_time_limit_holds_for_a_terraform_without_its_creator(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    first = creators.start()
+    eventually((slow_cluster / "marks").exists)
+    first.kill()
+    first.wait()
+    arguments = sqlite_installation.deployments("demo")[0].steps[-1].arguments
+    folder = sqlite_installation.workspace("demo").recipe
+
+    sqlite_installation.run_pass(creator_step_time_limit=timedelta(0))
+
+    eventually(lambda: find(folder, arguments[1:]) is None)
+    (slow_cluster / "go").touch()
+    sqlite_installation.run_pass()
+    newest, oldest = sqlite_installation.deployments("demo")
+    assert oldest.state is DeploymentState.UNKNOWN
+    assert "Interrupt received" in oldest.log
+    # The half made resource was saved, as tainted.
+    assert newest.summary == {"create": 1, "change": 0, "destroy": 1}

@@ -325,6 +325,32 @@ def test_a_terraform_at_its_time_limit_saves_what_it_did_and_leaves_no_process(
     assert not [pid for pid in pids if _runs(int(pid))]
 
 
+def test_a_bug_that_one_cluster_meets_stops_nobody_else(
+    sqlite_installation: Installation, tmp_path: Path
+) -> None:
+    terraform = tmp_path / "terraform"
+    real = sqlite_installation.environment()["MR_PROBER_TERRAFORM"]
+    # What no terraform ever says, in the place of a plan.
+    script = (
+        f'#!/bin/sh\nif [ "$1" = show ] && [ -e odd ]; then echo "[]"; else exec {real} "$@"; fi\n'
+    )
+    terraform.write_text(script)
+    terraform.chmod(0o700)
+    sqlite_installation.settings["terraform"] = str(terraform)
+    sqlite_installation.settings["creator_retry_delay"] = timedelta(hours=1)
+    sqlite_installation.add_recipe("odd", {"main.tf": GREETING, "odd": "yes"})
+    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
+    sqlite_installation.add_cluster("first", "odd", {"greeting": "hello"})
+    sqlite_installation.add_cluster("second", "greeting", {"greeting": "hello"})
+
+    assert not sqlite_installation.run_pass()
+
+    assert sqlite_installation.deployments("first")[0].state is DeploymentState.PLANNING
+    assert sqlite_installation.deployments("second")[0].state is DeploymentState.SUCCEEDED
+    sqlite_installation.run_pass()
+    assert sqlite_installation.deployments("first")[-1].state is DeploymentState.UNKNOWN
+
+
 def _runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
