@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 
 from common.api_client import ApiClient
 from common.api_transport import ApiTransport
@@ -24,7 +23,13 @@ from tools.synchronize.errors import ConfigMistakesError, MissingKeyError
 from tools.synchronize.files import read_repository
 from tools.synchronize.objects import Desired
 from tools.synchronize.plan import Plan
-from tools.synchronize.report import plan_as_json, print_applied, print_plan
+from tools.synchronize.report import (
+    console_of,
+    plan_as_json,
+    print_applied,
+    print_plan,
+    visible,
+)
 
 EXAMPLES = """
 \b
@@ -119,7 +124,7 @@ def plan_command(general: Options, /, **options: Any) -> int:
 @click.pass_obj
 def apply_command(general: Options, /, **options: Any) -> int:
     """Show what changes, and change it."""
-    console = _console()
+    console = console_of(sys.stdout)
     with _compared(Options(**options).over(general)) as (desired, plan, client):
         print_plan(console, plan)
         if plan.refusals:
@@ -136,7 +141,7 @@ def _plan(options: Options) -> int:
         if options.as_json:
             click.echo(plan_as_json(plan))
         else:
-            print_plan(_console(), plan)
+            print_plan(console_of(sys.stdout), plan)
     if plan.refusals:
         return ExitCode.ERROR
     return ExitCode.CHANGES if plan.changes or plan.postponed else ExitCode.DONE
@@ -172,10 +177,6 @@ def _exit_code_of(applied: Applied) -> ExitCode:
     return ExitCode.ERROR if nothing_done else ExitCode.PARTLY
 
 
-def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
 def run(arguments: list[str]) -> int:
     """Run with these arguments; gives the exit code."""
     try:
@@ -184,7 +185,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return ExitCode.USAGE
     except (click.Abort, MrProberError, ValidationError) as error:
-        _console(stderr=True).print(_text_of(error), style="red")
+        console_of(sys.stderr).print(visible(_text_of(error)), style="red")
         return ExitCode.ERROR
 
 

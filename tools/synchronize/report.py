@@ -1,7 +1,9 @@
 """What a person, or with --json a program, reads about a plan and about what came of it."""
 
 import json
+import re
 from collections.abc import Iterator
+from typing import IO
 
 from pydantic import JsonValue
 from rich.console import Console
@@ -14,11 +16,27 @@ _SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.DELETE: "-"}
 _STYLES = {"+": "green", "~": "yellow", "-": "red", "@": "cyan"}
 
 
+# What would move the cursor, change colours or name the window; tabs and line ends stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def console_of(file: IO[str], *, width: int | None = None) -> Console:
+    """A console that prints what it is given: no markup, no broken lines; colours only on a terminal."""
+    return Console(
+        file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
+
+
+def visible(text: str) -> str:
+    """The text with control characters as escapes: names and contents of others reach the terminal."""
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
 def print_plan(console: Console, plan: Plan) -> None:
     """The plan, object by object, and one line that counts."""
     for change in plan.changes:
         for line in lines_of(change):
-            console.print(line, soft_wrap=True)
+            console.print(line)
     _print_notes(console, plan)
     console.print(summary_of(plan))
 
@@ -45,13 +63,11 @@ def summary_of(plan: Plan) -> str:
 def print_applied(console: Console, applied: Applied) -> None:
     """What was done and what was not, with the reason, one line each."""
     for change, reason in applied.failed:
-        console.print(
-            _signed("!", f"{change.title}: not {change.action}d: {reason}"), soft_wrap=True
-        )
+        console.print(_signed("!", f"{change.title}: not {change.action}d: {reason}"))
     for text in applied.postponed:
-        console.print(_signed("…", f"next run: {text}"), soft_wrap=True)
+        console.print(_signed("…", f"next run: {text}"))
     if applied.stopped:
-        console.print(_signed("!", f"stopped: {applied.stopped}"), soft_wrap=True)
+        console.print(_signed("!", f"stopped: {applied.stopped}"))
     counts = ", ".join(
         f"{sum(change.action is action for change in applied.done)} {action}d" for action in Action
     )
@@ -75,25 +91,25 @@ def plan_as_json(plan: Plan) -> str:
 
 def _print_notes(console: Console, plan: Plan) -> None:
     for text in plan.refusals:
-        console.print(_signed("!", text), soft_wrap=True)
+        console.print(_signed("!", text))
     for text in plan.postponed:
-        console.print(_signed("…", f"later: {text}"), soft_wrap=True)
+        console.print(_signed("…", f"later: {text}"))
 
 
 def _signed(sign: str, text: str, *, style: str = "") -> Text:
-    return Text.assemble((sign, _STYLES.get(sign, "red bold")), " ", (text, style))
+    return Text.assemble((sign, _STYLES.get(sign, "red bold")), " ", (visible(text), style))
 
 
 def _field_line(action: Action, change: FieldChange) -> Text:
     if action is Action.CREATE:
-        return Text(f"    {change.field}: {_shown(change.after)}")
-    return Text(f"    {change.field}: {_shown(change.before)} → {_shown(change.after)}")
+        return Text(visible(f"    {change.field}: {_shown(change.after)}"))
+    return Text(visible(f"    {change.field}: {_shown(change.before)} → {_shown(change.after)}"))
 
 
 def _file_lines(change: FileChange) -> Iterator[Text]:
     yield Text("    ").append_text(_signed(_file_sign(change), _file_text(change)))
     for line in change.diff[2:]:  # the path is said already
-        yield Text(f"        {line}", style=_STYLES.get(line[:1], ""))
+        yield Text(visible(f"        {line}"), style=_STYLES.get(line[:1], ""))
 
 
 def _file_sign(change: FileChange) -> str:

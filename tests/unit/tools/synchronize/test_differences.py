@@ -200,9 +200,9 @@ def test_a_hand_edit_of_a_variable_is_taken_back() -> None:
 def test_what_others_made_is_left_alone() -> None:
     api = ApiInMemory()
     applied(EVERYTHING, api)
-    for rows in (api.recipe_rows, api.prober_rows, api.cluster_rows):
-        for slug, row in list(rows.items()):
-            rows[slug] = row.model_copy(update={"managed_by": "ann"})
+    api.recipe_rows["vms"].managed_by = "ann"
+    api.prober_rows["ping"].managed_by = "ann"
+    api.cluster_rows["demo"].managed_by = "ann"
     (config_row,) = api.prober_rows["ping"].configs
     config_row.managed_by = ""
     assert plan_of(Desired(), api) == Plan()
@@ -307,7 +307,7 @@ def test_when_the_api_goes_away_the_rest_is_not_tried_and_the_next_run_finishes(
 
 TEXTS = st.sampled_from(["", "a", "b\nc\n", "ü"])
 SLUGS = st.sampled_from(["a", "b", "c"])
-VALUES = st.sampled_from(
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [None, 0, 1, True, "1", [], [1], {}, {"a": 1}, {"a": {"b": []}}, {"a.b": []}]
 )
 FILES = st.dictionaries(st.sampled_from(["x", "y", "d/z"]), TEXTS, min_size=1, max_size=3).map(
