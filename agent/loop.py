@@ -84,6 +84,8 @@ class AgentLoop:
         self._cell_end = cell_end(clocks.now().timestamp())
         self._specs: dict[RunKey, RunSpec] = {}
         self._news = ConfigurationNews(None, "", None)
+        # Whose bad lines the log has shown under this plan.
+        self._bad_output_told: set[RunKey] = set()
         self._bugs = 0
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -157,6 +159,7 @@ class AgentLoop:
                 now_ns=now_ns,
             )
         self._specs = wanted
+        self._bad_output_told.clear()
         self._board.apply(plan)
         self._book.apply(plan, now_ns)
         log.info(
@@ -183,15 +186,22 @@ class AgentLoop:
         self._book.record(result)
         if self._board.record(result, self._clocks.now()):
             self._report_timer.changed(result.ended_ns)
-            if spec := self._specs.get(result.key):
-                said = result.verdict
-                level = logging.INFO if said.outcome is Outcome.SUCCESS else logging.WARNING
-                log.log(
-                    level, "prober=%s %s is now %s %s",
-                    spec.prober_slug, result.key.combination, said.outcome.value, said.reason,
-                )  # fmt: skip
-        if result.printed.bad_lines:
-            log.debug("bad output: %s", result.printed.first_problem)
+            said = result.verdict
+            level = logging.INFO if said.outcome is Outcome.SUCCESS else logging.WARNING
+            log.log(
+                level, "prober=%s %s is now %s %s",
+                self._slug_of(result.key), result.key.combination, said.outcome.value, said.reason,
+            )  # fmt: skip
+        if result.printed.bad_lines and result.key not in self._bad_output_told:
+            self._bad_output_told.add(result.key)
+            log.warning(
+                "prober=%s %s prints bad lines: %s",
+                self._slug_of(result.key), result.key.combination, result.printed.first_problem,
+            )  # fmt: skip
+
+    def _slug_of(self, key: RunKey) -> str:
+        spec = self._specs.get(key)
+        return spec.prober_slug if spec else str(key.prober_id)
 
     def _report_if_due(self, now_ns: int) -> None:
         if now_ns >= self._report_timer.due_at_ns:

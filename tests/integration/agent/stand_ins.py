@@ -70,6 +70,7 @@ class StubApi:
         self.reports: list[Any] = []
         self.asked: list[tuple[str, int]] = []
         self.token = "test-token"
+        self.refuse_posts = False
         api = self
 
         class Handler(_Quiet):
@@ -104,7 +105,11 @@ class StubApi:
             self._answer(handler, 404, _problem(404))
 
     def _post(self, handler: "_Quiet") -> None:
-        self.reports.append(json.loads(handler.body()))
+        report = json.loads(handler.body())
+        if self.refuse_posts:
+            self._answer(handler, 503, _problem(503))
+            return
+        self.reports.append(report)
         self._answer(handler, 204, b"")
 
     def _answer(self, handler: "_Quiet", status: int, body: bytes) -> None:

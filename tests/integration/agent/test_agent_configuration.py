@@ -1,0 +1,201 @@
+"""The agent's configuration against a stub API: 304, files, an API that is away, bad documents, a damaged disk."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.configuration import Configuration
+from agent.store import Store
+from common.agent_api_client import AgentApiClient
+from common.api_transport import ApiTransport
+from tests.integration.agent.stand_ins import StubApi, document, prober, sha256
+
+SCRIPT = b"#!/bin/sh\nexit 0\n"
+LIBRARY = b"x = 1\n"
+CLOSED = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def store(agent_folder: Path) -> Store:
+    return Store(agent_folder)
+
+
+def configuration(api: StubApi, store: Store, *, url: str = "") -> Configuration:
+    client = AgentApiClient(ApiTransport(url or api.url, api.token), "demo")
+    return Configuration(client, store, cluster_slug="demo", host="h1", clock_ns=lambda: 5)
+
+
+def with_files(revision: int = 1) -> bytes:
+    files = {"check.sh": SCRIPT, "lib/x.py": LIBRARY}
+    return document(prober(1, files, ["./check.sh"]), revision=revision)
+
+
+def folder_of(configured: Configuration) -> Path:
+    plan = configured.poll().plan
+    assert plan is not None
+    (spec,) = plan.specs().values()
+    return spec.folder
+
+
+def test_fetches_document_and_files_and_unpacks_them_read_only(
+    stub_api: StubApi, store: Store
+) -> None:
+    stub_api.document = with_files()
+    stub_api.serve_files(SCRIPT, LIBRARY)
+    folder = folder_of(configuration(stub_api, store))
+    assert (folder / "check.sh").read_bytes() == SCRIPT
+    assert (folder / "lib/x.py").read_bytes() == LIBRARY
+    assert (folder / "check.sh").stat().st_mode & stat.S_IXUSR
+    writable = [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222]
+    assert writable == []
+
+
+def test_asks_for_nothing_twice(stub_api: StubApi, store: Store) -> None:
+    stub_api.document = with_files()
+    stub_api.serve_files(SCRIPT, LIBRARY)
+    configured = configuration(stub_api, store)
+    plans = [configured.poll().plan for _ in range(3)]
+    assert plans[0] is plans[1] is plans[2]
+    assert stub_api.statuses("configuration") == [200, 304, 304]
+    assert len(stub_api.statuses("files")) == 2
+    stub_api.document = with_files(revision=2)
+    configured.poll()
+    assert len(stub_api.statuses("files")) == 2
+
+
+def test_starts_from_disk_when_the_api_is_away(stub_api: StubApi, store: Store) -> None:
+    stub_api.document = with_files()
+    stub_api.serve_files(SCRIPT, LIBRARY)
+    folder = folder_of(configuration(stub_api, store))
+    later = configuration(stub_api, store, url=CLOSED)
+    news = later.start_from_disk()
+    assert news.plan is not None
+    assert [spec.folder for spec in news.plan.specs().values()] == [folder]
+    assert news.confirmed_ns is None
+    assert later.poll().plan is news.plan
+    assert later.failures == 1
+
+
+def test_a_first_start_without_api_has_no_plan_and_no_problem(
+    stub_api: StubApi, store: Store
+) -> None:
+    configured = configuration(stub_api, store, url=CLOSED)
+    assert configured.start_from_disk().plan is None
+    news = configured.poll()
+    assert (news.plan, news.problem) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (b"{", "Invalid JSON"),
+        (b'{"format": 1}', "mistakes"),
+        (document(revision=1), "older"),
+        (document(revision=9, cluster={"id": "0" * 32, "slug": "demo"}), "had the id"),
+    ],
+)
+def test_a_bad_document_keeps_the_last_good_one_and_is_reported(
+    stub_api: StubApi, store: Store, bad: bytes, words: str
+) -> None:
+    good = with_files(revision=5)
+    stub_api.document = good
+    stub_api.serve_files(SCRIPT, LIBRARY)
+    configured = configuration(stub_api, store)
+    plan = configured.poll().plan
+    stub_api.document = bad
+    news = configured.poll()
+    assert news.plan is plan
+    assert words in news.problem
+    assert store.document() == good
+    stub_api.document = with_files(revision=6)
+    assert configured.poll().problem == ""
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_goes_on_when_the_api_refuses_and_says_so_once(
+    stub_api: StubApi, store: Store, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    configured = configuration(stub_api, store)
+    plan = configured.poll().plan
+    stub_api.status = status
+    news = [configured.poll() for _ in range(3)]
+    assert all(one.plan is plan for one in news)
+    said = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert len(said) == 1
+    assert str(status) in news[-1].problem
+    assert stub_api.token not in caplog.text
+
+
+def test_a_file_that_cannot_be_had_breaks_its_prober_alone_and_is_asked_for_again(
+    stub_api: StubApi, store: Store
+) -> None:
+    stub_api.serve_files(SCRIPT)
+    stub_api.document = document(
+        prober(1, {"a.sh": SCRIPT}, ["./a.sh"]), prober(2, {"b.py": LIBRARY}, ["./b.py"])
+    )
+    configured = configuration(stub_api, store)
+    plan = configured.poll().plan
+    assert plan is not None
+    assert [bool(prober.problem) for prober in plan.probers] == [False, True]
+    assert "cannot be had" in plan.probers[1].problem
+    stub_api.serve_files(LIBRARY)
+    plan = configured.poll().plan
+    assert plan is not None
+    assert [prober.problem for prober in plan.probers] == ["", ""]
+
+
+def test_content_that_is_not_what_its_hash_says_is_never_used(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    stub_api.document = document(prober(1, {"a.sh": SCRIPT}, ["./a.sh"]))
+    stub_api.files[sha256(SCRIPT)] = b"#!/bin/sh\nrm -rf everything\n"
+    plan = configuration(stub_api, store).poll().plan
+    assert plan is not None
+    assert "SHA-256" in plan.probers[0].problem
+    assert not list((agent_folder / "unpacked").iterdir())
+
+
+def test_a_damaged_disk_is_repaired_from_the_api(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    stub_api.document = with_files()
+    stub_api.serve_files(SCRIPT, LIBRARY)
+    folder = folder_of(configuration(stub_api, store))
+    for path in (folder / "check.sh", agent_folder / "files" / sha256(SCRIPT)):
+        path.chmod(0o644)
+        path.write_bytes(b"flipped")
+    (saved,) = (agent_folder / "documents").iterdir()
+    again = configuration(stub_api, Store(agent_folder))
+    assert again.start_from_disk().plan is not None
+    assert folder_of(again) == folder
+    assert (folder / "check.sh").read_bytes() == SCRIPT
+    saved.write_bytes(b"{}")
+    assert Store(agent_folder).document() is None
+
+
+def test_a_full_disk_keeps_the_last_good_document(stub_api: StubApi, agent_folder: Path) -> None:
+    class FullStore(Store):
+        def keep_document(self, content: bytes) -> None:
+            del content
+            raise OSError(28, os.strerror(28))
+
+    configured = configuration(stub_api, FullStore(agent_folder))
+    news = configured.poll()
+    assert news.plan is None
+    assert "No space left" in news.problem
+
+
+def test_forgets_older_documents(stub_api: StubApi, store: Store, agent_folder: Path) -> None:
+    configured = configuration(stub_api, store)
+    for revision in (1, 2, 3):
+        stub_api.document = document(revision=revision)
+        configured.poll()
+    assert len(list((agent_folder / "documents").iterdir())) == 1
+
+
+def test_removes_what_runs_of_an_earlier_start_left_behind(store: Store) -> None:
+    (store.temporary / "1-abc" / "deep").mkdir(parents=True)
+    store.wipe_temporary()
+    assert not list(store.temporary.iterdir())
