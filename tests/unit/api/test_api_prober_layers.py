@@ -1,0 +1,110 @@
+"""Which two configs of a prober could contradict each other."""
+
+from typing import Any
+
+import pytest
+
+from api.services.prober_layers import (
+    KnownCluster,
+    PlacedConfig,
+    order_problems,
+    settings_problems,
+)
+from common.contracts.configuration import DocumentConfig
+from common.contracts.probers import ProberSettings
+
+CLUSTERS = [
+    KnownCluster("demo", {"demo-1": {"zone": "a"}, "demo-2": {"zone": "b"}}),
+    KnownCluster("mesh-a"),
+]
+
+
+def placed(slug: str, clusters: list[str], **fields: Any) -> PlacedConfig:
+    settings = fields.pop("settings", {"interval_seconds": 1})
+    return PlacedConfig(clusters, DocumentConfig(slug=slug, settings=settings, **fields))
+
+
+def clash(one: PlacedConfig, other: PlacedConfig) -> bool:
+    problems = order_problems(one, [other], CLUSTERS)
+    assert problems or not order_problems(other, [one], CLUSTERS)  # symmetric
+    return bool(problems)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (["demo"], ["d*"], True),  # both match a living cluster
+        (["x-*"], ["x-*"], True),  # equal patterns, though nothing lives there yet
+        (["x-*"], ["x-1"], False),
+        (["demo"], ["mesh-*"], False),
+        (["demo", "x"], ["x"], True),
+    ],
+)
+def test_clusters_overlap_by_what_lives_and_by_equal_patterns(
+    one: list[str], other: list[str], expected: bool
+) -> None:
+    assert clash(placed("a", one), placed("b", other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"hosts": ["demo-1"]}, {"hosts": ["demo-*"]}, True),
+        ({"hosts": ["demo-1"]}, {"hosts": ["demo-2"]}, False),
+        ({"hosts": ["x"]}, {"hosts": ["x", "y"]}, True),
+        ({"host_labels": {"zone": "a"}}, {"hosts": ["demo-1"]}, True),
+        ({"host_labels": {"zone": "a"}}, {"host_labels": {"zone": "b"}}, False),
+        ({"host_labels": {"rack": "a"}}, {"host_labels": {"rack": "a"}}, True),
+        ({"hosts": ["demo-1"]}, {"except_hosts": ["demo-1"]}, False),
+        ({"hosts": ["demo-1"]}, {}, False),  # another level: the host's config wins
+    ],
+)
+def test_host_configs_overlap_by_the_hosts_that_they_select(
+    one: dict[str, Any], other: dict[str, Any], expected: bool
+) -> None:
+    assert clash(placed("a", ["*"], **one), placed("b", ["demo"], **other)) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"variables": {"port": 1}}, {"variables": {"port": 2}}, True),
+        ({"variables": {"port": 1}}, {"variables": {"host": 2}}, False),
+        ({"interval_seconds": 1}, {"time_limit_seconds": 1}, False),
+        ({}, {}, False),
+    ],
+)
+def test_only_common_keys_contradict(one: Any, other: Any, expected: bool) -> None:
+    first, second = placed("a", ["*"], settings=one), placed("b", ["*"], settings=other)
+    assert clash(first, second) is expected
+
+
+def test_another_order_settles_it() -> None:
+    assert not clash(placed("a", ["*"], order=1), placed("b", ["*"], order=2))
+
+
+def test_the_problem_names_both_and_the_key() -> None:
+    (problem,) = order_problems(placed("a", ["*"]), [placed("b", ["*"])], CLUSTERS)
+    assert problem.field == "order"
+    for word in ("config b", "a and b", "interval_seconds"):
+        assert word in problem.expected
+
+
+@pytest.mark.parametrize(
+    ("values", "is_sound"),
+    [
+        ("${cluster.hosts}", True),
+        ("${cluster.variables.targets}", True),
+        (["a", "b"], True),
+        ("a", False),
+        ("${a} ${b}", False),
+        ("x${cluster.hosts}", False),
+        ("$${cluster.hosts}", False),
+        ("", False),
+    ],
+)
+def test_a_text_as_matrix_must_be_one_reference(values: Any, is_sound: bool) -> None:
+    settings = ProberSettings.model_validate({"matrix": {"target": {"values": values}}})
+    problems = settings_problems(settings, "settings")
+    assert (problems == []) is is_sound
+    assert all(one.field == "settings.matrix.target.values" for one in problems)
