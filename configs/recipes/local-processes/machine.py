@@ -4,6 +4,7 @@
     machine.py start         make and start the machine that $MR_PROBER_MACHINE describes (JSON)
     machine.py stop          stop it and remove its folder
     machine.py stop-cluster  the same for every machine of its cluster
+    machine.py stop --all    power off every machine of the data folder; they keep their folders
     machine.py power-on --all   start whatever should run and does not, like machines after a power cut
 
 A machine lives in $MR_PROBER_DATA_DIR/machines/<cluster>/<host>/: `machine.json` (how to start it), `machine.pid` (the keeper),
@@ -60,9 +61,10 @@ def main() -> int:
         "start": lambda: start(described_folder(), described_start()),
         "stop": lambda: stop(described_folder()),
         "stop-cluster": stop_cluster,
-        "power-on": power_on_all,
-    }.get(command)
-    if action is None or rest not in ([], ["--all"]):
+        "stop --all": lambda: for_each_machine(power_off),
+        "power-on --all": lambda: for_each_machine(power_on_again),
+    }.get(" ".join(sys.argv[1:]))
+    if action is None:
         print(__doc__, file=sys.stderr)
         return 64
     # A terraform that is interrupted ends us with this signal: clean up what is half started.
@@ -117,17 +119,30 @@ def stop_cluster() -> None:
         stop(folder)
 
 
-def power_on_all() -> None:
-    """Start each machine that was started and never stopped but does not run; goes on after a failure."""
+def power_off(folder: Path) -> None:
+    """Stop all processes of the machine; it can be powered on again."""
+    was_on = keeper_of(folder) is not None
+    stop_processes(folder)
+    if was_on:
+        print(f"{folder.name} is powered off")
+
+
+def power_on_again(folder: Path) -> None:
+    """Start a machine that does not run."""
+    if keeper_of(folder) is None:
+        stop_processes(folder)  # what a killed keeper left behind
+        power_on(folder)
+        print(f"{folder.name} runs again")
+
+
+def for_each_machine(action: Callable[[Path], None]) -> None:
+    """Do it to each machine that was started and never stopped; goes on after a failure."""
     failures = []
     for stored in sorted(machines_folder().glob("*/*/machine.json")):
         folder = stored.parent
         try:
             with locked(folder):
-                if keeper_of(folder) is None:
-                    stop_processes(folder)
-                    power_on(folder)
-                    print(f"{folder.name} runs again")
+                action(folder)
         except (MachineError, OSError) as error:
             failures.append(str(error))
     if failures:

@@ -203,6 +203,24 @@ def test_a_keeper_that_is_killed_takes_its_agent_along_and_comes_back_at_power_o
     assert machine.run("power-on", "--all") == (0, "")
 
 
+def test_a_machine_that_was_powered_off_keeps_its_folder_and_comes_back(machine: Machine) -> None:
+    machine.run("start")
+    pids = (machine.keeper, *machine.pids())
+
+    assert machine.run("stop", "--all") == (0, "demo-1 is powered off\n")
+
+    assert not [pid for pid in pids if _runs(pid)]
+    assert machine.run("stop", "--all") == (0, "")
+    assert machine.run("power-on", "--all") == (0, "demo-1 runs again\n")
+
+
+def test_a_wrong_command_shows_the_usage(machine: Machine) -> None:
+    code, said = machine.run("power-on")
+
+    assert code == 64
+    assert "machine.py power-on --all" in said
+
+
 def test_a_stopped_machine_stays_off_at_power_on(machine: Machine) -> None:
     machine.run("start")
     machine.run("stop")
