@@ -38,14 +38,14 @@ class Board:
                     known = Standing(State.BROKEN, reason, known.last_run_at)
                 self._standings[key] = known
 
-    def record(self, result: RunResult, ended_at: datetime) -> bool:
-        """Take in a result; whether a state has changed."""
+    def record(self, result: RunResult, ended_at: datetime) -> State | None:
+        """Take in a result; the state before, if this one is another."""
         known = self._standings.get(result.key)
         if known is None:
-            return False
+            return None
         state = STATE_OF_OUTCOME[result.verdict.outcome]
         self._standings[result.key] = Standing(state, result.verdict.reason, ended_at)
-        return state is not known.state
+        return known.state if state is not known.state else None
 
     def prober_reports(self) -> list[ProberReport]:
         """States as reports carry them."""

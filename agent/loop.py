@@ -26,7 +26,7 @@ from agent.runner import Runner, Workplace
 from agent.scheduler import SECOND_NS, Scheduler, Skip, Start, run_hash
 from agent.sinks import Batch, MetricSink
 from common.contracts.reports import AgentReport
-from common.contracts.states import Outcome
+from common.contracts.states import Outcome, State
 
 log = logging.getLogger(__name__)
 
@@ -184,20 +184,26 @@ class AgentLoop:
 
     def _record(self, result: RunResult) -> None:
         self._book.record(result)
-        if self._board.record(result, self._clocks.now()):
+        before = self._board.record(result, self._clocks.now())
+        if before is not None:
             self._report_timer.changed(result.ended_ns)
-            said = result.verdict
-            level = logging.INFO if said.outcome is Outcome.SUCCESS else logging.WARNING
-            log.log(
-                level, "prober=%s %s is now %s %s",
-                self._slug_of(result.key), result.key.combination, said.outcome.value, said.reason,
-            )  # fmt: skip
+            self._log_change(result, before)
         if result.printed.bad_lines and result.key not in self._bad_output_told:
             self._bad_output_told.add(result.key)
             log.warning(
                 "prober=%s %s prints bad lines: %s",
                 self._slug_of(result.key), result.key.combination, result.printed.first_problem,
             )  # fmt: skip
+
+    def _log_change(self, result: RunResult, before: State) -> None:
+        said = result.verdict
+        level = logging.INFO if said.outcome is Outcome.SUCCESS else logging.WARNING
+        if said.outcome is Outcome.SUCCESS and before is State.NOT_RUN_YET:
+            level = logging.DEBUG
+        log.log(
+            level, "prober=%s %s is now %s %s",
+            self._slug_of(result.key), result.key.combination, said.outcome.value, said.reason,
+        )  # fmt: skip
 
     def _slug_of(self, key: RunKey) -> str:
         spec = self._specs.get(key)

@@ -169,9 +169,18 @@ class _Parts:
         self._start_threads(stopping)
         loop.run(self._end.is_asked)
         stopping.set()
-        self._reports.close(time_limit_seconds=_CLOSE_SECONDS)
-        self._sink.close(time_limit_seconds=_CLOSE_SECONDS)
-        self._wiper.close(time_limit_seconds=_CLOSE_SECONDS)
+        self._close()
+
+    def _close(self) -> None:
+        """All at the same time, so that one slow server does not take the time of the other."""
+        closings = [
+            threading.Thread(target=part.close, kwargs={"time_limit_seconds": _CLOSE_SECONDS})
+            for part in (self._reports, self._sink, self._wiper)
+        ]
+        for closing in closings:
+            closing.start()
+        for closing in closings:
+            closing.join()
 
     def _start_threads(self, stopping: threading.Event) -> None:
         self._reports.start()

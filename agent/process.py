@@ -41,8 +41,9 @@ class RunningProcess:
     temporary: Path
     due_ns: int
     started_ns: int
-    deadline_ns: int
     pidfd: int
+    # Which of the runner's deadlines is this run's; all earlier ones are void.
+    deadline_number: int = 0
     stdout: Capture = field(default_factory=Capture)
     stderr: Capture = field(default_factory=Capture)
     cause: EndCause | None = None

@@ -66,7 +66,8 @@ class Runner:
         self._clock_ns = clock_ns
         self._runs: dict[RunKey, RunningProcess] = {}
         self._abandoned: set[RunningProcess] = set()
-        self._deadlines: list[tuple[int, int, RunningProcess]] = []
+        # Keys, not runs: what finished long before its time limit must not stay in memory until then.
+        self._deadlines: list[tuple[int, int, RunKey]] = []
         self._orphans = Orphans(workplace.temporary)
         self._sweep_at_ns = clock_ns()
         self._number = 0
@@ -97,7 +98,7 @@ class Runner:
             return
         run = RunningProcess(
             spec=spec, process=process, temporary=temporary, due_ns=due_ns, started_ns=started_ns,
-            deadline_ns=0, pidfd=os.pidfd_open(process.pid),
+            pidfd=os.pidfd_open(process.pid),
         )  # fmt: skip
         self._runs[spec.key] = run
         run.watch(self._selector, lambda now_ns: self._exited(run, now_ns))
@@ -117,8 +118,9 @@ class Runner:
     def tick(self, now_ns: int) -> None:
         """Do what is due: signals for runs over their limits, and looking for orphans."""
         while self._deadlines and self._deadlines[0][0] <= now_ns:
-            deadline_ns, _, run = heapq.heappop(self._deadlines)
-            if self._runs.get(run.spec.key) is run and run.deadline_ns == deadline_ns:
+            _, number, key = heapq.heappop(self._deadlines)
+            run = self._runs.get(key)
+            if run and run.deadline_number == number:
                 self._deadline_passed(run, now_ns)
         if now_ns >= self._sweep_at_ns:
             left = self.sweep()
@@ -150,9 +152,9 @@ class Runner:
         )  # fmt: skip
 
     def _set_deadline(self, run: RunningProcess, deadline_ns: int) -> None:
-        run.deadline_ns = deadline_ns
         self._number += 1
-        heapq.heappush(self._deadlines, (deadline_ns, self._number, run))
+        run.deadline_number = self._number
+        heapq.heappush(self._deadlines, (deadline_ns, self._number, run.spec.key))
 
     def _deadline_passed(self, run: RunningProcess, now_ns: int) -> None:
         if run.cause is None:
