@@ -4,6 +4,7 @@ Primary keys are UUIDv7. Slugs are unique per kind among living objects only: a 
 Relationships raise on lazy load, so every query says what it reads.
 """
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -48,6 +49,21 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[Any]):
+    """A JSON value as text: SQLite takes a bare number in a JSON column for a number, so 1.0 would become 1."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
+        """Store the text; null is a value."""
+        return json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Read the text."""
+        return json.loads(value) if value is not None else None
 
 
 def _words(enum: type[StrEnum], *, length: int) -> Enum:
@@ -186,7 +202,7 @@ class ClusterVariable(Model):
 
     cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSON(none_as_null=False))
+    value: Mapped[Any] = mapped_column(JSON(none_as_null=False).with_variant(JsonText(), "sqlite"))
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 

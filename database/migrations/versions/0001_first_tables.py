@@ -199,7 +199,7 @@ def upgrade() -> None:
         "cluster_variables",
         sa.Column("cluster_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("value", sa.JSON(), nullable=False),
+        sa.Column("value", sa.JSON().with_variant(sa.Text(), "sqlite"), nullable=False),
         sa.Column("managed_by", sa.String(length=100), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

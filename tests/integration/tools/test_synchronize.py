@@ -1,0 +1,207 @@
+"""Synchronize against the real API: what its user does in a day, on both databases."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common import processes
+from common.contracts.clusters import ClusterState, VariablePut
+from common.contracts.files import FileUpload
+from common.contracts.recipes import RecipeCreate
+from tests.integration.tools.conftest import ROOT, RunningApi
+from tools.synchronize.main import run
+
+Synchronize = Callable[..., int]
+Output = pytest.CaptureFixture[str]
+
+
+def planned(synchronize: Synchronize, capsys: Output) -> list[str]:
+    capsys.readouterr()
+    synchronize("plan", "--json")
+    plan = json.loads(capsys.readouterr().out)
+    return [f"{one['action']} {one['kind']} {one['name']}" for one in plan["changes"]]
+
+
+@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+def test_what_is_applied_is_no_change_any_more(api: RunningApi, synchronize: Synchronize) -> None:
+    assert synchronize() == 2
+    assert synchronize("apply") == 0
+    assert synchronize("plan") == 0
+    cluster = api.client().cluster("demo")
+    assert cluster.managed_by == "synchronize"
+    assert cluster.variables["list"] == ["a", {"b": None}]
+
+
+def test_an_edited_file_changes_its_prober_and_nothing_else(
+    api: RunningApi, configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    synchronize("apply")
+    client = api.client()
+    others = [client.recipe("vms"), client.prober("pong"), client.configs("ping")]
+    (configs / "probers/ping/probe.py").write_text("print('two')\n")
+    capsys.readouterr()
+    assert synchronize("plan") == 2
+    assert "-print('one')\n" in capsys.readouterr().out
+    assert planned(synchronize, capsys) == ["change prober_revision ping"]
+    assert synchronize("apply") == 0
+    assert client.prober("ping").revision.number == 2
+    assert others == [client.recipe("vms"), client.prober("pong"), client.configs("ping")]
+
+
+def test_a_config_that_left_the_file_leaves_the_api(
+    api: RunningApi, configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    synchronize("apply")
+    prober = configs / "probers/ping/prober.yaml"
+    prober.write_text("".join(prober.read_text().splitlines(keepends=True)[:-1]))
+    assert planned(synchronize, capsys) == ["delete config ping/some"]
+    assert synchronize("apply") == 0
+    assert [config.slug for config in api.client().configs("ping")] == ["all"]
+
+
+def test_a_hand_edit_is_taken_back_and_another_managers_variable_left_alone(
+    api: RunningApi, synchronize: Synchronize, capsys: Output
+) -> None:
+    synchronize("apply")
+    client = api.client()
+    client.put_variable("demo", "hosts", VariablePut(value=9))
+    client.put_variable("demo", "compute_nodes", VariablePut(value=["n"], managed_by="meeseeks"))
+    assert planned(synchronize, capsys) == ["change variable demo/hosts"]
+    assert synchronize("apply") == 0
+    assert client.variable("demo", "hosts").value == 3
+
+
+def test_every_field_can_be_changed_and_taken_back(
+    configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    prober, cluster = (
+        configs / "probers/ping/prober.yaml",
+        configs / "environments/local/clusters/demo.yaml",
+    )
+    before = prober.read_text(), cluster.read_text()
+    synchronize("apply")
+    prober.write_text(
+        "{command: [a, b], description: d, owner: o, runbook_url: 'https://r', defaults: {enabled: false},"
+        " configs: {all: {clusters: [demo], order: 5, host_labels: {zone: a}, except_hosts: ['x*'],"
+        " settings: {matrix: {target: null}}}}}"
+    )
+    cluster.write_text(
+        "{recipe: vms, recipe_revision: 1, deploy_policy: plan_only, variables: {on: 1, hosts: null}}"
+    )
+    (configs / "recipes/vms/recipe.yaml").write_text("description: new")
+    assert planned(synchronize, capsys) == [
+        "change variable demo/hosts", "change variable demo/on", "change recipe vms", "change prober ping",
+        "change config ping/all", "change cluster demo", "delete variable demo/big", "delete variable demo/list",
+        "delete variable demo/share", "delete variable demo/text", "delete config ping/some",
+    ]  # fmt: skip
+    assert synchronize("apply") == 0
+    assert synchronize("plan") == 0
+    prober.write_text(before[0])
+    cluster.write_text(before[1])
+    (configs / "recipes/vms/recipe.yaml").unlink()
+    assert synchronize("apply") == 0
+    assert synchronize("plan") == 0
+
+
+def test_a_recipe_waits_for_the_end_of_its_cluster(
+    api: RunningApi, configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    synchronize("apply")
+    shutil.rmtree(configs / "recipes")
+    shutil.rmtree(configs / "probers")
+    (configs / "environments/local/clusters/demo.yaml").unlink()
+    assert synchronize("apply") == 4
+    assert "next run: recipe vms is still in use" in capsys.readouterr().out
+    assert api.client().probers() == []
+    assert api.client().cluster("demo").state is ClusterState.DELETING
+    assert planned(synchronize, capsys) == ["delete recipe vms"]
+
+
+def test_the_example_configs_apply_and_then_show_no_change(synchronize: Synchronize) -> None:
+    example = ("--configs", str(ROOT / "configs"))
+    assert synchronize("apply", *example) == 0
+    assert synchronize(*example, "plan") == 0
+
+
+def test_a_refused_object_does_not_stop_the_others(
+    api: RunningApi, configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    with (configs / "probers/ping/prober.yaml").open("a") as file:
+        file.write("  twin: {clusters: ['*'], settings: {variables: {port: 81}}}\n")
+    assert synchronize("apply") == 4
+    output = capsys.readouterr().out
+    assert "! config ping/twin: not created:" in output
+    assert "order: expected another order than that of config all" in output
+    assert [cluster.slug for cluster in api.client().clusters()] == ["demo"]
+
+
+def test_a_name_that_somebody_made_by_hand_is_refused_before_anything_happens(
+    api: RunningApi, synchronize: Synchronize, capsys: Output
+) -> None:
+    api.client().create_recipe(RecipeCreate(slug="vms", files=[FileUpload.of("x", b"")]))
+    assert synchronize("apply") == 1
+    assert "recipe vms exists already and was made by hand" in capsys.readouterr().out
+    assert api.client().probers() == []
+
+
+def test_a_mistake_changes_nothing(
+    api: RunningApi, configs: Path, synchronize: Synchronize, capsys: Output
+) -> None:
+    (configs / "environments/local/clusters/demo.yaml").write_text("recipe: vms\nhosts: 3\n")
+    assert synchronize("apply") == 1
+    assert "clusters/demo.yaml:2: hosts: unknown field" in capsys.readouterr().err
+    assert api.client().recipes() == []
+
+
+def test_a_wrong_key_is_told_in_one_line(
+    synchronize: Synchronize, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("MR_PROBER_API_KEY", "wrong")
+    assert synchronize("plan") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "key" in line
+    assert "wrong" not in line.split()
+
+
+def test_an_api_that_is_away_is_told_in_one_line(
+    configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("MR_PROBER_API_KEY", "key")
+    # Nobody listens on port 1.
+    assert run(["--configs", str(configs), "--api-url", "http://127.0.0.1:1", "apply"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("the API at http://127.0.0.1:1 cannot be reached: ")
+
+
+def test_a_missing_key_names_the_setting(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.delenv("MR_PROBER_API_KEY", raising=False)
+    monkeypatch.setenv("MR_PROBER_API_KEY_FILE", str(configs / "no.key"))
+    assert run(["--configs", str(configs)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "set MR_PROBER_API_KEY, or MR_PROBER_API_KEY_FILE" in line
+
+
+@pytest.mark.parametrize("arguments", [["aply"], ["plan", "--bogus"], ["--configs"], ["plan", "x"]])
+def test_wrong_usage_is_64(arguments: list[str], capsys: Output) -> None:
+    assert run(arguments) == 64
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_starts_from_the_root_as_the_docs_say(configs: Path, tmp_path: Path) -> None:
+    process = processes.start(
+        [sys.executable, "tools/synchronize/main.py", "--configs", str(tmp_path / "nowhere")],
+        environment={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"},
+        cwd=ROOT,
+        stdout=processes.PIPE,
+        stderr=processes.PIPE,
+    )
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == b""
+    assert b"cannot be read: No such file or directory\n1 mistake: nothing was applied.\n" in errors
