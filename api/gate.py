@@ -45,7 +45,8 @@ class Gate:
         if identity is None:
             return _ask_to_sign_in(request)
         request.state.identity = identity
-        if not is_permitted(identity, request.method, request.url.path):
+        # The path that the router will use; request.url would believe the Host header.
+        if not is_permitted(identity, request.method, request.scope["path"]):
             return answer_to(ForbiddenError())
         return None
 

@@ -61,7 +61,7 @@ def _signed_in(context: Context, request: Request, key_id: UUID) -> Response:
         max_age=int((expires_at - context.clock()).total_seconds()),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
     return response
 

@@ -97,6 +97,15 @@ def test_an_agent_reaches_its_three_routes_only(callers: Any, described: Any) ->
             assert answer.status_code == 403, (method, path)
 
 
+@pytest.mark.parametrize("host", ["x/api/v1/files/x?", "x/sign-in#", "[", "x\u00e4"])
+def test_no_host_header_opens_another_door(callers: Any, described: Any, host: str) -> None:
+    headers = {"Host": host.encode("latin-1")}
+    agent = callers.agent(described.cluster("demo")["id"])
+    assert agent.get("/api/v1/clusters", headers=headers).status_code == 403
+    assert callers.nobody().get("/api/v1/clusters", headers=headers).status_code == 401
+    assert callers.nobody().get("/sign-in", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.APPROVER, Role.EDITOR])
 def test_roles_do_what_they_may_and_no_more(callers: Any, described: Any, role: Role) -> None:
     described.cluster("demo")
