@@ -15,6 +15,7 @@ from common.api_client import ApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.errors import MrProberError
+from common.logs import set_up_logging
 from settings import SynchronizeSettings
 from tools.synchronize.apply import Applied, apply
 from tools.synchronize.current import read_current
@@ -151,6 +152,7 @@ def _plan(options: Options) -> int:
 def _compared(options: Options) -> Iterator[tuple[Desired, Plan, ApiClient]]:
     """Both sides read and compared; mistakes of the repository come before any question to the API."""
     settings = SynchronizeSettings()
+    set_up_logging(settings.log_level)
     desired = read_repository(
         options.configs or settings.configs, options.environment or settings.environment
     )

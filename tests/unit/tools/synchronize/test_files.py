@@ -1,7 +1,9 @@
 """Reading the config repository, and what its author is told about mistakes."""
 
 import os
+import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,13 @@ configs:
     cluster = desired.clusters["demo"]
     assert cluster.deploy_policy is DeployPolicy.APPROVE
     assert cluster.variables == {"hosts": 3, "list": ["a", {"b": None}]}
+
+
+def test_the_prober_of_the_readme_is_one(root: Path) -> None:
+    readme = (Path(__file__).parents[4] / "configs/README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    write(root / "probers/ssh-port/prober.yaml", textwrap.dedent(example))
+    assert read_repository(root, "local").configs.keys() == {("ssh-port", "everywhere")}
 
 
 def test_another_environment_shares_recipes_and_probers_only(root: Path) -> None:
