@@ -8,6 +8,9 @@ from agent.results import RunResult
 from common.contracts.reports import MAX_REASONS, ProberReport, Reason, shortened
 from common.contracts.states import STATE_OF_OUTCOME, State
 
+# As many as a report carries; the first ones by slug, so that always the same are missing.
+_MAX_PROBERS = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -49,7 +52,7 @@ class Board:
 
     def prober_reports(self) -> list[ProberReport]:
         """States as reports carry them."""
-        return [self._report(prober) for prober in self._probers]
+        return [self._report(prober) for prober in self._probers[:_MAX_PROBERS]]
 
     def reasons(self) -> list[Reason]:
         """Why combinations are not green, as many as a report carries."""

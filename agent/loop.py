@@ -90,16 +90,22 @@ class AgentLoop:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Go round until told to stop, then end every run and hand over the last points and the last report."""
-        while not stopping():
-            self._wait_and_serve()
-            now_ns = self._clocks.boot_ns()
-            self._take_news(now_ns)
-            self._start_due(now_ns)
-            self._report_if_due(now_ns)
-        self._end_runs()
+        try:
+            while not stopping():
+                self._go_round()
+        finally:
+            # Also after a bug of ours: nobody else knows the running programs.
+            self._end_runs()
         self._close_cell(self._cell_end)
         self._send_report(self._clocks.boot_ns())
         self._selector.close()
+
+    def _go_round(self) -> None:
+        self._wait_and_serve()
+        now_ns = self._clocks.boot_ns()
+        self._take_news(now_ns)
+        self._start_due(now_ns)
+        self._report_if_due(now_ns)
 
     def _wait_and_serve(self) -> None:
         events = self._selector.select(self._wait_seconds())

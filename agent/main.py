@@ -90,8 +90,15 @@ def _refuse_unusable(settings: AgentSettings) -> None:
         mistakes.append("MR_PROBER_AGENT_TOKEN or MR_PROBER_AGENT_TOKEN_FILE: one must be set")
     if settings.solomon_url and settings.solomon_token is None:
         mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
+    elif settings.solomon_token and not _fits_a_header(settings.solomon_token):
+        mistakes.append("MR_PROBER_SOLOMON_TOKEN: has letters that no HTTP header carries")
     if mistakes:
         raise ValueError("\n".join(mistakes))
+
+
+def _fits_a_header(token: SecretStr) -> bool:
+    text = token.get_secret_value()
+    return text.isascii() and text.isprintable()
 
 
 def _run(settings: AgentSettings) -> int:

@@ -124,17 +124,24 @@ class MetricBook:
 
     def _record_sample(self, series: _Series, sample: Sample) -> None:
         key = (sample.name, sample.labels)
-        room = len(series.printed_counters) + len(series.printed_gauges) < MAX_SAMPLES
-        clash = any(name in series.labels or name in _OUR_LABELS for name, _ in sample.labels)
-        if sample.kind == "counter" and not clash and (room or key in series.printed_counters):
-            series.printed_counters[key] = series.printed_counters.get(key, 0.0) + sample.value
-        elif sample.kind == "gauge" and not clash and (room or key in series.printed_gauges):
-            series.printed_gauges[key] = sample.value
-        else:
+        counters, gauges = series.printed_counters, series.printed_gauges
+        known = key in counters or key in gauges
+        has_room = known or len(counters) + len(gauges) < MAX_SAMPLES
+        clashes = any(name in series.labels or name in _OUR_LABELS for name, _ in sample.labels)
+        # What was a counter once stays one: a series has one kind.
+        if clashes or not has_room or (sample.kind == "gauge" and key in counters):
             self.bad_lines += 1
+        elif sample.kind == "counter":
+            gauges.pop(key, None)
+            counters[key] = counters.get(key, 0.0) + sample.value
+        else:
+            gauges[key] = sample.value
 
 
-_OUR_LABELS = frozenset({"cluster_slug", "host", "prober_slug"})
+# Ours, and those that Solomon keeps for itself.
+_OUR_LABELS = frozenset(
+    {"cluster_slug", "host", "prober_slug", "project", "cluster", "service", "name"}
+)
 
 
 def _points(series: _Series, now_ns: int) -> list[Point]:

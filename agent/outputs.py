@@ -94,8 +94,10 @@ def _sample(line: str, kinds: Mapping[str, str]) -> Sample:
         raise _BadLineError(f"{wrong[0]!r} is not a label name like {PROBER_VARIABLE_PATTERN}")
     if len(printed_labels) > MAX_PRINTED_LABELS:
         raise _BadLineError(f"more than {MAX_PRINTED_LABELS} labels")
-    labels = tuple(sorted(printed_labels.items()))
-    return Sample(name, labels, value, _kind(name, kinds))
+    kind = _kind(name, kinds)
+    if kind == "counter" and value < 0:
+        raise _BadLineError("a counter never falls")
+    return Sample(name, tuple(sorted(printed_labels.items())), value, kind)
 
 
 def _parsed(line: str) -> tuple[str, dict[str, str], float]:

@@ -22,6 +22,7 @@ from common.version import VERSION
 MAX_POINTS_PER_REQUEST = 1000
 MAX_LABELS = 16
 _MAX_VALUE_LENGTH = 200
+_INTEGER_BOUND = 2**63
 # Printable ASCII without " ' * ? ` | and, to be safe, the backslash; % is ours, it begins an escape.
 _UNSAFE = re.compile(r"""[^ !#$&()+->@-\[\]-_a-{}~]""")
 _LABEL_NAME = re.compile(r"[a-zA-Z][0-9a-zA-Z_.]{1,31}")
@@ -176,13 +177,23 @@ def _escape(character: str) -> str:
 
 
 def _is_sendable(point: Point, common: int) -> bool:
-    numbers = point.value.bounds if isinstance(point.value, Histogram) else (point.value,)
     return (
-        all(math.isfinite(number) for number in numbers)
+        _is_holdable(point)
         and all(_LABEL_NAME.fullmatch(name) and name not in _RESERVED for name in point.labels)
         # Project, cluster, service and the name count, too.
         and len(point.labels) + common + 4 <= MAX_LABELS
     )
+
+
+def _is_holdable(point: Point) -> bool:
+    """Whether the number fits: one that does not would have the whole request refused."""
+    if isinstance(point.value, Histogram):
+        return all(map(math.isfinite, point.value.bounds))
+    if not math.isfinite(point.value):
+        return False
+    if point.kind is Kind.RATE:
+        return 0 <= point.value < _INTEGER_BOUND
+    return point.kind is Kind.GAUGE or abs(point.value) < _INTEGER_BOUND
 
 
 def _sensor(point: Point) -> JsonValue:

@@ -64,6 +64,10 @@ def test_knows_counters_by_their_type_line() -> None:
     assert printed.bad_lines == 0
 
 
+def test_a_counter_never_falls() -> None:
+    assert prometheus_text(["# TYPE sent counter", "sent -1"]).bad_lines == 1
+
+
 def test_the_number_of_samples_is_bounded() -> None:
     printed = prometheus_text(f"a_{n} 1" for n in range(MAX_SAMPLES + 3))
     assert len(printed.samples) == MAX_SAMPLES

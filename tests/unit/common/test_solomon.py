@@ -56,6 +56,9 @@ def test_integers_stay_integers() -> None:
     [
         Point("a", Kind.GAUGE, math.nan),
         Point("a", Kind.GAUGE, -math.inf),
+        Point("a", Kind.RATE, -1),
+        Point("a", Kind.RATE, 1e300),
+        Point("a", Kind.IGAUGE, -1e19),
         Point("a", Kind.GAUGE, 1.0, {"service": "x"}),
         Point("a", Kind.GAUGE, 1.0, {"x-y": "x"}),
         Point("a", Kind.GAUGE, 1.0, {f"label{n}": "x" for n in range(13)}),
