@@ -32,6 +32,11 @@ function lines(cell) {
   return all.length ? all : ["nothing to check on this host"];
 }
 
+function worstFirst(all) {
+  const isGood = (line) => line.startsWith(SIGNS[0]);
+  return [...all.filter((line) => !isGood(line)), ...all.filter(isGood)];
+}
+
 function mark(state, text = "") {
   return element("span", { className: `mark s${state}` }, element("b", { textContent: SIGNS[state] }), text);
 }
@@ -48,7 +53,7 @@ function marks(cell) {
 function cellOf(host, prober, cell) {
   if (!cell) return element("td", { className: "none" });
   const all = lines(cell);
-  const title = all.length > 20 ? [...all.slice(0, 20), `… and ${all.length - 20} more`] : all;
+  const title = all.length > 20 ? [...worstFirst(all).slice(0, 20), `… and ${all.length - 20} more`] : all;
   const button = element("button", { type: "button", title: title.join("\n"), className: "states" }, ...marks(cell));
   button.dataset.key = `${host}\n${prober}`;
   button.setAttribute("aria-label", `${prober} on ${host}: ${NAMES[cell.state]}`);
