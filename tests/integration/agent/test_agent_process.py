@@ -53,9 +53,10 @@ def start_agent(
 
     yield start
     for agent in started:
+        # Not killed: an agent that ends takes its probers along.
         if agent.poll() is None:
-            agent.kill()
-            agent.wait()
+            agent.terminate()
+            agent.wait(30)
 
 
 def last_states(api: StubApi) -> list[Any]:
