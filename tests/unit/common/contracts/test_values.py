@@ -59,6 +59,14 @@ def test_texts_that_no_database_holds_are_refused(value: Any) -> None:
         VariablePut(value=value)
 
 
+def test_a_value_nested_without_end_is_refused_like_any_other() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ValidationError):
+        VariablePut(value=deep)
+
+
 @pytest.mark.parametrize("value", [float("inf"), [float("nan")], {1, 2}, b"bytes"])
 def test_values_that_are_no_json_are_refused(value: Any) -> None:
     with pytest.raises(ValidationError):
