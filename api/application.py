@@ -39,7 +39,7 @@ def application_of(context: Context) -> FastAPI:
         # From the outside in: every answer is logged, nobody passes without a key, no body is too large.
         middleware=[
             Middleware(Edge),
-            Middleware(Gate, context=context),
+            Middleware(Gate),
             Middleware(BodyLimit),
         ],
     )

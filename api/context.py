@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from starlette.requests import Request
 
 from common.object_storage import ObjectStorage
 from database.models import now
@@ -39,3 +40,9 @@ class Context:
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _DESCRIPTION_LOCK}
                 )
             yield session
+
+
+def context_of(request: Request) -> Context:
+    """The context of the application that answers this request."""
+    context: Context = request.app.state.context
+    return context

@@ -5,16 +5,11 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
 
-from api.context import Context
+from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
 from api.services.paging import Paging
 from common.contracts.identifiers import CLUSTER_VARIABLE_PATTERN, SHA256_PATTERN, SLUG_PATTERN
-
-
-def _context(request: Request) -> Context:
-    context: Context = request.app.state.context
-    return context
 
 
 def _identity(request: Request) -> Identity:
@@ -29,7 +24,7 @@ def _paging(
     return Paging(size=page_size, token=page_token)
 
 
-TheContext = Annotated[Context, Depends(_context)]
+TheContext = Annotated[Context, Depends(context_of)]
 Caller = Annotated[Identity, Depends(_identity)]
 ThePaging = Annotated[Paging, Depends(_paging)]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.context import Context
+from api.context import Context, context_of
 from api.errors import STATUS_OF, answer_to
 from api.permissions import OPEN_PATHS, READING, AgentOf, Identity, KeyHolder, is_permitted
 from api.services.errors import ForbiddenError, UnauthenticatedError
@@ -21,9 +21,8 @@ COOKIE_NAME = "mr_prober"
 class Gate:
     """Lets nobody in without a key: a new route is closed until its caller is known."""
 
-    def __init__(self, app: ASGIApp, context: Context) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its identity, or answer 401, 403 or a redirect to the sign-in page."""
@@ -39,7 +38,7 @@ class Gate:
 
     async def _refusal(self, request: Request) -> Response | None:
         try:
-            identity = await run_in_threadpool(identity_of, self._context, request)
+            identity = await run_in_threadpool(identity_of, context_of(request), request)
         except tuple(STATUS_OF) as error:
             return answer_to(error)
         if identity is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -79,9 +79,16 @@ def context(database: Database, tmp_path: Path, clock: FakeClock) -> Context:
     )
 
 
+@pytest.fixture(scope="session")
+def _application() -> FastAPI:
+    # Building it takes longer than most tests.
+    return application_of(cast("Context", None))
+
+
 @pytest.fixture
-def callers(context: Context) -> Callers:
-    return Callers(application_of(context), context)
+def callers(_application: FastAPI, context: Context) -> Callers:
+    _application.state.context = context
+    return Callers(_application, context)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount, Route
 
+from api.application import application_of
 from common.agent_tokens import agent_token
 from common.contracts.keys import Role
 from database.session import Database
@@ -133,8 +134,10 @@ def test_a_bug_is_answered_and_logged(callers: Any, caplog: pytest.LogCaptureFix
     def break_down() -> None:
         raise RuntimeError("a bug")
 
-    callers.application.add_api_route("/api/v1/broken", break_down)
-    answer = callers.role(Role.VIEWER).get("/api/v1/broken")
+    application = application_of(callers.context)
+    application.add_api_route("/api/v1/broken", break_down)
+    client = type(callers)(application, callers.context).role(Role.VIEWER)
+    answer = client.get("/api/v1/broken")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "a bug" not in answer.text

@@ -106,7 +106,7 @@ def test_says_in_one_line_why_it_cannot_start(run: Start, tmp_path: Path) -> Non
     (tmp_path / "empty" / "admin.key").write_text("\n")
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
-        for environment, message in (
+        mistakes: tuple[tuple[dict[str, str], str], ...] = (
             ({"MR_PROBER_API_PORT": port}, f"cannot listen on 127.0.0.1:{port}"),
             ({"MR_PROBER_API_PORT": "many"}, "MR_PROBER_API_PORT"),
             ({"MR_PROBER_DATABASE_URL": f"sqlite:///{tmp_path}/new"}, "alembic upgrade head"),
@@ -114,9 +114,9 @@ def test_says_in_one_line_why_it_cannot_start(run: Start, tmp_path: Path) -> Non
             ({"MR_PROBER_DATABASE_URL": "nonsense"}, "MR_PROBER_DATABASE_URL"),
             ({"MR_PROBER_DATABASE_URL": "postgresql+psycopg:///x"}, "MR_PROBER_SERVER_KEY"),
             ({"MR_PROBER_DATA_DIR": str(tmp_path / "empty")}, "admin.key is empty"),
-        ):
-            api = run(**environment)
-            assert api.process.wait(30) == 1
+        )
+        for api, message in [(run(**environment), message) for environment, message in mistakes]:
+            assert api.process.wait(60) == 1
             assert len(api.stderr.strip().splitlines()) == 1, api.stderr
             assert message in api.stderr
 
