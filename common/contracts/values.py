@@ -7,10 +7,12 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 Item = TypeVar("Item")
+# Far below what JSON and pydantic can read: whoever reads it wraps it into levels of their own.
+MAX_LEVELS = 64
 
 
 class StorableTexts(BaseModel):
-    """A body whose texts our databases, files and answers can hold."""
+    """A body whose texts and depth our databases, files and answers can hold."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,17 +69,15 @@ def canonical_json(value: JsonValue) -> bytes:
     ).encode()
 
 
-def _texts(value: object) -> Iterator[str]:
-    # No recursion: a body may be nested deeper than Python's stack.
-    waiting = [value]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, str):
-            yield found
-        elif isinstance(found, dict):
-            waiting += [*found.keys(), *found.values()]
-        elif isinstance(found, list):
-            waiting += found
+def _texts(value: object, *, levels: int = MAX_LEVELS) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        if not levels:
+            raise ValueError(f"at most {MAX_LEVELS} levels of lists and objects")
+        items = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        for item in items:
+            yield from _texts(item, levels=levels - 1)
 
 
 def _is_unicode(text: str) -> bool:

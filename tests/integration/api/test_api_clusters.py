@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
 from fastapi.testclient import TestClient
 
 from api.context import Context
@@ -71,6 +72,21 @@ def test_variables_hold_any_json(api: TestClient, described: Any) -> None:
     assert api.delete("/api/v1/clusters/demo/variables/v0").status_code == 404
     assert api.put("/api/v1/clusters/demo/variables/a", json={}).status_code == 422
     assert api.put("/api/v1/clusters/demo/variables/0a", json={"value": 1}).status_code == 422
+
+
+@pytest.mark.parametrize("levels", [60, 64, 200, 500, 5000])
+def test_values_nest_as_deep_as_everybody_can_read(
+    api: TestClient, described: Any, levels: int
+) -> None:
+    described.cluster("demo")
+    described.prober("ping", command=["x", "${cluster.variables.a}"])
+    described.config("ping")
+    body = f'{{"value": {"[" * levels}{"]" * levels}}}'
+    headers = {"Content-Type": "application/json"}
+    answer = api.put("/api/v1/clusters/demo/variables/a", content=body, headers=headers)
+    assert answer.status_code in ({200} if levels < 64 else {400, 422})
+    for path in ("", "/configuration", "/grid"):
+        assert api.get(f"/api/v1/clusters/demo{path}").status_code == 200
 
 
 def test_one_and_true_are_different_values(api: TestClient, described: Any) -> None:
