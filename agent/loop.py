@@ -16,7 +16,7 @@ from agent.changes import changes_between
 from agent.clocks import Clocks
 from agent.configuration import ConfigurationNews
 from agent.identity import Identity
-from agent.mailbox import Mailbox, Waker
+from agent.mailboxes import Mailbox, Waker
 from agent.metrics import MetricBook, cell_end, closing_cell
 from agent.own_figures import AgentFigures, agent_points, rss_bytes
 from agent.plan import HostPlan, RunKey, RunSpec

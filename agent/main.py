@@ -17,7 +17,7 @@ from agent.errors import AgentFolderError
 from agent.folder_lock import lock_folder
 from agent.identity import next_identity
 from agent.loop import AboutAgent, AgentLoop, Ports
-from agent.mailbox import Mailbox, Waker
+from agent.mailboxes import Mailbox, Waker
 from agent.orphans import adopt_orphans
 from agent.reports import ReportSender
 from agent.runner import Workplace

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from agent.board import Board
 from agent.identity import Identity
-from agent.mailbox import Mailbox
+from agent.mailboxes import Mailbox
 from agent.scheduler import SECOND_NS
 from common.contracts.reports import REPORT_PERIOD_SECONDS, AgentReport
 from common.errors import ApiError

@@ -74,7 +74,7 @@ class Demonstration:
             self._supervisor.start(service)
         self._wait_for("the API", self._api_answers)
         self._tell(f"Page: {api_url(plan.ports)}/")
-        self._tell(self._run("sign-in link", "api/main.py", "--sign-in-link").strip())
+        self._tell("Sign in: " + self._run("sign-in link", "api/main.py", "--sign-in-link").strip())
         self._tell(f"Series: http://{LOOPBACK}:{plan.ports.solomon}/ (a stand-in for Solomon)")
         # Machines of a demo that was killed: their state says that they run, so they are powered on again.
         self._run("power on", "configs/recipes/local-processes/machine.py", "power-on", "--all")
@@ -82,7 +82,8 @@ class Demonstration:
 
     def _synchronize(self) -> None:
         try:
-            self._tell(self._run("synchronize", "-m", "tools.synchronize.main", "apply").rstrip())
+            applied = self._run("synchronize", "-m", "tools.synchronize.main", "apply")
+            self._tell(applied.rstrip().splitlines()[-1])
         except DemoError as error:
             # The author mends the file and runs synchronize again; everything else is up.
             self._tell(str(error))

@@ -110,6 +110,14 @@ class Stack:
         """What the demo has told so far."""
         return (self.folder / "demo.log").read_text()
 
+    def story(self) -> str:
+        """What the demo told and the ends of all logs, for whoever reads a failure."""
+        logs = [self.folder / "demo.log", *sorted(self.demo_dir.glob("logs/*.log"))]
+        logs += sorted(self.demo_dir.glob("data/machines/*/*/machine.log"))
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs if log.exists()
+        )
+
     def start(self) -> None:
         with (self.folder / "demo.log").open("ab") as output:
             self._demo = subprocess.Popen(
@@ -166,17 +174,11 @@ class Stack:
             return set()
         return {host.cells[prober].state for host in grid.hosts if prober in host.cells}
 
-    def all_green(self, *, since: float = 0) -> Grid | None:
-        """The grid, if every host reported after `since` (Unix time) and every cell is green."""
+    def all_green(self) -> Grid | None:
+        """The grid, if there are hosts and every cell is green."""
         grid = self.grid()
-        if not grid or not grid.hosts:
-            return None
-        fresh = all(
-            host.reported_at and host.reported_at.timestamp() > since for host in grid.hosts
-        )
-        cells = [cell for host in grid.hosts for cell in host.cells.values()]
-        green = cells and all(cell.state is State.SUCCESS for cell in cells)
-        return grid if fresh and green else None
+        cells = [cell for host in grid.hosts for cell in host.cells.values()] if grid else []
+        return grid if cells and all(cell.state is State.SUCCESS for cell in cells) else None
 
     def pids(self, part: str) -> list[int]:
         """Processes of one part: those whose command line holds the text."""
@@ -190,11 +192,24 @@ class Stack:
 
     def series(self, selector: str) -> list[dict[str, Any]]:
         """Series of the stand-in that match, with their labels."""
+        result: list[dict[str, Any]] = self._solomon("sensors", selectors=selector)["result"]
+        return result
+
+    def newest_point(self) -> float:
+        """Unix time of the newest point of any host's heartbeat; 0 while the stand-in is away."""
+        try:
+            answer = self._solomon("sensors/data", program='{name="mr_prober_agent_heartbeat"}')
+        except requests.ConnectionError:
+            return 0
+        times = [moment for one in answer["vector"] for moment in one["timeseries"]["timestamps"]]
+        return max(times, default=0) / 1000
+
+    def _solomon(self, path: str, **parameters: str) -> dict[str, Any]:
         answer = requests.get(
-            f"http://127.0.0.1:{self.ports['solomon']}/api/v2/projects/mr_prober/sensors",
-            params={"selectors": selector}, headers={"Authorization": "OAuth local"}, timeout=10,
+            f"http://127.0.0.1:{self.ports['solomon']}/api/v2/projects/mr_prober/{path}",
+            params=parameters, headers={"Authorization": "OAuth local"}, timeout=10,
         )  # fmt: skip
-        result: list[dict[str, Any]] = answer.json()["result"]
+        result: dict[str, Any] = answer.json()
         return result
 
     def resources_in_terraform_states(self) -> list[Any]:
@@ -223,6 +238,7 @@ class Stack:
     def _edit_configs_for_this_machine(self) -> None:
         cluster = "environments/local/clusters/demo.yaml"
         self.edit(cluster, r"hosts: \d+", "hosts: 2")
+        self.edit("probers/http-get/prober.yaml", r"interval_seconds: 5", "interval_seconds: 1")
         for name, port in (
             ("tcp", 8091),
             ("http", 8092),
@@ -236,13 +252,14 @@ class Stack:
 class HttpTarget:
     """A target of the test's own that can die and come back on the same port."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port = free_ports(1)[0]
+        self._folder = folder
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "http.server", str(self.port), "--bind", "127.0.0.1", "--directory", "/var/empty"],
+            [sys.executable, "-m", "http.server", str(self.port), "--bind", "127.0.0.1", "--directory", str(self._folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
