@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from api.services.sightings import FORGOTTEN_AFTER, Sighting, Speaker, speakers
+from api.services.sightings import Sighting, Speaker, remembered, speakers
 from common.contracts.agents import Grid, GridCell, GridHost, Presence
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.references import as_text
@@ -19,12 +19,7 @@ def grid_of(
     document: ConfigurationDocument, sightings: Iterable[Sighting], *, now: datetime
 ) -> Grid:
     """One row per expected host and per host of an agent, one cell per prober that runs there."""
-    recent = [
-        one
-        for one in sightings
-        if one.report.host in document.hosts or now - one.reported_at <= FORGOTTEN_AFTER
-    ]
-    by_host = speakers(recent, now)
+    by_host = speakers(remembered(sightings, document.hosts, now), now)
     names = sorted({*document.hosts, *by_host}, key=_natural)
     return Grid(
         cluster=document.cluster.slug,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.services.agents import sighting_of
 from api.services.clusters import page_of_clusters
 from api.services.paging import Paging
-from api.services.sightings import Sighting, speakers
+from api.services.sightings import Sighting, remembered, speakers
 from common.contracts.agents import Presence
 from common.contracts.clusters import Cluster
 from common.contracts.states import State, most_urgent, states_of
@@ -34,7 +34,7 @@ def overview_of(
     cluster: Cluster, sightings: Iterable[Sighting], *, now: datetime
 ) -> ClusterOverview:
     """Count what live agents say; hosts that nobody speaks for are silent or missing."""
-    by_host = speakers(sightings, now)
+    by_host = speakers(remembered(sightings, cluster.hosts, now), now)
     live = [one for one in by_host.values() if one.presence is Presence.REPORTING]
     counts = Counter(
         most_urgent(states_of(prober.states))

@@ -1,6 +1,6 @@
 """Who speaks for which host: presence, conflicts, the one agent that counts. Pure decisions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -33,6 +33,17 @@ class Speaker:
     sighting: Sighting
     presence: Presence
     conflict: bool
+
+
+def remembered(
+    sightings: Iterable[Sighting], expected_hosts: Container[str], now: datetime
+) -> list[Sighting]:
+    """Without the agents of hosts that nobody expects and that were silent for a day."""
+    return [
+        one
+        for one in sightings
+        if one.report.host in expected_hosts or now - one.reported_at <= FORGOTTEN_AFTER
+    ]
 
 
 def speakers(sightings: Iterable[Sighting], now: datetime) -> dict[str, Speaker]:
