@@ -53,7 +53,7 @@ class ApiTransport:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise ApiUnreachableError(self._url, error) from error
+            raise ApiUnreachableError(self._url, _reason(error)) from error
         if (response.ok and response.status_code < 300) or response.status_code == 304:
             return response
         raise self._refusal(response)
@@ -67,3 +67,19 @@ class ApiTransport:
             return ApiRefusedError(Problem.model_validate_json(response.content))
         except ValidationError:
             return ApiUnreachableError(self._url, f"unexpected answer, HTTP {response.status_code}")
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The innermost cause in its own words: the library's text repeats addresses and its own names."""
+    if isinstance(error, requests.ReadTimeout):
+        return "no answer in time"
+    cause: BaseException = error
+    while inner := _inner(cause):
+        cause = inner
+    return getattr(cause, "strerror", None) or str(cause)
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    reason = getattr(error, "reason", None)
+    causes = [reason, *error.args, error.__cause__, error.__context__]
+    return next((cause for cause in causes if isinstance(cause, BaseException)), None)
