@@ -101,31 +101,32 @@ class AgentLoop:
         self._selector.close()
 
     def _go_round(self) -> None:
-        self._wait_and_serve()
+        self._wait_and_serve(self._next_moment_ns())
         now_ns = self._clocks.boot_ns()
         self._take_news(now_ns)
         self._start_due(now_ns)
         self._report_if_due(now_ns)
 
-    def _wait_and_serve(self) -> None:
-        events = self._selector.select(self._wait_seconds())
+    def _wait_and_serve(self, until_ns: int) -> None:
+        """Serve the running probers, and the 15 s grid, until something happens or that moment comes."""
+        events = self._selector.select(self._wait_seconds(until_ns))
         self._close_cell_if_due()
         now_ns = self._clocks.boot_ns()
         for key, _ in events:
             self._guarded(key.data, now_ns)
         self._guarded(self._runner.tick, now_ns)
 
-    def _wait_seconds(self) -> float:
+    def _next_moment_ns(self) -> int:
+        """When there is something to start or to report."""
+        start_ns = self._scheduler.next_at_ns()
+        report_ns = self._report_timer.due_at_ns
+        return report_ns if start_ns is None else min(start_ns, report_ns)
+
+    def _wait_seconds(self, until_ns: int) -> float:
         now_ns = self._clocks.boot_ns()
-        moments = [
-            now_ns + _LONGEST_WAIT_NS,
-            self._runner.next_at_ns(),
-            self._report_timer.due_at_ns,
-        ]
-        if (start_ns := self._scheduler.next_at_ns()) is not None:
-            moments.append(start_ns)
+        moment_ns = min(now_ns + _LONGEST_WAIT_NS, self._runner.next_at_ns(), until_ns)
         until_cell_end = self._cell_end - self._clocks.now().timestamp()
-        return max(0.0, min((min(moments) - now_ns) / SECOND_NS, until_cell_end))
+        return max(0.0, min((moment_ns - now_ns) / SECOND_NS, until_cell_end))
 
     def _woken(self, now_ns: int) -> None:
         del now_ns
@@ -259,7 +260,8 @@ class AgentLoop:
         """Within the longest grace, and five seconds more only for what even SIGKILL does not end."""
         self._guarded(self._runner.end_all, self._clocks.boot_ns())
         while self._runner.in_progress:
-            self._wait_and_serve()
+            # Not until the next start or report: nobody attends to those any more, and they would be due for ever.
+            self._wait_and_serve(self._clocks.boot_ns() + _LONGEST_WAIT_NS)
         limit_ns = self._clocks.boot_ns() + _LAST_SWEEPS_NS
         while self._runner.sweep() and self._clocks.boot_ns() < limit_ns:
             time.sleep(0.01)
