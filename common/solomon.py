@@ -79,7 +79,7 @@ def encode_push(
     sensors: list[JsonValue] = []
     dropped = 0
     for point in points:
-        if _is_sendable(point, len(common_labels)):
+        if _is_sendable(point, common_labels):
             sensors.append(_sensor(point))
         else:
             dropped += 1
@@ -176,12 +176,14 @@ def _escape(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
 
 
-def _is_sendable(point: Point, common: int) -> bool:
+def _is_sendable(point: Point, common_labels: Mapping[str, str]) -> bool:
     return (
         _is_holdable(point)
         and all(_LABEL_NAME.fullmatch(name) and name not in _RESERVED for name in point.labels)
+        # A label that is common already would have the whole request refused.
+        and point.labels.keys().isdisjoint(common_labels)
         # Project, cluster, service and the name count, too.
-        and len(point.labels) + common + 4 <= MAX_LABELS
+        and len(point.labels) + len(common_labels) + 4 <= MAX_LABELS
     )
 
 

@@ -61,11 +61,13 @@ def test_integers_stay_integers() -> None:
         Point("a", Kind.IGAUGE, -1e19),
         Point("a", Kind.GAUGE, 1.0, {"service": "x"}),
         Point("a", Kind.GAUGE, 1.0, {"x-y": "x"}),
+        Point("a", Kind.GAUGE, 1.0, {"host": "x"}),
         Point("a", Kind.GAUGE, 1.0, {f"label{n}": "x" for n in range(13)}),
     ],
 )
 def test_what_solomon_cannot_hold_is_dropped_and_counted(point: Point) -> None:
-    push = encode_push([point, Point("b", Kind.GAUGE, 1.0)], at=AT, common_labels={})
+    points = [point, Point("b", Kind.GAUGE, 1.0)]
+    push = encode_push(points, at=AT, common_labels={"host": "node-17"})
     assert (push.points, push.dropped) == (1, 1)
     assert [sensor["labels"]["name"] for sensor in json.loads(push.body)["sensors"]] == ["b"]
 
