@@ -160,8 +160,24 @@ class Configuration:
         )
         plan = self._planned(document, files_from_disk_only=False)
         self._store.keep_document(content)
+        before = self._document
         self._use(document, content, plan)
         log.info("configuration in use revision=%d", document.revision)
+        # What the document before names stays once more: its runs may still be ending.
+        self._clean_up([document, before] if before else [document])
+
+    def _clean_up(self, documents: Iterable[ConfigurationDocument]) -> None:
+        try:
+            self._store.forget_all_but(
+                [
+                    files
+                    for document in documents
+                    for prober in document.probers
+                    for files in prober.revisions.values()
+                ]
+            )
+        except OSError as error:
+            log.warning("files that nobody needs any more stay on the disk: %s", error)
 
     def _use(self, document: ConfigurationDocument, content: bytes, plan: HostPlan) -> None:
         self._document = document

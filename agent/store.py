@@ -12,13 +12,13 @@ so that after a crash, a full disk or a flipped bit it is fetched again and neve
 
 import hashlib
 import re
-import shutil
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from agent.errors import FileDamagedError
+from agent.folders import remove_folder
 from common.atomic_files import write_atomically
 from common.contracts.files import FileReference, content_hash
 from common.contracts.identifiers import SHA256_PATTERN
@@ -44,7 +44,7 @@ class Store:
     def wipe_temporary(self) -> None:
         """Remove what runs of an earlier start left behind."""
         for folder in self.temporary.iterdir():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
 
     def document(self) -> bytes | None:
         """The last good document; None if there is none or it is damaged."""
@@ -102,6 +102,18 @@ class Store:
         self._verified.add(folder.name)
         return folder
 
+    def forget_all_but(self, wanted: Collection[Sequence[FileReference]]) -> None:
+        """Remove the files, and the folders of them, that belong to none of these sets of files."""
+        hashes = {file.sha256 for files in wanted for file in files}
+        names = {content_hash(files) for files in wanted}
+        for file in self._files.iterdir():
+            if file.name not in hashes:
+                file.unlink(missing_ok=True)
+        for folder in self._unpacked.iterdir():
+            if folder.name not in names:
+                self._verified.discard(folder.name)
+                remove_folder(folder)
+
     def _fill(self, draft: Path, files: Sequence[FileReference]) -> None:
         for file in files:
             path = draft / file.path
@@ -115,10 +127,7 @@ class Store:
 
     def _remove_drafts(self) -> None:
         for draft in self._unpacked.glob(".*"):
-            for folder in (draft, *draft.rglob("*")):
-                if folder.is_dir() and not folder.is_symlink():
-                    folder.chmod(stat.S_IRWXU)
-            shutil.rmtree(draft, ignore_errors=True)
+            remove_folder(draft)
 
 
 def _verified(path: Path, sha256: str) -> bytes:

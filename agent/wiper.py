@@ -1,9 +1,10 @@
 """Removes the temporary folders of finished runs: *act*. A folder with a million files must not hold up the loop."""
 
 import queue
-import shutil
 import threading
 from pathlib import Path
+
+from agent.folders import remove_folder
 
 
 class Wiper:
@@ -28,4 +29,4 @@ class Wiper:
 
     def _work(self) -> None:
         while folder := self._folders.get():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)

@@ -195,6 +195,30 @@ def test_forgets_older_documents(stub_api: StubApi, store: Store, agent_folder: 
     assert len(list((agent_folder / "documents").iterdir())) == 1
 
 
+def test_forgets_files_that_neither_this_document_nor_the_one_before_names(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    contents = [f"#!/bin/sh\nexit {number}\n".encode() for number in range(4)]
+    stub_api.serve_files(*contents)
+    (agent_folder / "files" / ".half.written").write_bytes(b"by a start that was killed")
+    configured = configuration(stub_api, store)
+    folders = []
+    for revision, content in enumerate(contents, start=1):
+        kept = prober(1, {"kept.sh": contents[0]}, ["./kept.sh"])
+        changed = prober(2, {"a.sh": content}, ["./a.sh"])
+        stub_api.document = document(kept, changed, revision=revision)
+        plan = configured.poll().plan
+        assert plan is not None
+        folders.append([spec.folder for spec in plan.specs().values()])
+    assert {path.name for path in (agent_folder / "files").iterdir()} == {
+        sha256(content) for content in (contents[0], *contents[2:])
+    }
+    assert set((agent_folder / "unpacked").iterdir()) == {*folders[2], *folders[3]}
+    # What was forgotten comes back if it is wanted again.
+    stub_api.document = document(prober(2, {"a.sh": contents[1]}, ["./a.sh"]), revision=9)
+    assert (folder_of(configured) / "a.sh").read_bytes() == contents[1]
+
+
 def test_removes_what_runs_of_an_earlier_start_left_behind(store: Store) -> None:
     (store.temporary / "1-abc" / "deep").mkdir(parents=True)
     store.wipe_temporary()
