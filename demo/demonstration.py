@@ -1,6 +1,7 @@
 """The demo from start to end: prepare, start, synchronize, watch, take down."""
 
 import os
+import shlex
 import sys
 import threading
 import time
@@ -19,13 +20,17 @@ from common.contracts.agents import Grid
 from common.contracts.states import State
 from common.errors import ApiError
 from demo.errors import DemoError
+from demo.leftovers import end_terraforms
 from demo.preconditions import only_demo_in, refuse_taken_ports
 from demo.progress import counts, sentence
 from demo.services import LOOPBACK, Folders, Ports, api_url, services
 from demo.supervisor import Supervisor
+from demo.terminal import LastingOutput
 
 _START_LIMIT = timedelta(seconds=60)
 _DESTROY_LIMIT = timedelta(minutes=3)
+_TERRAFORM_GRACE = timedelta(seconds=20)
+_MACHINES = "configs/recipes/local-processes/machine.py"
 
 
 @dataclass(frozen=True)
@@ -40,32 +45,46 @@ class Plan:
 class Demonstration:
     """One run of the demo; `stopping` is set by Ctrl-C."""
 
-    def __init__(self, plan: Plan, console: Console, stopping: threading.Event) -> None:
+    def __init__(self, plan: Plan, output: LastingOutput, stopping: threading.Event) -> None:
         self._plan = plan
-        self._console = console
+        self._output = output
+        self._console = Console(file=output)
         self._stopping = stopping
         self._started = time.monotonic()
         folders = plan.folders
         self._supervisor = Supervisor(folders.demo, logs=folders.logs, tell=self._tell)
 
     def run(self) -> None:
-        """Everything; DemoError says what went wrong. Whatever happens, no service is left behind."""
+        """Everything; DemoError says what went wrong. Whatever happens, no process is left behind."""
         folders = self._plan.folders
-        for folder in (folders.demo, folders.data, folders.logs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = only_demo_in(folders.demo)
+        try:
+            for folder in (folders.demo, folders.data, folders.logs):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = only_demo_in(folders.demo)
+        except OSError as error:
+            raise DemoError(
+                f"{folders.demo} cannot be used ({error.strerror}); MR_PROBER_DEMO_DIR names another folder"
+            ) from error
         try:
             self._supervisor.end_leftovers()
             refuse_taken_ports(self._plan.ports)
-            try:
-                self._start()
-                self._watch()
-                self._take_down()
-            finally:
-                self._supervisor.stop()
-            self._tell("Everything is down. History stays in " + str(folders.demo))
+            self._start()
+            self._watch()
+            self._take_down()
         finally:
+            self._end_processes()
             os.close(lock)
+        self._tell(f"Everything is down. History stays in {folders.demo}")
+
+    def _end_processes(self) -> None:
+        self._supervisor.stop()
+        # After an orderly end there is nothing more: these are for a demo that was stopped or failed halfway,
+        # or whose predecessor was killed. Creator goes first, so that no terraform starts machines afterwards.
+        end_terraforms(self._plan.folders.data, grace=_TERRAFORM_GRACE)
+        try:
+            self._run("power off", _MACHINES, "stop", "--all")
+        except DemoError as error:
+            self._tell(str(error))
 
     def _start(self) -> None:
         plan = self._plan
@@ -77,23 +96,29 @@ class Demonstration:
         self._tell("Sign in: " + self._run("sign-in link", "api/main.py", "--sign-in-link").strip())
         self._tell(f"Series: http://{LOOPBACK}:{plan.ports.solomon}/ (a stand-in for Solomon)")
         # Machines of a demo that was killed: their state says that they run, so they are powered on again.
-        self._run("power on", "configs/recipes/local-processes/machine.py", "power-on", "--all")
+        try:
+            self._run("power on", _MACHINES, "power-on", "--all")
+        except DemoError as error:
+            self._tell(str(error))  # the grid shows which machine is away; the others work
         self._synchronize()
 
     def _synchronize(self) -> None:
         try:
             applied = self._run("synchronize", "-m", "tools.synchronize.main", "apply")
-            self._tell(applied.rstrip().splitlines()[-1])
+            self._tell("Synchronized. " + applied.rstrip().rpartition("\n")[2])
         except DemoError as error:
             # The author mends the file and runs synchronize again; everything else is up.
             self._tell(str(error))
-        self._tell("Synchronized. After an edit in configs/:  " + _synchronize_hint(self._plan))
+        self._tell(
+            f"After an edit in {self._plan.folders.configs}:  {synchronize_hint(self._plan)}"
+        )
 
     def _watch(self) -> None:
         told = ""
         green = False
         with self._console.status("waiting for the first result") as status:
-            while not self._stopping.wait(0.5):
+            # With its terminal gone, nobody could end it with Ctrl-C.
+            while not (self._output.is_gone or self._stopping.wait(0.5)):
                 self._supervisor.start_ended_again()
                 text, grids = self._look()
                 if not green and any(counts(grid)[State.SUCCESS] for grid in grids):
@@ -131,12 +156,6 @@ class Demonstration:
                 status.update(f"destroying {left}")
                 self._supervisor.start_ended_again()
                 if self._stopping.wait(0.2) or time.monotonic() > deadline:
-                    self._run(
-                        "stop machines",
-                        "configs/recipes/local-processes/machine.py",
-                        "stop",
-                        "--all",
-                    )
                     raise DemoError(
                         f"{left} could not be destroyed in time; machines are powered off until the next demo"
                     )
@@ -171,7 +190,9 @@ class Demonstration:
                 logs = self._plan.folders.logs
                 for name in ("api", "creator", "solomon_stand_in", "targets"):
                     if self._supervisor.ended(name) is not None:
-                        raise DemoError(f"{name} ended at once: {_last_line(logs / f'{name}.log')}")
+                        raise DemoError(
+                            f"{name} ended at once: {self._supervisor.last_words(name)}"
+                        )
                 if self._stopping.wait(0.05):
                     raise DemoError("stopped before it was up")
                 if time.monotonic() > deadline:
@@ -204,11 +225,9 @@ class Demonstration:
         )
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
-
-
-def _synchronize_hint(plan: Plan) -> str:
-    key = plan.folders.admin_key
-    return f"MR_PROBER_API_URL={api_url(plan.ports)} MR_PROBER_API_KEY_FILE={key} yc-mr-prober-synchronize apply"
+def synchronize_hint(plan: Plan) -> str:
+    """The line that a person types into a shell of any folder to synchronize again."""
+    names = ("MR_PROBER_API_URL", "MR_PROBER_API_KEY_FILE", "MR_PROBER_CONFIGS")
+    settings = [f"{name}={shlex.quote(plan.environment[name])}" for name in names]
+    program = Path(sys.executable).parent / "yc-mr-prober-synchronize"
+    return " ".join([*settings, shlex.quote(str(program)), "apply"])

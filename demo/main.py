@@ -9,12 +9,12 @@ from pathlib import Path
 from types import FrameType
 
 from pydantic import ValidationError
-from rich.console import Console
 
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from demo.demonstration import Demonstration, Plan
 from demo.services import Folders, Ports, common_environment
+from demo.terminal import LastingOutput
 from settings import DemoSettings
 
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        Demonstration(_plan(settings), Console(), stopping).run()
+        output = LastingOutput(sys.stdout.buffer, encoding="utf-8", errors="replace")
+        Demonstration(_plan(settings), output, stopping).run()
     except MrProberError as error:
         print(f"make demo: {error}", file=sys.stderr)
         return 1

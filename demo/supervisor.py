@@ -20,6 +20,9 @@ from demo.services import Service
 log = logging.getLogger(__name__)
 
 _GRACE = timedelta(seconds=10)
+# A service that ends at once, again and again, must not fill the terminal.
+_BETWEEN_RESTARTS = timedelta(seconds=5)
+_LAST_WORDS_BYTES = 4096
 
 
 class Supervisor:
@@ -31,6 +34,7 @@ class Supervisor:
         self._tell = tell
         self._record = folder / "processes.json"
         self._running: dict[str, tuple[Service, Process]] = {}
+        self._next_restart: dict[str, float] = {}
 
     def end_leftovers(self) -> None:
         """End the services that a killed demo left running: the same pids with the same start times."""
@@ -56,13 +60,24 @@ class Supervisor:
         self._write_record()
 
     def start_ended_again(self) -> None:
-        """Start each service again that has ended by itself."""
+        """Start each service again that has ended by itself; one that goes on ending, every few seconds."""
+        now = time.monotonic()
         for service, process in list(self._running.values()):
-            if process.poll() is not None:
-                self._tell(
-                    f"{service.name} ended with status {process.returncode}; starting it again"
-                )
-                self.start(service)
+            if process.poll() is None or now < self._next_restart.get(service.name, now):
+                continue
+            said = f": {self.last_words(service.name)}" if process.returncode > 0 else ""
+            self._tell(
+                f"{service.name} ended with status {process.returncode}; starting it again{said}"
+            )
+            self._next_restart[service.name] = now + _BETWEEN_RESTARTS.total_seconds()
+            self.start(service)
+
+    def last_words(self, name: str) -> str:
+        """The last line of a service's log."""
+        with (self._logs / f"{name}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
+            lines = log.read().decode(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "it said nothing")
 
     def ended(self, name: str) -> int | None:
         """Exit status of a service that has ended, None while it runs."""

@@ -57,6 +57,16 @@ def test_starts_a_service_again_that_was_killed(
     assert told == ["sleeper ended with status -9; starting it again"]
 
 
+def test_a_service_that_goes_on_ending_is_told_of_once_with_its_last_words(
+    supervisor: Supervisor, told: list[str]
+) -> None:
+    supervisor.start(_service("failing", "import sys; sys.exit('no disk')"))
+    for _ in range(3):
+        _wait_until(lambda: supervisor.ended("failing") == 1)
+        supervisor.start_ended_again()
+    assert told == ["failing ended with status 1; starting it again: no disk"]
+
+
 def test_ends_what_a_killed_demo_left(tmp_path: Path, told: list[str]) -> None:
     killed = Supervisor(tmp_path, logs=tmp_path, tell=told.append)
     killed.start(_service("sleeper", SLEEP))

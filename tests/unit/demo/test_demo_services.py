@@ -1,10 +1,12 @@
 """What the demo starts, and what it says about a grid."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
 from common.contracts.agents import Grid, GridCell, GridHost, Presence
 from common.contracts.states import State
+from demo.demonstration import Plan, synchronize_hint
 from demo.progress import sentence
 from demo.services import Folders, Ports, common_environment, services
 
@@ -47,3 +49,18 @@ def test_a_sentence_counts_cells_by_state() -> None:
 
 def test_an_empty_grid_says_so() -> None:
     assert sentence(_grid()) == "no cells yet"
+
+
+def test_the_line_to_synchronize_again_works_in_any_folder() -> None:
+    folders = Folders(
+        project=Path("/project"), demo=Path("/my demo"), configs=Path("/my demo/configs")
+    )
+    plan = Plan(folders, PORTS, common_environment(folders, PORTS, path="/bin", home="/"))
+    *settings, program, command = shlex.split(synchronize_hint(plan))
+    assert settings == [
+        "MR_PROBER_API_URL=http://127.0.0.1:1",
+        "MR_PROBER_API_KEY_FILE=/my demo/data/admin.key",
+        "MR_PROBER_CONFIGS=/my demo/configs",
+    ]
+    assert Path(program).is_absolute()
+    assert command == "apply"
