@@ -10,7 +10,7 @@ import ctypes
 import logging
 import os
 import signal
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 from common.processes import start_ticks
@@ -44,11 +44,14 @@ def kill_group(pid: int, number: signal.Signals) -> None:
 class Orphans:
     """The agent's children that it did not start itself."""
 
-    def __init__(self, temporary: Path) -> None:
+    def __init__(self, temporary: Path, *, kill: Callable[[int, int], None] = os.kill) -> None:
         """`temporary` is the folder in which each run has its TMPDIR."""
+        self._kill = kill
         self._mark = f"TMPDIR={temporary}/".encode()
         # Whoever is our child already was never started by a prober of ours.
         self._strangers = {pid: start_ticks(pid) for pid in _children()}
+        # Who is in the log already: what even SIGKILL does not end must not fill it.
+        self._told: set[int] = set()
 
     def sweep(self, own: Set[int], active: Mapping[str, int]) -> int:
         """Reap the dead, kill those whose run is over; how many still live that must go.
@@ -56,15 +59,18 @@ class Orphans:
         `own` are the children that the runner waits for itself: their status is never taken here.
         `active` maps the name of each TMPDIR in use to the start of its run, CLOCK_BOOTTIME in nanoseconds.
         """
-        left = 0
-        for pid in _children() - own:
-            if self._is_stranger(pid) or _reaped(pid) or self._may_belong_to(pid, active):
-                continue
-            left += 1
-            log.info("kill an orphan of a finished run pid=%d", pid)
+        left = {
+            pid
+            for pid in _children() - own
+            if not (self._is_stranger(pid) or _reaped(pid) or self._may_belong_to(pid, active))
+        }
+        for pid in left:
+            if pid not in self._told:
+                log.info("kill an orphan of a finished run pid=%d", pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        return left
+                self._kill(pid, signal.SIGKILL)
+        self._told = left
+        return len(left)
 
     def _is_stranger(self, pid: int) -> bool:
         return pid in self._strangers and self._strangers[pid] == start_ticks(pid)

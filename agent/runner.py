@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
-_SWEEP_AGAIN_NS = SECOND_NS // 50
+# Right after the end of a run, and after a sweep that left something; longer each time, since it may never go.
+_SWEEP_SOON_NS = SECOND_NS // 50
 
 
 def run_environment(planned: Mapping[str, str], *, path: str, temporary: Path) -> dict[str, str]:
@@ -70,6 +71,7 @@ class Runner:
         self._deadlines: list[tuple[int, int, RunKey]] = []
         self._orphans = Orphans(workplace.temporary)
         self._sweep_at_ns = clock_ns()
+        self._sweep_pause_ns = _SWEEP_SOON_NS
         self._number = 0
 
     @property
@@ -123,8 +125,8 @@ class Runner:
             if run and run.deadline_number == number:
                 self._deadline_passed(run, now_ns)
         if now_ns >= self._sweep_at_ns:
-            left = self.sweep()
-            self._sweep_at_ns = now_ns + (_SWEEP_AGAIN_NS if left else _SWEEP_NS)
+            self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
+            self._sweep_at_ns = now_ns + (self._sweep_pause_ns if self.sweep() else _SWEEP_NS)
 
     def sweep(self) -> int:
         """Kill and reap orphans of finished runs; how many still live."""
@@ -181,7 +183,8 @@ class Runner:
 
     def _exited(self, run: RunningProcess, now_ns: int) -> None:
         cost = run.collect(self._selector)
-        self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_AGAIN_NS)
+        self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
         if run.abandoned:
             self._abandoned.discard(run)
         else:

@@ -202,6 +202,24 @@ def test_a_child_that_was_there_before_is_never_touched(tmp_path: Path) -> None:
         stranger.wait()
 
 
+def test_what_cannot_be_killed_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    kills: list[tuple[int, int]] = []
+    orphans = Orphans(tmp_path, kill=lambda pid, number: kills.append((pid, number)))
+    survivor = processes.start(["sleep", "300"], environment={}, cwd=tmp_path)
+    try:
+        assert [orphans.sweep(set(), {}) for _ in range(3)] == [1, 1, 1]
+        assert kills == [(survivor.pid, signal.SIGKILL)] * 3
+    finally:
+        survivor.kill()
+        survivor.wait()
+    assert [record.message for record in caplog.records] == [
+        f"kill an orphan of a finished run pid={survivor.pid}"
+    ]
+
+
 def test_never_takes_the_status_of_its_own_children(bench: Bench) -> None:
     for number in range(20):
         bench.runner.start(
