@@ -13,6 +13,7 @@ from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from api.pages import problem_page, wants_page
 from api.services.errors import (
     ConflictError,
     ForbiddenError,
@@ -71,11 +72,18 @@ def problem_response(
     )
 
 
-def answer_to(error: Exception) -> Response:
-    """The answer to a foreseen mishap."""
+def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to a foreseen mishap: a page to a person who asked for one, otherwise a problem."""
+    answer = _problem_answer(error)
+    if wants_page(request) and not request.scope["path"].startswith("/api/"):
+        return problem_page(request, Problem.model_validate_json(bytes(answer.body)))
+    return answer
+
+
+def _problem_answer(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         problems = [field_problem(one) for one in error.errors()]
-        return answer_to(InvalidError(problems))
+        return _problem_answer(InvalidError(problems))
     if isinstance(error, HTTPException):
         return _answer_of_framework(error)
     kind = next(kind for kind in STATUS_OF if isinstance(error, kind))
@@ -123,5 +131,5 @@ def _answer_of_framework(error: HTTPException) -> Response:
     return response
 
 
-async def _answer(_request: Request, error: Exception) -> Response:
-    return answer_to(error)
+async def _answer(request: Request, error: Exception) -> Response:
+    return answer_to(request, error)

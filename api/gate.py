@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.context import Context, context_of
 from api.errors import STATUS_OF, answer_to
+from api.pages import wants_page
 from api.permissions import OPEN_PATHS, READING, AgentOf, Identity, KeyHolder, is_permitted
 from api.services.errors import ForbiddenError, UnauthenticatedError
 from api.services.keys import KEY_PREFIX, known_key
@@ -40,13 +41,13 @@ class Gate:
         try:
             identity = await run_in_threadpool(identity_of, context_of(request), request)
         except tuple(STATUS_OF) as error:
-            return answer_to(error)
+            return answer_to(request, error)
         if identity is None:
             return _ask_to_sign_in(request)
         request.state.identity = identity
         # The path that the router will use; request.url would believe the Host header.
         if not is_permitted(identity, request.method, request.scope["path"]):
-            return answer_to(ForbiddenError())
+            return answer_to(request, ForbiddenError())
         return None
 
 
@@ -83,7 +84,6 @@ def _identity_of_text(context: Context, credential: str) -> Identity | None:
 
 
 def _ask_to_sign_in(request: Request) -> Response:
-    wants_page = "text/html" in request.headers.get("accept", "")
-    if wants_page and request.method in READING and "authorization" not in request.headers:
+    if wants_page(request):
         return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
-    return answer_to(UnauthenticatedError())
+    return answer_to(request, UnauthenticatedError())

@@ -4,7 +4,12 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.templating import Jinja2Templates
+
+from api.permissions import READING
+from common.contracts.values import Problem
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 SWAGGER_FOLDER = Path(str(files("fastapi_offline"))) / "static"
@@ -14,6 +19,19 @@ TEMPLATES = Jinja2Templates(Path(__file__).parent / "templates")
 def shown_moment(moment: datetime | None) -> str:
     """A moment as pages show it."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "never"
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person's browser asks, and not a program that reads problems."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    return is_browser and request.method in READING and "authorization" not in request.headers
+
+
+def problem_page(request: Request, problem: Problem) -> Response:
+    """A problem for people."""
+    return TEMPLATES.TemplateResponse(
+        request, "problem.html", {"problem": problem}, status_code=problem.status
+    )
 
 
 TEMPLATES.env.filters["moment"] = shown_moment

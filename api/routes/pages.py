@@ -2,15 +2,18 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import SlugInPath, TheContext
+from api.dependencies import TheContext
 from api.pages import TEMPLATES
 from api.services import clusters, deployments
+from api.services.errors import NotFoundError
 from api.services.overview import overviews
 from api.services.paging import Paging
+from common.contracts.identifiers import is_slug
 
 router = APIRouter(include_in_schema=False)
 
 _SHOWN_DEPLOYMENTS = 10
+_LONGEST_ECHO = 100
 
 
 @router.get("/")
@@ -22,8 +25,12 @@ def show_clusters(context: TheContext, request: Request) -> Response:
 
 
 @router.get("/clusters/{slug}")
-def show_cluster(context: TheContext, request: Request, slug: SlugInPath) -> Response:
+def show_cluster(context: TheContext, request: Request, slug: str) -> Response:
     """One cluster: its grid and its last deployments."""
+    if not is_slug(
+        slug
+    ):  # to a person a name that no cluster can have is a cluster that is not there
+        raise NotFoundError("cluster", slug[:_LONGEST_ECHO])
     with context.database.reading() as session:
         cluster = clusters.cluster(session, slug)
         last = deployments.page_of_deployments(session, cluster.id, Paging(size=_SHOWN_DEPLOYMENTS))

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from api.context import Context
 from api.services.reports import store_report
 from common.contracts.clusters import DeploymentState
+from common.contracts.keys import Role
 from common.contracts.reports import AgentReport
 from database import models
 from database.session import Database
@@ -76,8 +77,20 @@ def test_the_error_of_the_last_deployment_is_on_top_and_harmless(
     assert "no such file" in api.get("/").text
 
 
-def test_a_cluster_that_does_not_exist_has_no_page(api: TestClient) -> None:
-    assert api.get("/clusters/unknown").status_code == 404
+@pytest.mark.parametrize("path", ["/clusters/unknown", "/clusters/NO%00<b>", "/nowhere"])
+def test_what_does_not_exist_is_said_on_a_page_to_people_and_as_a_problem_to_programs(
+    api: TestClient, callers: Any, path: str
+) -> None:
+    assert api.get(path).headers["content-type"] == "application/problem+json"
+    browser = callers.nobody()
+    browser.post("/sign-in", data={"key": callers.key(Role.VIEWER)})
+    answer = browser.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'href="/"' in answer.text
+    assert "<b>" not in answer.text
+    data = browser.get("/api/v1/clusters/unknown", headers={"Accept": "text/html"})
+    assert data.headers["content-type"] == "application/problem+json"
 
 
 def test_every_page_asset_is_one_of_ours(api: TestClient, described: Any) -> None:
