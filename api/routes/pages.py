@@ -9,6 +9,7 @@ from api.services.errors import NotFoundError
 from api.services.overview import overviews
 from api.services.paging import Paging
 from common.contracts.identifiers import is_slug
+from common.contracts.reports import REPORT_PERIOD_SECONDS
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +35,11 @@ def show_cluster(context: TheContext, request: Request, slug: str) -> Response:
     with context.database.reading() as session:
         cluster = clusters.cluster(session, slug)
         last = deployments.page_of_deployments(session, cluster.id, Paging(size=_SHOWN_DEPLOYMENTS))
-    values = {"cluster": cluster, "deployments": last.items}
+    values = {
+        "cluster": cluster,
+        "deployments": last.items,
+        "report_period_seconds": REPORT_PERIOD_SECONDS,
+    }
     return TEMPLATES.TemplateResponse(request, "cluster.html", values)
 
 

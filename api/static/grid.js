@@ -1,8 +1,9 @@
 "use strict";
 // The live grid of one cluster, drawn from its JSON every two seconds. Uses refresh.js.
 
-const NAMES = ["success", "failure", "timeout", "broken", "not run yet", "paused", "gone"];
-const SIGNS = ["✓", "✗", "⏱", "!", "·", "‖", "–"];
+const LEGEND = [...document.querySelectorAll("#legend .mark")]; // in the order of the state codes
+const NAMES = LEGEND.map((one) => one.dataset.name);
+const SIGNS = LEGEND.map((one) => one.dataset.sign);
 const MOST_MARKS = 60; // more combinations than these are counted instead
 
 const place = document.getElementById("grid");
@@ -74,11 +75,9 @@ function hostOf(host) {
   const notes = [words[host.presence], host.conflict ? "⚠ two agents speak for this host" : "", host.problem];
   for (const note of notes.filter(Boolean)) head.append(element("div", { className: "note", textContent: note }));
   if (host.reported_at) {
-    const line = element("div", { className: "age" }, "report: ");
     const when = element("span", {});
     when.dataset.moment = host.reported_at;
-    line.append(when);
-    head.append(line);
+    head.append(element("div", { className: "age" }, "reported ", when, " ago"));
   }
   return head;
 }

@@ -20,7 +20,7 @@ const contact = (() => {
     lost(source, reason) {
       if (!problems.has(source)) {
         const since = new Date().toLocaleTimeString();
-        problems.set(source, `⚠ Contact with the API lost at ${since} (${reason}): what you see is older`);
+        problems.set(source, `⚠ Not refreshed since ${since} (${reason}): what you see is older`);
       }
       show();
     },
@@ -28,8 +28,12 @@ const contact = (() => {
 })();
 
 async function fetched(address, accept) {
-  const response = await fetch(address, { headers: { Accept: accept }, signal: AbortSignal.timeout(10000) });
+  const options = { headers: { Accept: accept }, signal: AbortSignal.timeout(10000) };
+  const response = await fetch(address, options).catch(() => {
+    throw new Error("no contact with the API");
+  });
   if (response.status === 401 || response.redirected) throw new Error("signed out: reload the page");
+  if (response.status === 404) throw new Error("it is not there any more");
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
   return response;
 }

@@ -1,5 +1,6 @@
 """What the pages show; their scripts draw the rest from the same JSON as everybody gets."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +12,8 @@ from api.context import Context
 from api.services.reports import store_report
 from common.contracts.clusters import DeploymentState
 from common.contracts.keys import Role
-from common.contracts.reports import AgentReport
+from common.contracts.reports import REPORT_PERIOD_SECONDS, AgentReport
+from common.contracts.states import State
 from database import models
 from database.session import Database
 
@@ -75,6 +77,24 @@ def test_the_error_of_the_last_deployment_is_on_top_and_harmless(
     assert "+3" in page
     assert f'href="{log}"' in page
     assert "no such file" in api.get("/").text
+
+
+def test_the_legend_names_every_state_with_a_sign_that_fonts_have(
+    api: TestClient, described: Any
+) -> None:
+    described.cluster("demo")
+    page = api.get("/clusters/demo").text
+    legend = re.findall(r'class="mark s(\d)" data-name="([^"]+)" data-sign="([^"]+)"', page)
+    names = [(str(state.value), state.name.lower().replace("_", " ")) for state in State]
+    assert [(code, name) for code, name, _ in legend] == names
+    signs = [sign for *_, sign in legend]
+    assert len(set(signs)) == len(signs)
+    assert not re.search("[\u2300-\u23ff\U0001f000-\U0001ffff]", "".join(signs))
+
+
+def test_says_how_old_results_may_be(api: TestClient, described: Any) -> None:
+    described.cluster("demo")
+    assert f"every {REPORT_PERIOD_SECONDS} s" in api.get("/clusters/demo").text
 
 
 @pytest.mark.parametrize("path", ["/clusters/unknown", "/clusters/NO%00<b>", "/nowhere"])
