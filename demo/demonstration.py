@@ -22,7 +22,7 @@ from common.errors import ApiError
 from demo.errors import DemoError
 from demo.leftovers import end_terraforms
 from demo.preconditions import only_demo_in, refuse_taken_ports
-from demo.progress import counts, sentence
+from demo.progress import counts, in_one_line, sentence
 from demo.services import LOOPBACK, Folders, Ports, api_url, services
 from demo.supervisor import Supervisor
 from demo.terminal import LastingOutput
@@ -142,7 +142,7 @@ class Demonstration:
         for cluster, grid in zip(clusters, grids, strict=True):
             deployment = cluster.last_deployment
             if deployment and deployment.error:
-                parts.append(f"{cluster.slug}: {deployment.error.splitlines()[0]}")
+                parts.append(f"{cluster.slug}: {in_one_line(deployment.error)}")
             else:
                 parts.append(f"{cluster.slug}: {sentence(grid)}")
         return "; ".join(parts) or "no clusters", grids

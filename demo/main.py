@@ -48,8 +48,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        output = LastingOutput(sys.stdout.buffer, encoding="utf-8", errors="replace")
-        Demonstration(_plan(settings), output, stopping).run()
+        Demonstration(_plan(settings), LastingOutput(sys.stdout.buffer), stopping).run()
     except MrProberError as error:
         print(f"make demo: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,13 @@ from common.contracts.agents import Grid
 from common.contracts.states import State
 
 
+def in_one_line(error: str) -> str:
+    """The first line of terraform's error and its last paragraph, which says why; what lies between says where."""
+    first, _, rest = error.strip().split("\n\n\nError: ")[0].partition("\n")
+    reason = " ".join(rest.strip().rpartition("\n\n")[2].split())
+    return f"{first} {reason}".rstrip()
+
+
 def counts(grid: Grid) -> Counter[State]:
     """How many cells show each state."""
     return Counter(cell.state for host in grid.hosts for cell in host.cells.values())

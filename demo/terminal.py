@@ -2,6 +2,7 @@
 
 import io
 import os
+from typing import BinaryIO
 
 
 class LastingOutput(io.TextIOWrapper):
@@ -10,7 +11,15 @@ class LastingOutput(io.TextIOWrapper):
     Without it, closing the terminal's window would end the demo and leave its machines running.
     """
 
-    is_gone = False
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream, encoding="utf-8", errors="replace")
+        self._failed = False
+        self._was_terminal = self.isatty()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody can read on; a terminal that was closed is one no longer."""
+        return self._failed or (self._was_terminal and not self.isatty())
 
     def write(self, text: str) -> int:
         """Write, or say nothing from now on."""
@@ -28,7 +37,7 @@ class LastingOutput(io.TextIOWrapper):
             self._fall_silent()
 
     def _fall_silent(self) -> None:
-        self.is_gone = True
+        self._failed = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)

@@ -107,7 +107,7 @@ def stop(folder: Path) -> None:
         return
     with locked(folder):
         stop_processes(folder)
-        shutil.rmtree(folder)
+        remove_folder(folder)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()  # the cluster's last machine
     print(f"{folder.name} is stopped")
@@ -463,6 +463,13 @@ def last_line(log_folder: Path, begin: int) -> str:
         log.seek(begin)
         lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with the files of probers, which are read-only and so are their folders."""
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from sys import executable
 from typing import Any
@@ -15,6 +15,10 @@ import pytest
 from common.processes import PIPE, start
 
 PROGRAM = Path(__file__).parents[3] / "configs/recipes/local-processes/machine.py"
+# root may write to read-only folders; with this it may do as little as anybody else.
+WITHOUT_RIGHTS_OF_ROOT = (
+    ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
 # Each writes its pid; the first one ends when told to, the second one belongs to a prober and ignores that.
 STUB_AGENT = """
 import json, os, pathlib, subprocess, sys, time
@@ -70,8 +74,8 @@ class Machine:
             "MR_PROBER_ENVIRONMENT": "preprod",
         }
 
-    def run(self, *arguments: str, **changes: object) -> tuple[int, str]:
-        """Exit code and output of one command."""
+    def run(self, *arguments: str, below: Sequence[str] = (), **changes: object) -> tuple[int, str]:
+        """Exit code and output of one command; `below` starts it with less rights."""
         description: dict[str, Any] = {
             "cluster": "demo",
             "host": "demo-1",
@@ -82,7 +86,7 @@ class Machine:
             "token_sha256": "",
         }
         process = start(
-            [executable, str(PROGRAM), *arguments],
+            [*below, executable, str(PROGRAM), *arguments],
             environment=self._environment
             | {"MR_PROBER_MACHINE": json.dumps(description | changes)},
             cwd=self._data_folder,
@@ -244,3 +248,15 @@ def test_machines_that_terraform_forgot_are_stopped_with_their_cluster(machine: 
     assert machine.run("stop-cluster") == (0, "demo-1 is stopped\n")
 
     assert not [pid for pid in pids if _runs(pid)]
+
+
+def test_stop_removes_the_read_only_folders_of_probers(machine: Machine) -> None:
+    assert machine.run("start")[0] == 0
+    machine.pids()
+    unpacked = machine.folder / "agent/probers/tcp-connect"
+    unpacked.mkdir(parents=True)
+    (unpacked / "tcp_connect.py").touch(mode=0o444)
+    unpacked.chmod(0o555)
+
+    assert machine.run("stop", below=WITHOUT_RIGHTS_OF_ROOT) == (0, "demo-1 is stopped\n")
+    assert not machine.folder.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 from common.contracts.agents import Grid, GridCell, GridHost, Presence
 from common.contracts.states import State
 from demo.demonstration import Plan, synchronize_hint
-from demo.progress import sentence
+from demo.progress import in_one_line, sentence
 from demo.services import Folders, Ports, common_environment, services
 
 FOLDERS = Folders(project=Path("/project"), demo=Path("/demo"), configs=Path("/configs"))
@@ -64,3 +64,21 @@ def test_the_line_to_synchronize_again_works_in_any_folder() -> None:
     ]
     assert Path(program).is_absolute()
     assert command == "apply"
+
+
+def test_an_error_in_one_line_says_what_and_why() -> None:
+    block = """\
+Error: local-exec provisioner error
+
+  with terraform_data.machine["demo-2"],
+  on main.tf line 42, in resource "terraform_data" "machine":
+  42:   provisioner "local-exec" {
+
+Error running command 'start': exit status 1. Output: machine: demo-2 did not
+start: cannot listen on 127.77.0.2:8094: Address already in use"""
+    expected = (
+        "Error: local-exec provisioner error Error running command 'start': exit status 1."
+        " Output: machine: demo-2 did not start: cannot listen on 127.77.0.2:8094: Address already in use"
+    )
+    assert in_one_line(f"{block}\n\n\n{block.replace('demo-2', 'demo-3')}") == expected
+    assert in_one_line("terraform init was interrupted") == "terraform init was interrupted"
