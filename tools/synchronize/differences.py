@@ -185,8 +185,11 @@ class _Comparison:
     def _is_ours(self, kind: Kind, name: str, owner: str) -> bool:
         if owner == MANAGER:
             return True
-        whose = f"belongs to {owner}" if owner else "was made by hand"
-        self.refusals.append(f"{kind} {name} exists already and {whose}: rename or delete one")
+        whose = f"belongs to {owner}" if owner else "was made or changed by hand"
+        self.refusals.append(
+            f"{kind} {name} exists in the API and {whose}:"
+            " delete it there to get the one of these files, or rename or remove it here"
+        )
         return False
 
     def _is_comparable(self, present: Cluster, wanted: ClusterCreate) -> bool:

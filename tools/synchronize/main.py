@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,9 @@ def _text_of(error: click.Abort | MrProberError | ValidationError) -> str:
 
 def main() -> None:
     """Entry point of the command."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that knows no → gets its escape: half a plan and a traceback would help nobody.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

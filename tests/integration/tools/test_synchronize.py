@@ -11,6 +11,7 @@ import pytest
 from common import processes
 from common.contracts.clusters import ClusterState, VariablePut
 from common.contracts.files import FileUpload
+from common.contracts.probers import ProberConfigPut
 from common.contracts.recipes import RecipeCreate
 from tests.integration.tools.conftest import ROOT, RunningApi
 from tools.synchronize.main import run
@@ -144,8 +145,45 @@ def test_a_name_that_somebody_made_by_hand_is_refused_before_anything_happens(
 ) -> None:
     api.client().create_recipe(RecipeCreate(slug="vms", files=[FileUpload.of("x", b"")]))
     assert synchronize("apply") == 1
-    assert "recipe vms exists already and was made by hand" in capsys.readouterr().out
+    assert "recipe vms exists in the API and was made or changed by hand" in capsys.readouterr().out
     assert api.client().probers() == []
+
+
+def test_a_config_edited_by_hand_is_refused_until_it_is_deleted_there_as_the_message_says(
+    api: RunningApi, synchronize: Synchronize, capsys: Output
+) -> None:
+    synchronize("apply")
+    api.client().put_config("ping", "some", ProberConfigPut(clusters=["*"]))
+    assert synchronize("apply") == 1
+    printed = capsys.readouterr().out
+    assert "! config ping/some exists in the API and was made or changed by hand" in printed
+    assert "delete it there" in printed
+    api.client().delete_config("ping", "some")
+    assert synchronize("apply") == 0
+    assert api.client().config("ping", "some").managed_by == "synchronize"
+
+
+def test_a_terminal_that_knows_no_arrows_still_shows_the_plan(
+    api: RunningApi, configs: Path, synchronize: Synchronize
+) -> None:
+    synchronize("apply")
+    cluster = configs / "environments/local/clusters/demo.yaml"
+    cluster.write_text(cluster.read_text().replace("hosts: 3", "hosts: 4"))
+    process = processes.start(
+        [sys.executable, str(ROOT / "tools/synchronize/main.py"), "--configs", str(configs)],
+        environment={
+            "PYTHONPATH": str(ROOT),
+            "PYTHONIOENCODING": "ascii",
+            "MR_PROBER_API_URL": api.url,
+            "MR_PROBER_API_KEY_FILE": str(api.key_file),
+        },
+        cwd=ROOT,
+        stdout=processes.PIPE,
+        stderr=processes.PIPE,
+    )
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (2, b"")
+    assert b"value: 3 \\u2192 4" in out
 
 
 def test_a_mistake_changes_nothing(

@@ -213,9 +213,10 @@ def test_a_name_that_others_use_is_refused() -> None:
     api.create_recipe(recipe(managed_by="ann"))
     api.create_prober(prober(managed_by=""))
     plan = plan_of(EVERYTHING, api)
+    advice = "delete it there to get the one of these files, or rename or remove it here"
     assert plan.refusals == (
-        "recipe vms exists already and belongs to ann: rename or delete one",
-        "prober ping exists already and was made by hand: rename or delete one",
+        f"recipe vms exists in the API and belongs to ann: {advice}",
+        f"prober ping exists in the API and was made or changed by hand: {advice}",
     )
 
 
