@@ -147,7 +147,7 @@ class Configuration:
             if content is not None:
                 self._take(content)
             elif self._incomplete and self._document:
-                self._plan = self._planned(self._document, files_from_disk_only=False)
+                self._complete(self._document)
         except (DocumentRefusedError, ApiError, OSError) as error:
             self._fail(error)
         else:
@@ -165,6 +165,12 @@ class Configuration:
         log.info("configuration in use revision=%d", document.revision)
         # What the document before names stays once more: its runs may still be ending.
         self._clean_up([document, before] if before else [document])
+
+    def _complete(self, document: ConfigurationDocument) -> None:
+        """Ask again for files that could not be had; the plan is another one only if that changed something."""
+        plan = self._planned(document, files_from_disk_only=False)
+        if plan != self._plan:
+            self._plan = plan
 
     def _clean_up(self, documents: Iterable[ConfigurationDocument]) -> None:
         try:

@@ -140,6 +140,8 @@ def test_a_file_that_cannot_be_had_breaks_its_prober_alone_and_is_asked_for_agai
     assert plan is not None
     assert [bool(prober.problem) for prober in plan.probers] == [False, True]
     assert "cannot be had" in plan.probers[1].problem
+    # Another plan would be put into force, and into the log, at each poll.
+    assert configured.poll().plan is plan
     stub_api.serve_files(LIBRARY)
     plan = configured.poll().plan
     assert plan is not None
