@@ -9,8 +9,8 @@ router = APIRouter(prefix="/health", include_in_schema=False)
 
 
 @router.get("/live")
-def live() -> dict[str, str]:
-    """The process answers."""
+async def live() -> dict[str, str]:
+    """The process answers: not from the thread pool, which a slow database may fill."""
     return {"status": "live"}
 
 
