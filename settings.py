@@ -18,12 +18,12 @@ def _duration(value: object) -> object:
     if isinstance(value, str):
         try:
             return timedelta(seconds=float(value))
-        except ValueError:
+        except (ValueError, OverflowError):  # `soon`, `nan`; `inf`
             return value
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, Field(ge=timedelta(0)), BeforeValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 

@@ -87,6 +87,16 @@ def test_durations_are_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_clean_environment")
+@pytest.mark.parametrize("value", ["soon", "nan", "inf", "1e30", "-1"])
+def test_what_is_no_duration_is_a_mistake_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("MR_PROBER_CREATOR_POLL_INTERVAL", value)
+    with pytest.raises(ValidationError):
+        CreatorSettings()
+
+
+@pytest.mark.usefixtures("_clean_environment")
 def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MR_PROBER_API_PORT", "http")
     monkeypatch.setenv("MR_PROBER_LOG_LEVEL", "LOUD")
