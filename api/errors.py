@@ -46,6 +46,11 @@ _OWN_WORDS: Mapping[type[Exception], str] = {
     ObjectStorageError: "the object storage does not answer: try again",
     DataError: "a value is of a kind or size that the database cannot hold",
 }
+# The framework only repeats the title.
+_WORDS_FOR_FRAMEWORK: Mapping[HTTPStatus, str] = {
+    HTTPStatus.NOT_FOUND: "there is no such address",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address does not take this method",
+}
 _LONGEST_ECHO = 200
 # Fields whose values may be secret or huge are named, never repeated.
 _SILENT_FIELDS = frozenset({"variables", "value", "content", "key", "token", "files"})
@@ -126,7 +131,8 @@ def _given(error: Mapping[str, Any], path: list[str]) -> JsonValue:
 
 def _answer_of_framework(error: HTTPException) -> Response:
     status = HTTPStatus(error.status_code)
-    response = problem_response(status, str(error.detail))
+    detail = _WORDS_FOR_FRAMEWORK.get(status) if error.detail == status.phrase else None
+    response = problem_response(status, detail or str(error.detail))
     response.headers.update(error.headers or {})
     return response
 

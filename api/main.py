@@ -105,7 +105,10 @@ def _context(settings: ApiSettings) -> Context:
         url = make_url(settings.database_url.get_secret_value())
         database = Database(url.render_as_string(hide_password=False))
     except (ArgumentError, ModuleNotFoundError) as error:
-        raise StartError("MR_PROBER_DATABASE_URL is no address of a database") from error
+        raise StartError(
+            "MR_PROBER_DATABASE_URL is no address of a database that this program speaks to:"
+            " sqlite:///FILE or postgresql+psycopg://…"
+        ) from error
     server_key = _server_key(settings, is_sqlite=url.get_backend_name() == "sqlite")
     require_newest_schema(database)
     return Context(

@@ -112,6 +112,7 @@ def test_says_in_one_line_why_it_cannot_start(run: Start, tmp_path: Path) -> Non
             ({"MR_PROBER_DATABASE_URL": f"sqlite:///{tmp_path}/new"}, "alembic upgrade head"),
             ({"MR_PROBER_DATABASE_URL": f"sqlite:///{tmp_path}/no/new"}, "does not answer"),
             ({"MR_PROBER_DATABASE_URL": "nonsense"}, "MR_PROBER_DATABASE_URL"),
+            ({"MR_PROBER_DATABASE_URL": "mysql://h/x"}, "postgresql+psycopg://"),
             ({"MR_PROBER_DATABASE_URL": "postgresql+psycopg:///x"}, "MR_PROBER_SERVER_KEY"),
             ({"MR_PROBER_DATA_DIR": str(tmp_path / "empty")}, "admin.key is empty"),
         )

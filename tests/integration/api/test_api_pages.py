@@ -107,6 +107,7 @@ def test_what_does_not_exist_is_said_on_a_page_to_people_and_as_a_problem_to_pro
     answer = browser.get(path, headers={"Accept": "text/html"})
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
+    assert "There is no" in answer.text
     assert 'href="/"' in answer.text
     assert "<b>" not in answer.text
     data = browser.get("/api/v1/clusters/unknown", headers={"Accept": "text/html"})
