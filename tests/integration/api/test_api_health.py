@@ -8,6 +8,7 @@ from threading import Event, Semaphore
 from typing import Any
 
 import pytest
+
 from api.context import Context
 from common.object_storage import FileSystemObjectStorage
 from database.session import Database
