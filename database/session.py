@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 # Long enough for every writer before us: all our write transactions are short.
-_SQLITE_WAIT_SECONDS = 30
+_WAIT_SECONDS = 30
 
 
 class Database:
@@ -41,13 +41,19 @@ class Database:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
-    engine = create_engine(
-        url, connect_args={"timeout": _SQLITE_WAIT_SECONDS}, hide_parameters=True
-    )
+        engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
+    engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    # Without it one lost holder of a lock would gather all of our connections behind it.
+    connection.execute(f"SET lock_timeout = '{_WAIT_SECONDS}s'")
+    connection.commit()  # a rollback would take the setting back
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

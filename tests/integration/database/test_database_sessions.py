@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from common.contracts.identifiers import new_id
@@ -38,6 +39,14 @@ def test_a_writing_session_that_fails_changes_nothing(database: Database) -> Non
         fail()
     with database.reading() as session:
         assert session.query(models.Recipe).all() == []
+
+
+def test_nobody_waits_for_other_writers_without_end(database: Database) -> None:
+    is_sqlite = database.engine.dialect.name == "sqlite"
+    question = "PRAGMA busy_timeout" if is_sqlite else "SHOW lock_timeout"
+    for _ in range(2):  # the second session gets the first one's connection
+        with database.reading() as session:
+            assert session.scalar(text(question)) == (30_000 if is_sqlite else "30s")
 
 
 def test_slugs_are_unique_among_the_living_only(database: Database) -> None:
