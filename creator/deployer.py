@@ -29,7 +29,7 @@ from creator.errors import (
 )
 from creator.logs import DeploymentLog
 from creator.planner import Action, Decision
-from creator.records import Records
+from creator.records import ClusterRecord, Records
 from creator.terraform import (
     EXIT_CODE_WITH_CHANGES,
     MAX_ERROR_LENGTH,
@@ -129,9 +129,8 @@ class Deployer:
         self._finish(attempt, outcome)
         return outcome.state
 
-    def finish_destroy(self, description: Description) -> None:
+    def finish_destroy(self, cluster: ClusterRecord) -> None:
         """The cluster has nothing (left) to destroy."""
-        cluster = description.cluster
         self._records.cluster_destroyed(cluster.id)
         remove(self._workspaces.of(cluster.id))
         log.info("destroyed cluster=%s", cluster.slug)
@@ -170,7 +169,7 @@ class Deployer:
             error.partition("\n")[0],
         )
         if attempt.is_destroy and outcome.state is DeploymentState.SUCCEEDED:
-            self.finish_destroy(attempt.description)
+            self.finish_destroy(cluster)
 
     def _prepare(self, attempt: Attempt) -> None:
         description = attempt.description

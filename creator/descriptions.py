@@ -59,12 +59,16 @@ class Descriptions:
         self._platform = platform
         # Revisions never change, so nothing remembered here can become wrong.
         self._declared: dict[UUID, frozenset[str]] = {}
+        self._without_recipe: set[UUID] = set()
 
     def of(self, cluster: ClusterRecord) -> Description | None:
         """What the cluster should be; None if its recipe has no such revision."""
         if cluster.revision is None:
-            log.warning("no such recipe revision cluster=%s", cluster.slug)
+            if cluster.id not in self._without_recipe:  # once, not once per pass
+                log.warning("the recipe has no such revision (yet) cluster=%s", cluster.slug)
+            self._without_recipe.add(cluster.id)
             return None
+        self._without_recipe.discard(cluster.id)
         secrets = self.secrets_of(cluster.id, cluster.agent_token_version)
         handover = Handover(
             cluster=cluster.slug,

@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 
 from common.contracts.clusters import DeploymentState
 from creator.deployer import Deployer
-from creator.descriptions import Description, Descriptions
+from creator.descriptions import Descriptions
 from creator.errors import CreatorStopsError
-from creator.planner import Action, Decision, Pace, decide
+from creator.planner import Action, Pace, decide
 from creator.records import ClusterRecord, Records, UnfinishedDeployment
 from creator.recovery import Recovery
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # terraform gains nothing from more than one command per core, and a slow cluster must not block the others.
 WORKERS = 2
-_TO_DO = (Action.CHECK, Action.DEPLOY, Action.DESTROY, Action.FINISH_DESTROY)
+_NEEDS_TERRAFORM = (Action.CHECK, Action.DEPLOY, Action.DESTROY)
 _BAD = (DeploymentState.FAILED, DeploymentState.UNKNOWN)
 
 
@@ -117,24 +117,20 @@ class Loop:
         if self._stop.is_set():
             return None
         found = self._records.clusters(only=cluster_id)
-        due = self._due(found[0]) if found else None
-        if due is None:
-            return None
-        description, decision = due
-        if decision.action is Action.FINISH_DESTROY:
-            self._deployer.finish_destroy(description)
-            return None
-        return self._deployer.deploy(description, decision)
+        work = self._due(found[0]) if found else None
+        return work() if work is not None else None
 
-    def _due(self, cluster: ClusterRecord) -> tuple[Description, Decision] | None:
+    def _due(self, cluster: ClusterRecord) -> Callable[[], DeploymentState | None] | None:
+        """What is to be done about the cluster now, None = nothing."""
         description = self._descriptions.of(cluster)
-        if description is None:
-            return None
-        decision = decide(
-            cluster.situation, description.fingerprint, self._clock(), pace=self._pace
-        )
+        fingerprint = description.fingerprint if description else ""
+        decision = decide(cluster.situation, fingerprint, self._clock(), pace=self._pace)
         log.debug("%s cluster=%s: %s", decision.action, cluster.slug, decision.reason)
-        return (description, decision) if decision.action in _TO_DO else None
+        if decision.action is Action.FINISH_DESTROY:  # needs no recipe
+            return partial(self._deployer.finish_destroy, cluster)
+        if description is None or decision.action not in _NEEDS_TERRAFORM:
+            return None
+        return partial(self._deployer.deploy, description, decision)
 
     def _guarded(self, cluster_id: UUID, step: Callable[[], Result]) -> Result | None:
         """The edge: one bad cluster must not stop the others. It rests for a while, then is tried again."""

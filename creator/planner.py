@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
 
@@ -87,10 +88,12 @@ def decide(
 def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> datetime | None:
     """When the same thing may be tried again; None = at once, since the last attempt was another thing or did not fail."""
     newest = attempts[0] if attempts else None
-    if newest is None or newest.state is not DeploymentState.FAILED or newest.finished_at is None:
+    if newest is None or newest.state not in _REASONS_TO_TRY_AGAIN or newest.finished_at is None:
         return None
-    failures = _consecutive_failures(attempts, fingerprint)
-    if failures == 0:
+    failures = _consecutive(newest.state, attempts, fingerprint)
+    if newest.state is DeploymentState.UNKNOWN:
+        failures -= 1  # the first one is tried again at once: somebody killed Creator or terraform
+    if failures <= 0:
         return None
     # The exponent is bounded, so that no timedelta overflows.
     doubled = pace.retry_delay * (1 << min(failures - 1, ATTEMPTS_LOOKED_AT))
@@ -142,10 +145,7 @@ def _reason_in_policy(policy: DeployPolicy, newest: Attempt, *, deployed: bool) 
     return "" if deployed or planned else "the deploy policy has changed"
 
 
-def _consecutive_failures(attempts: Sequence[Attempt], fingerprint: str) -> int:
-    failures = 0
-    for attempt in attempts:
-        if attempt.fingerprint != fingerprint or attempt.state is not DeploymentState.FAILED:
-            break
-        failures += 1
-    return failures
+def _consecutive(state: DeploymentState, attempts: Sequence[Attempt], fingerprint: str) -> int:
+    """How many of the newest attempts ended like this, with the same description."""
+    ended_so = (a.state is state and a.fingerprint == fingerprint for a in attempts)
+    return sum(1 for _ in takewhile(bool, ended_so))

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from common.contracts.clusters import (
@@ -305,18 +305,29 @@ def _applied_revisions(
 
 
 def _attempts(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Attempt]]:
-    """By cluster: its last deployments that are not under way, newest first."""
-    age = func.row_number().over(partition_by=Deployment.cluster_id, order_by=Deployment.id.desc())
-    ranked = (
-        select(Deployment.id, age.label("age"))
-        .join(Cluster, Cluster.id == Deployment.cluster_id)
-        .where(chosen, Deployment.state.not_in(_UNDER_WAY))
-        .subquery()
+    """By cluster: its last deployments that are not under way, newest first; older ones are not even looked at."""
+    older = aliased(Deployment)
+    oldest = (
+        select(older.id)
+        .where(older.cluster_id == Cluster.id, older.state.not_in(_UNDER_WAY))
+        .order_by(older.id.desc())
+        .offset(ATTEMPTS_LOOKED_AT - 1)
+        .limit(1)
+        .correlate(Cluster)
+        .scalar_subquery()
+    )
+    nothing_is_older = literal(UUID(int=0), Deployment.id.type)
+    # Materialized: planned as one, the database would ask for the limit once per deployment.
+    limits = (
+        select(Cluster.id, func.coalesce(oldest, nothing_is_older).label("oldest"))
+        .where(chosen)
+        .cte("limits")
+        .prefix_with("MATERIALIZED")
     )
     query = (
         select(Deployment)
-        .join(ranked, ranked.c.id == Deployment.id)
-        .where(ranked.c.age <= ATTEMPTS_LOOKED_AT)
+        .join(limits, and_(Deployment.cluster_id == limits.c.id, Deployment.id >= limits.c.oldest))
+        .where(Deployment.state.not_in(_UNDER_WAY))
         .order_by(Deployment.id.desc())
     )
     attempts: dict[UUID, list[Attempt]] = {}

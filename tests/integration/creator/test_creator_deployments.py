@@ -1,10 +1,13 @@
 """Passes of Creator with the real terraform: what is described comes true, and what goes wrong is said."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from creator.planner import ATTEMPTS_LOOKED_AT
+from creator.records import Records
+from database.models import Recipe
 from tests.integration.creator.installation import Installation
 
 NEVER_FRESH = timedelta(0)
@@ -240,6 +243,48 @@ def test_a_cluster_that_was_never_deployed_is_destroyed_without_terraform(
 
     assert sqlite_installation.deployments("demo") == []
     assert sqlite_installation.cluster("demo").state is ClusterState.DESTROYED
+
+
+def test_a_cluster_whose_recipe_never_had_a_revision_can_be_deleted(
+    sqlite_installation: Installation,
+) -> None:
+    sqlite_installation.data_folder.mkdir()
+    with sqlite_installation.database.writing() as session:
+        session.add(Recipe(slug="empty"))
+    sqlite_installation.add_cluster("demo", "empty")
+    assert sqlite_installation.run_pass()
+    assert sqlite_installation.cluster("demo").state is ClusterState.ACTIVE
+
+    sqlite_installation.delete_cluster("demo")
+    assert sqlite_installation.run_pass()
+
+    assert sqlite_installation.cluster("demo").state is ClusterState.DESTROYED
+
+
+def test_only_the_newest_attempts_of_each_cluster_are_read(installation: Installation) -> None:
+    installation.add_recipe("greeting", {"main.tf": GREETING})
+    records = Records(installation.database, lambda: datetime.now(UTC))
+    ended: dict[str, list[str]] = {}
+    for slug, attempts in {"few": 2, "many": ATTEMPTS_LOOKED_AT + 3}.items():
+        cluster_id = installation.add_cluster(slug, "greeting")
+        (cluster,) = records.clusters(only=cluster_id)
+        assert cluster.revision
+        revision_id = cluster.revision.id
+        ids = []
+        for number in range(attempts):
+            ids.append(records.begin(cluster_id, revision_id, cause="", fingerprint=str(number)))
+            records.close(ids[-1], DeploymentState.FAILED, error="", log="")
+        records.begin(cluster_id, revision_id, cause="", fingerprint="under way")
+        # Of ids made in one millisecond nobody knows which one is greater.
+        newest = sorted(range(attempts), key=ids.__getitem__, reverse=True)
+        ended[slug] = [str(number) for number in newest]
+
+    seen = {
+        cluster.slug: [attempt.fingerprint for attempt in cluster.situation.attempts]
+        for cluster in records.clusters()
+    }
+
+    assert seen == {"few": ended["few"], "many": ended["many"][:ATTEMPTS_LOOKED_AT]}
 
 
 def test_plan_only_plans_once_and_never_applies(sqlite_installation: Installation) -> None:

@@ -26,8 +26,39 @@ def test_a_deployment_that_said_nothing_has_an_empty_log(tmp_path: Path) -> None
     assert (log.text(), log.size()) == ("", 0)
 
 
-def test_a_flood_is_bounded(tmp_path: Path) -> None:
+def test_a_flood_is_bounded_and_shows_its_beginning_and_its_end(tmp_path: Path) -> None:
     log = DeploymentLog(tmp_path / "log", [])
-    log.add("x" * (MAX_LOG_LENGTH + 1))
+    log.add("the beginning")
+    log.add("x" * (3 * MAX_LOG_LENGTH))
+    log.add("Error: the end")
 
-    assert len(log.text()) <= MAX_LOG_LENGTH
+    text = log.text()
+
+    assert len(text) <= MAX_LOG_LENGTH
+    assert text.startswith("the beginning\n")
+    assert text.endswith("Error: the end\n")
+    assert "are left out" in text
+
+
+def test_a_cut_never_shows_half_a_secret(tmp_path: Path) -> None:
+    secret = "mr.1.0123456789"
+    log = DeploymentLog(tmp_path / "log", [secret])
+    # Whatever the cut is, it falls into a secret.
+    log.add(secret * (4 * MAX_LOG_LENGTH // len(secret)))
+
+    rest = log.text().replace("(sensitive)", "").partition("\n… ")
+    mark, _, tail = rest[2].partition(" …\n")
+
+    assert "left out" in mark
+    assert not set(rest[0]) - set("(sensitive)")
+    assert not set(tail.strip()) - set("(sensitive)")
+
+
+def test_no_more_of_a_flood_is_read_than_is_shown(tmp_path: Path) -> None:
+    log = DeploymentLog(tmp_path / "log", [])
+    with log.path.open("wb") as terraform:
+        terraform.truncate(64 * 1024**3)  # a sparse file, larger than the memory
+        terraform.seek(0, 2)
+        terraform.write(b"the end")
+
+    assert log.text().endswith("the end")

@@ -36,6 +36,7 @@ UNKNOWN = attempt(DeploymentState.UNKNOWN)
 WAITING = attempt(DeploymentState.WAITING_FOR_APPROVAL)
 OTHER_SUCCEEDED = attempt(DeploymentState.SUCCEEDED, OTHER)
 OTHER_FAILED = attempt(DeploymentState.FAILED, OTHER)
+OTHER_UNKNOWN = attempt(DeploymentState.UNKNOWN, OTHER)
 OTHER_WAITING = attempt(DeploymentState.WAITING_FOR_APPROVAL, OTHER)
 
 
@@ -54,6 +55,20 @@ OTHER_WAITING = attempt(DeploymentState.WAITING_FOR_APPROVAL, OTHER)
         ([UNKNOWN], WANTED, "automatic", "deploy", "how the last deployment ended is not known"),
         (
             [UNKNOWN, FAILED],
+            "",
+            "automatic",
+            "deploy",
+            "how the last deployment ended is not known",
+        ),
+        (
+            [UNKNOWN, UNKNOWN],
+            "",
+            "automatic",
+            "wait",
+            "the last attempt failed, next one at 12:00:14 UTC",
+        ),
+        (
+            [UNKNOWN, OTHER_UNKNOWN],
             "",
             "automatic",
             "deploy",
@@ -132,6 +147,9 @@ def test_the_pause_doubles_with_each_failure_up_to_an_hour(failures: int, second
     until = retry_at(attempts, WANTED, pace=PACE)
 
     assert until == NOW - timedelta(seconds=1) + timedelta(seconds=seconds)
+    # Of unknown ends the first one is tried again at once.
+    unknown = [UNKNOWN] * (failures + 1)
+    assert retry_at(unknown, WANTED, pace=PACE) == until
 
 
 @given(
