@@ -12,6 +12,8 @@ MAX_REASONS = 200
 MAX_REASON_BYTES = 200
 REPORT_PERIOD_SECONDS = 30
 
+LabelName = Annotated[str, StringConstraints(max_length=64)]
+LabelValue = Annotated[str, StringConstraints(max_length=200)]
 StateCharacters = Annotated[str, StringConstraints(pattern=r"^[0-6]*$", max_length=100_000)]
 
 
@@ -38,7 +40,7 @@ class AgentReport(StorableTexts, Wire):
     instance: UUID
     boot: int = Field(ge=0, le=2**31 - 1)
     host: HostName
-    labels: dict[str, str] = Field(default={}, max_length=16)
+    labels: dict[LabelName, LabelValue] = Field(default={}, max_length=16)
     version: str = Field(max_length=64)
     clock: AwareDatetime
     document_revision: int | None = None

@@ -113,6 +113,7 @@ def test_that_do_not_fit_are_refused_and_change_nothing(
         ({"boot": 2**70}, "boot"),
         ({"host": "a b"}, "host"),
         ({"clock": "2026-01-01T00:00:00"}, "clock"),
+        ({"labels": {"zone": "a" * 201}}, "labels.zone"),
         ({"probers": [{**prober, "states": "7"}]}, "probers.0.states"),
     ):
         answer = agent.post(REPORTS, json=report(clock, **fields))
