@@ -10,7 +10,7 @@ import os
 import secrets
 import selectors
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,7 @@ class Runner:
         # Keys, not runs: what finished long before its time limit must not stay in memory until then.
         self._deadlines: list[tuple[int, int, RunKey]] = []
         self._orphans = Orphans(workplace.temporary)
+        self._orphans_left = 0
         self._sweep_at_ns = clock_ns()
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._number = 0
@@ -132,13 +133,22 @@ class Runner:
         """Kill and reap orphans of finished runs; how many still live."""
         own = {run.process.pid for run in (*self._runs.values(), *self._abandoned)}
         active = {run.temporary.name: run.started_ns for run in self._runs.values()}
-        return self._orphans.sweep(own, active)
+        before, self._orphans_left = self._orphans_left, self._orphans.sweep(own, active)
+        if before and not self._orphans_left:
+            self._wipe_all_but(active)
+        return self._orphans_left
 
     def next_at_ns(self) -> int:
         """When `tick` has something to do."""
         if self._deadlines:
             return min(self._deadlines[0][0], self._sweep_at_ns)
         return self._sweep_at_ns
+
+    def _wipe_all_but(self, active: Container[str]) -> None:
+        """What orphans wrote while the folders of their runs were wiped, or after that."""
+        for folder in self._workplace.temporary.iterdir():
+            if folder.name not in active:
+                self._workplace.wiper.wipe(folder)
 
     def _refused(
         self, spec: RunSpec, due_ns: int, started_ns: int, temporary: Path, *, error: Exception
