@@ -93,7 +93,7 @@ def _problem_answer(error: Exception) -> Response:
         return _answer_of_framework(error)
     kind = next(kind for kind in STATUS_OF if isinstance(error, kind))
     if STATUS_OF[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request refused: %s", error)
+        log.error("request refused: %s", " ".join(str(error).split()))  # theirs have many lines
     errors = error.problems if isinstance(error, InvalidError) else []
     return problem_response(STATUS_OF[kind], _OWN_WORDS.get(kind, str(error)), errors=errors)
 

@@ -52,3 +52,22 @@ def test_is_alive_while_every_thread_waits_for_the_storage(
         finally:
             storage.let_go.set()
         assert {one.result().status_code for one in stuck} == {200}
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_one_line_in_the_log(
+    callers: Any, context: Context, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = Database(f"sqlite:///{tmp_path}/no/such/folder")
+    callers.application.state.context = replace(context, database=gone)
+    nobody = callers.nobody()
+    for path in ("/health/ready", "/sign-in?token=x"):
+        answer = nobody.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+    page = nobody.get("/sign-in?token=x", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    refusals = [line for line in caplog.messages if line.startswith("request refused")]
+    assert len(refusals) == 3
+    assert not [line for line in refusals if "\n" in line]
+    assert nobody.get("/health/live").status_code == 200
+    gone.dispose()
