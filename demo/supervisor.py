@@ -28,10 +28,18 @@ _LAST_WORDS_BYTES = 4096
 class Supervisor:
     """Starts services, starts them again when they end, stops them in the opposite order."""
 
-    def __init__(self, folder: Path, *, logs: Path, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        logs: Path,
+        tell: Callable[[str], None],
+        between_restarts: timedelta = _BETWEEN_RESTARTS,
+    ) -> None:
         self._folder = folder
         self._logs = logs
         self._tell = tell
+        self._between_restarts = between_restarts
         self._record = folder / "processes.json"
         self._running: dict[str, tuple[Service, Process]] = {}
         self._next_restart: dict[str, float] = {}
@@ -69,7 +77,7 @@ class Supervisor:
             self._tell(
                 f"{service.name} ended with status {process.returncode}; starting it again{said}"
             )
-            self._next_restart[service.name] = now + _BETWEEN_RESTARTS.total_seconds()
+            self._next_restart[service.name] = now + self._between_restarts.total_seconds()
             self.start(service)
 
     def last_words(self, name: str) -> str:

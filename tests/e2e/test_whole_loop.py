@@ -154,7 +154,7 @@ def _a_yaml_mistake_changes_nothing(stack: Stack) -> None:
     assert "tcp-connect/prober.yaml" in refused.stdout + refused.stderr
     assert "comand" in refused.stdout + refused.stderr
     prober.write_text(right)
-    assert stack.all_green()
+    wait_for("all green", stack.all_green)
 
 
 def _deployment_error(stack: Stack, cluster: str) -> str:

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def told() -> list[str]:
 
 @pytest.fixture
 def supervisor(tmp_path: Path, told: list[str]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(tmp_path, logs=tmp_path, tell=told.append)
+    supervisor = Supervisor(
+        tmp_path, logs=tmp_path, tell=told.append, between_restarts=timedelta(hours=1)
+    )
     yield supervisor
     supervisor.stop()
 
