@@ -107,15 +107,23 @@ class MetricBook:
 
     def close_cell(self, now_ns: int) -> list[Point]:
         """The points of the cell that ends now; the next one begins."""
-        points = [
-            Point("mr_prober_state", Kind.IGAUGE, State.GONE, series.labels)
-            for series in self._gone
-        ]
-        self._gone = []
+        points = self._ends()
         for series in self._series.values():
             points += _points(series, now_ns)
             _begin_cell(series)
         return points
+
+    def _ends(self) -> list[Point]:
+        """The last points of who is gone, unless somebody else has the same labels: two points would contradict."""
+        gone, self._gone = self._gone, []
+        if not gone:
+            return []
+        live = {frozenset(series.labels.items()) for series in self._series.values()}
+        return [
+            Point("mr_prober_state", Kind.IGAUGE, State.GONE, series.labels)
+            for series in gone
+            if frozenset(series.labels.items()) not in live
+        ]
 
     def _record_printed(self, series: _Series, printed: Printed) -> None:
         self.bad_lines += printed.bad_lines

@@ -4,7 +4,7 @@ import pytest
 
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
 from agent.outputs import Printed, Sample, SampleKind
-from common.contracts.states import Outcome, SkipReason
+from common.contracts.states import Outcome, SkipReason, State
 from common.solomon import Histogram, Kind, Point
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
@@ -88,6 +88,15 @@ def test_series_of_a_removed_prober_end_with_state_6_once() -> None:
     gone = [p for p in metrics.close_cell(NOW_NS) if p.labels["prober_slug"] == "prober-1"]
     assert [(point.name, point.value) for point in gone] == [("mr_prober_state", 6)]
     assert not [p for p in metrics.close_cell(NOW_NS) if p.labels["prober_slug"] == "prober-1"]
+
+
+def test_a_series_that_lives_on_under_another_key_does_not_end() -> None:
+    labels = ({"port": "80"},)
+    metrics = MetricBook()
+    metrics.apply(host_plan(planned(1, '{"port":80}', labels=labels)), 0)
+    metrics.apply(host_plan(planned(1, '{"port":"80"}', labels=labels)), 0)
+    states = [p.value for p in metrics.close_cell(NOW_NS) if p.name == "mr_prober_state"]
+    assert states == [State.NOT_RUN_YET]
 
 
 def test_a_changed_prober_keeps_its_counters() -> None:
