@@ -9,8 +9,6 @@ from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from api.application import application_of
 from api.context import Context
@@ -21,7 +19,7 @@ from common.errors import MrProberError
 from common.logs import set_up_logging
 from common.object_storage import FileSystemObjectStorage
 from database.models import now
-from database.schema import require_newest_schema
+from database.schema import require_schema
 from database.session import Database
 from settings import ApiSettings
 
@@ -101,16 +99,9 @@ def _serve(settings: ApiSettings) -> None:
 
 
 def _context(settings: ApiSettings) -> Context:
-    try:
-        url = make_url(settings.database_url.get_secret_value())
-        database = Database(url.render_as_string(hide_password=False))
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise StartError(
-            "MR_PROBER_DATABASE_URL is no address of a database that this program speaks to:"
-            " sqlite:///FILE or postgresql+psycopg://…"
-        ) from error
-    server_key = _server_key(settings, is_sqlite=url.get_backend_name() == "sqlite")
-    require_newest_schema(database)
+    database = Database(settings.database_url.get_secret_value())
+    server_key = _server_key(settings, is_sqlite=database.is_sqlite)
+    require_schema(database)
     return Context(
         database=database,
         storage=FileSystemObjectStorage(settings.data_dir / "objects"),

@@ -36,13 +36,6 @@ class TerraformMissingError(CannotStartError):
         )
 
 
-class DatabaseNotReadyError(CannotStartError):
-    """The database cannot be reached or lacks our tables."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the database is not ready: {reason}")
-
-
 class ServerKeyMissingError(CannotStartError):
     """Agents' tokens cannot be derived as the API does it."""
 

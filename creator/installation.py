@@ -1,4 +1,4 @@
-"""Read: whether Creator can work here at all: the database's tables, terraform and its configuration file."""
+"""Read: whether Creator can work here at all: terraform and its configuration file."""
 
 import json
 import shutil
@@ -6,16 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Engine as DatabaseEngine
-from sqlalchemy.exc import SQLAlchemyError
-
 from common.atomic_files import write_atomically
 from creator.deployer import Engine
-from creator.errors import DatabaseNotReadyError, TerraformMissingError
+from creator.errors import TerraformMissingError
 from creator.terraform import error_in
 from creator.terraform_process import Command, TerraformProcess
 
@@ -25,25 +18,6 @@ _CLI_CONFIGURATION = b"""\
 # https://developer.hashicorp.com/terraform/cli/config/config-file
 disable_checkpoint = true
 """
-
-
-def check_database(engine: DatabaseEngine, alembic_configuration: Path) -> None:
-    """DatabaseNotReadyError if it cannot be reached or is older than this program; a newer one is fine."""
-    scripts = ScriptDirectory.from_config(Config(alembic_configuration))
-    try:
-        with engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise DatabaseNotReadyError(f"it cannot be read: {reason}") from error
-    try:
-        known = scripts.get_revision(revision) if revision else None
-    except CommandError:
-        return  # made by a newer version, which keeps our columns until we are gone
-    if known is None or known.revision != scripts.get_current_head():
-        raise DatabaseNotReadyError(
-            "its tables are missing or old: run PYTHONPATH=. alembic upgrade head"
-        )
 
 
 def cli_configuration(data_folder: Path) -> Path:

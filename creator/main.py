@@ -22,7 +22,6 @@ from creator.deployer import Deployer, Engine
 from creator.descriptions import Descriptions, Platform
 from creator.errors import AnotherCreatorError, CannotStartError, ServerKeyMissingError
 from creator.installation import (
-    check_database,
     cli_configuration,
     terraform_executable,
     terraform_version,
@@ -33,6 +32,7 @@ from creator.records import Records
 from creator.recovery import Recovery
 from creator.terraform import Arguments, environment
 from creator.workspaces import Workspaces
+from database.schema import require_schema
 from database.session import Database
 from settings import CreatorSettings
 
@@ -130,7 +130,7 @@ def build_loop(
 def _run(settings: CreatorSettings, stop: Event, *, once: bool) -> int:
     database = Database(settings.database_url.get_secret_value())
     try:
-        check_database(database.engine, ROOT / "alembic.ini")
+        require_schema(database)
         loop = build_loop(settings, database, stop)
         log.info("Creator works in %s", settings.data_dir.resolve())
         if once:

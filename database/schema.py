@@ -5,6 +5,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.errors import MrProberError
@@ -17,11 +18,19 @@ class SchemaError(MrProberError):
     """The database cannot be used as it is."""
 
 
-def require_newest_schema(database: Database) -> None:
-    """SchemaError unless the database is reachable and exactly at the newest migration."""
-    newest = ScriptDirectory.from_config(Config(_CONFIGURATION)).get_current_head()
+def require_schema(database: Database) -> None:
+    """SchemaError if the database cannot be reached or is older than this program; a newer one is fine.
+
+    Migrations only add while an older version may run, so that services are upgraded without a gap.
+    """
+    scripts = ScriptDirectory.from_config(Config(_CONFIGURATION))
     found = _current_revision(database)
-    if found != newest:
+    try:
+        known = scripts.get_revision(found) if found else None
+    except CommandError:
+        return  # made by a newer version
+    newest = scripts.get_current_head()
+    if known is None or known.revision != newest:
         raise SchemaError(
             f"the database is at revision {found or 'none'}, this program needs {newest}:"
             " run `PYTHONPATH=. alembic upgrade head`"

@@ -5,17 +5,38 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
+
+from common.errors import MrProberError
 
 # Long enough for every writer before us: all our write transactions are short.
 _WAIT_SECONDS = 30
 
 
+class DatabaseAddressError(MrProberError):
+    """The address is none that we understand; it is not repeated, since it may hold a password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "MR_PROBER_DATABASE_URL is no address of a database that this program speaks to:"
+            " sqlite:///FILE or postgresql+psycopg://…"
+        )
+
+
 class Database:
-    """One engine and the two kinds of sessions that we open on it."""
+    """One engine and the two kinds of sessions that we open on it; DatabaseAddressError for an odd address."""
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+        try:
+            self.engine = _engine(url)
+        except (ArgumentError, ModuleNotFoundError) as error:
+            raise DatabaseAddressError from error
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is the embedded database of one machine."""
+        return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
