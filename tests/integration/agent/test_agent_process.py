@@ -90,7 +90,7 @@ def test_runs_reports_pushes_and_leaves_nothing(
         for sensor in stub_solomon.sensors("mr_prober_runs")
     }
     assert outcomes["prober-1", "success"] >= 1
-    assert outcomes["prober-2", "failure"] == 1
+    assert outcomes["prober-2", "failure"] >= 1
     assert outcomes["prober-3", "timeout"] == 0
     assert stub_solomon.sensors("things")[0]["value"] == 7.0
     assert stub_solomon.sensors("mr_prober_agent_heartbeat")
