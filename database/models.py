@@ -122,6 +122,7 @@ class Recipe(Model):
     slug: Mapped[str] = mapped_column(String(63))
     description: Mapped[str] = mapped_column(Text, default="")
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]
@@ -178,16 +179,27 @@ class Cluster(Model):
         _words(ClusterState, length=16), default=ClusterState.ACTIVE
     )
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     hosts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # from the output mr_prober_hosts
     agent_token_version: Mapped[int] = mapped_column(default=1)
     # Raised with every change that its configuration document may show.
     configuration_change: Mapped[int] = mapped_column(default=1)
+    # The version before, as long as agents with it are let in; NULL: only the current one is.
+    previous_agent_token_version: Mapped[int | None]
     # What the last successful deployment stood for; equal to the desired one = nothing to do.
     deployed_fingerprint: Mapped[str] = mapped_column(String(64), default="")
     last_planned_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]  # when it was destroyed
+    # People's switches: what Creator leaves alone, what must not be deleted, what is wanted at once.
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str] = mapped_column(String(100), default="")
+    paused_reason: Mapped[str] = mapped_column(Text, default="")
+    paused_until: Mapped[datetime | None]
+    protected: Mapped[bool] = mapped_column(default=False)
+    deploy_requested_at: Mapped[datetime | None]  # NULL again as soon as Creator begins
+    deploy_requested_by: Mapped[str] = mapped_column(String(100), default="")
 
     recipe: Mapped[Recipe] = relationship(lazy="raise")
     variables: Mapped[list["ClusterVariable"]] = relationship(
@@ -202,7 +214,13 @@ class ClusterVariable(Model):
 
     cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    # Of its own for its ETag: a variable that is made anew is another one.
+    id: Mapped[UUID] = mapped_column(default=new_id, server_default="0" * 32)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     value: Mapped[Any] = mapped_column(JSON(none_as_null=False).with_variant(JsonText(), "sqlite"))
+    # A sensitive value is here only, encrypted (common/encryption.py); `value` is null then.
+    encrypted: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(default=1)  # raised with every new value
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
@@ -224,6 +242,9 @@ class Deployment(Model):
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str] = mapped_column(Text, default="")
     log: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    decided_at: Mapped[datetime | None]  # a person approved or rejected the plan
+    decided_by: Mapped[str] = mapped_column(String(100), default="")
+    approved: Mapped[bool | None]
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
@@ -260,9 +281,15 @@ class Prober(Model):
     description: Mapped[str] = mapped_column(Text, default="")
     owner: Mapped[str] = mapped_column(String(200), default="")
     runbook_url: Mapped[str] = mapped_column(Text, default="")
+    severity: Mapped[str] = mapped_column(String(16), default="")
+    # A stopped prober is in no document.
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str] = mapped_column(String(100), default="")
+    stopped_reason: Mapped[str] = mapped_column(Text, default="")
     command: Mapped[list[str]]
     defaults: Mapped[dict[str, Any]] = mapped_column(default=dict)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]
@@ -286,6 +313,10 @@ class ProberRevision(Model):
     number: Mapped[int]
     content_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
+    # A stopped revision runs nowhere: the newest one that is not stopped runs instead.
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str] = mapped_column(String(100), default="")
+    stopped_reason: Mapped[str] = mapped_column(Text, default="")
 
     prober: Mapped[Prober] = relationship(back_populates="revisions", lazy="raise")
     files: Mapped[list["ProberFile"]] = relationship(
@@ -321,6 +352,7 @@ class ProberConfig(Model):
     host_labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
@@ -349,6 +381,7 @@ class Agent(Model):
     version: Mapped[str] = mapped_column(String(64))
     report: Mapped[dict[str, Any]]  # common.contracts.reports.AgentReport
     clock_skew_seconds: Mapped[float]
+    token_version: Mapped[int | None]  # with which the newest report came
     first_seen_at: Mapped[datetime] = mapped_column(default=now)
     reported_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -362,6 +395,9 @@ class ApiKey(Model):
     name: Mapped[str] = mapped_column(String(100))
     role: Mapped[Role] = mapped_column(_words(Role, length=16))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
+    # Slugs of the clusters that it may change; None: all, and what belongs to no cluster.
+    clusters: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -377,3 +413,43 @@ class SignInLink(Model):
     key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class InstallationSwitches(Model):
+    """The switches of the whole installation: one row, made when somebody first turns one."""
+
+    __tablename__ = "installation_switches"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # always 1
+    applies_stopped: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    changed_by: Mapped[str] = mapped_column(String(100), default="")
+    changed_at: Mapped[datetime | None]
+
+
+class AuditEntry(Model):
+    """Who changed what, and how: only ever added to."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index("ix_audit_log_kind_slug_id", "kind", "slug", "id"),
+        Index("ix_audit_log_actor_id", "actor", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(index=True)
+    # Of what may be gone by now, so no foreign keys.
+    key_id: Mapped[UUID | None]
+    actor: Mapped[str] = mapped_column(String(100))  # the key's name
+    role: Mapped[str] = mapped_column(String(16))  # a key's role, or agent, or creator
+    action: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(32))
+    object_id: Mapped[UUID]
+    slug: Mapped[str] = mapped_column(
+        String(200)
+    )  # `demo`; of what belongs to another `demo/hosts`
+    cluster_id: Mapped[UUID | None]
+    # What callers of the API could read of it: never a secret.
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request_id: Mapped[str] = mapped_column(String(64), default="")
