@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.identifiers import new_id
 from common.contracts.keys import Role
+from common.contracts.recipes import Validity
 
 
 class Moment(TypeDecorator[datetime]):
@@ -142,6 +143,15 @@ class RecipeRevision(Model):
     recipe_id: Mapped[UUID] = mapped_column(ForeignKey("recipes.id"))
     number: Mapped[int]
     content_hash: Mapped[str] = mapped_column(String(64))
+    # list[common.contracts.recipes.DeclaredVariable]; null = nobody could find out.
+    declared_variables: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    # What terraform says of it, that is Creator; unchecked with problems = it could not judge yet.
+    validity: Mapped[Validity] = mapped_column(
+        _words(Validity, length=16), default=Validity.UNCHECKED
+    )
+    problems: Mapped[list[Any]] = mapped_column(default=list)
+    checked_at: Mapped[datetime | None]
+    check_again_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     recipe: Mapped[Recipe] = relationship(back_populates="revisions", lazy="raise")
@@ -220,7 +230,7 @@ class ClusterVariable(Model):
     value: Mapped[Any] = mapped_column(JSON(none_as_null=False).with_variant(JsonText(), "sqlite"))
     # A sensitive value is here only, encrypted (common/encryption.py); `value` is null then.
     encrypted: Mapped[str | None] = mapped_column(Text)
-    version: Mapped[int] = mapped_column(default=1)  # raised with every new value
+    value_version: Mapped[int] = mapped_column(default=1)  # raised with every new value
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
@@ -445,9 +455,7 @@ class AuditEntry(Model):
     action: Mapped[str] = mapped_column(String(32))
     kind: Mapped[str] = mapped_column(String(32))
     object_id: Mapped[UUID]
-    slug: Mapped[str] = mapped_column(
-        String(200)
-    )  # `demo`; of what belongs to another `demo/hosts`
+    slug: Mapped[str] = mapped_column(String(200))  # `demo`; of what it owns: `demo/hosts`
     cluster_id: Mapped[UUID | None]
     # What callers of the API could read of it: never a secret.
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
