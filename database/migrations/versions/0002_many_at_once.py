@@ -17,10 +17,12 @@ def upgrade() -> None:
     _add_entity_tags()
     _add_audit_log()
     _add_secrets_and_switches()
+    _add_checks_of_recipes()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_checks_of_recipes()
     _drop_audit_log()
     _drop_entity_tags()
     _drop_secrets_and_switches()
@@ -153,3 +155,19 @@ _AUDIT_INDICES = (
 def _drop_audit_log() -> None:
     op.drop_table("audit_log")
     op.drop_column("api_keys", "clusters")
+
+
+def _add_checks_of_recipes() -> None:
+    for column in (
+        sa.Column("declared_variables", sa.JSON(), nullable=True),
+        sa.Column("validity", sa.String(length=16), nullable=False, server_default="unchecked"),
+        sa.Column("problems", sa.JSON(), nullable=False, server_default="[]"),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_again_at", sa.DateTime(timezone=True), nullable=True),
+    ):
+        op.add_column("recipe_revisions", column)
+
+
+def _drop_checks_of_recipes() -> None:
+    for name in ("check_again_at", "checked_at", "problems", "validity", "declared_variables"):
+        op.drop_column("recipe_revisions", name)
