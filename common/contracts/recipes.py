@@ -1,6 +1,7 @@
 """Recipes: terraform files under one name, in immutable revisions."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from pydantic import Field
@@ -8,6 +9,43 @@ from pydantic import Field
 from common.contracts.files import MAX_FILES, FileReference, FileUpload
 from common.contracts.identifiers import Slug
 from common.contracts.values import Input, Wire
+
+
+# Creator hands these to every recipe that declares them, whatever a cluster's variables say.
+HANDED_OVER = frozenset(
+    {
+        "mr_prober_cluster",
+        "mr_prober_api_url",
+        "mr_prober_agent_token",
+        "mr_prober_fallback_url",
+    }
+)
+
+
+class Validity(StrEnum):
+    """What terraform says of a recipe's revision."""
+
+    UNCHECKED = "unchecked"
+    VALID = "valid"
+    INVALID = "invalid"
+
+
+class RevisionProblem(Wire):
+    """What terraform found; or, of an unchecked revision, why it could not judge. `file` may be empty."""
+
+    file: str = ""
+    line: int | None = None
+    message: str
+
+
+class DeclaredVariable(Wire):
+    """A variable of a recipe's root module; `type` is terraform's type constraint, empty for any value."""
+
+    name: str
+    type: str = ""
+    has_default: bool = False
+    nullable: bool = True
+    sensitive: bool = False
 
 
 class RecipeCreate(Input):
@@ -38,6 +76,12 @@ class Revision(Wire):
     content_hash: str
     files: list[FileReference]
     created_at: datetime
+    # Of recipes only: probers' files are no terraform.
+    validity: Validity | None = None
+    problems: list[RevisionProblem] = []
+    checked_at: datetime | None = None
+    # None: not known.
+    declared_variables: list[DeclaredVariable] | None = None
 
 
 class Recipe(Wire):
