@@ -13,18 +13,18 @@ from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
-from api.routes import agents, clusters, health, keys, pages, probers, recipes, sign_in
+from api.routes import agents, audit, clusters, health, keys, pages, probers, recipes, sign_in
 from common.contracts.values import Problem
 from common.version import VERSION
 
-RESOURCES = (recipes, clusters, agents, probers, keys)
+RESOURCES = (recipes, clusters, agents, probers, keys, audit)
 _PROBLEM: dict[str, Any] = {
     "model": Problem,
     "content": {"application/problem+json": {}},
     "description": "a problem, in words and by field",
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (401, 403, 404, 409, 413, 422, 503), _PROBLEM
+    (401, 403, 404, 409, 412, 413, 421, 422, 428, 503), _PROBLEM
 )
 
 

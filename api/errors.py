@@ -14,10 +14,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from api.services.errors import (
+    ChangedMeanwhileError,
     ConflictError,
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    PreconditionMissingError,
     UnauthenticatedError,
 )
 from common.contracts.values import FieldProblem, Problem
@@ -29,6 +31,8 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
+    ChangedMeanwhileError: HTTPStatus.PRECONDITION_FAILED,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     ObjectStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -58,11 +62,15 @@ def add_error_handlers(application: FastAPI) -> None:
 
 
 def problem_response(
-    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = ()
+    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = (), etag: str = ""
 ) -> Response:
     """The answer that carries a problem."""
-    problem = Problem(title=status.phrase, status=status, detail=detail, errors=list(errors))
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    problem = Problem(
+        title=status.phrase, status=status, detail=detail, errors=list(errors), etag=etag
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if etag:
+        headers["ETag"] = etag
     return Response(
         problem.model_dump_json(),
         status_code=status,
@@ -82,7 +90,9 @@ def answer_to(error: Exception) -> Response:
     if STATUS_OF[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request refused: %s", error)
     errors = error.problems if isinstance(error, InvalidError) else []
-    return problem_response(STATUS_OF[kind], _OWN_WORDS.get(kind, str(error)), errors=errors)
+    etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
+    words = _OWN_WORDS.get(kind, str(error))
+    return problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:

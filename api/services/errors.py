@@ -8,6 +8,8 @@ MrProberError
     │   ├── SlugTakenError      an object of this name lives
     │   ├── InUseError          others need it
     │   └── NotActiveError      the cluster is being deleted
+    ├── PreconditionMissingError  a change that does not name the version that it is meant for
+    ├── ChangedMeanwhileError   a change that is meant for another version
     ├── UnauthenticatedError    no key, or one that is not valid
     └── ForbiddenError          a valid key that may not do this
 
@@ -77,6 +79,24 @@ class NotActiveError(ConflictError):
     def __init__(self, slug: str, state: ClusterState) -> None:
         super().__init__(f"cluster {slug} is {state} and cannot be changed any more")
         self.state = state
+
+
+class PreconditionMissingError(ApiServiceError):
+    """Without the version, one writer would undo unseen what another one did."""
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(
+            f"{kind} {name} exists: read it, and send its ETag as If-Match with the change"
+        )
+
+
+class ChangedMeanwhileError(ApiServiceError):
+    """The object is not what the caller takes it for; `etag` is what it is now, empty if there is none."""
+
+    def __init__(self, kind: str, name: object, etag: str) -> None:
+        now = f"its ETag is {etag} now" if etag else "it is not there"
+        super().__init__(f"{kind} {name} changed meanwhile: {now}; read it and decide again")
+        self.etag = etag
 
 
 class UnauthenticatedError(ApiServiceError):

@@ -52,6 +52,8 @@ class Problem(Wire):
     status: int
     detail: str
     errors: list["FieldProblem"] = []
+    # Of a stale change (412): the ETag that the object has now, empty if it is gone.
+    etag: str = ""
 
 
 class FieldProblem(Wire):
