@@ -76,6 +76,7 @@ class Variable(Wire):
     """A named JSON value of a cluster."""
 
     name: ClusterVariableName
+    etag: str = ""  # sent back as If-Match with a change
     value: JsonValue
     managed_by: str
     updated_at: datetime
@@ -115,10 +116,14 @@ class Deployment(Wire):
 
 
 class Cluster(Wire):
-    """A cluster as it is described and as it was last seen."""
+    """A cluster as it is described and as it was last seen; its ETag is that of its own fields.
+
+    A variable has an ETag of its own; what Creator and agents do changes none.
+    """
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     recipe: Slug
     recipe_revision: int | None
     deploy_policy: DeployPolicy

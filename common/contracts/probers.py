@@ -101,6 +101,7 @@ class ProberConfig(Wire):
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     order: int
     clusters: list[str]
     hosts: list[str]
@@ -112,10 +113,11 @@ class ProberConfig(Wire):
 
 
 class Prober(Wire):
-    """A prober with its newest revision and its configs."""
+    """A prober with its newest revision and its configs, which have ETags of their own."""
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     description: str
     owner: str
     runbook_url: str

@@ -84,11 +84,18 @@ class Revision(Wire):
     declared_variables: list[DeclaredVariable] | None = None
 
 
+class AddedRevision(Revision):
+    """The answer to a new revision: also the ETag that its recipe or prober has now."""
+
+    etag: str = ""
+
+
 class Recipe(Wire):
     """A recipe with its newest revision."""
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     description: str
     managed_by: str
     revision: Revision
