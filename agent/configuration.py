@@ -7,18 +7,20 @@ The agent starts from what is on disk and goes on with it for as long as the API
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from agent.errors import DocumentRefusedError, FileDamagedError
-from agent.plan import HostPlan, PlannedProber, planned_prober
+from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
+from agent.secret_values import SecretSource, SecretValues
 from agent.store import Store
 from common.contracts.configuration import ConfigurationDocument, etag_of
 from common.contracts.files import FileReference
+from common.contracts.references import secrets_in
 from common.contracts.resolution import EffectiveProber, Host, resolve
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
@@ -28,8 +30,8 @@ _LONGEST_BACK_OFF = timedelta(seconds=15)
 _MAX_PROBLEM_LENGTH = 1000
 
 
-class ConfigurationSource(Protocol):
-    """Where documents and files come from; ApiError if they do not."""
+class ConfigurationSource(SecretSource, Protocol):
+    """Where documents, files and secrets come from; ApiError if they do not."""
 
     def configuration(self, etag: str) -> bytes | None:
         """The document's bytes, or None if it is still the one with this ETag."""
@@ -117,6 +119,7 @@ class Configuration:
         self._store = store
         self._cluster_slug = cluster_slug
         self._host = Host(host)
+        self._secrets = SecretValues(source, store)
         self._clock_ns = clock_ns
         self._document: ConfigurationDocument | None = None
         self._etag = ""
@@ -170,14 +173,35 @@ class Configuration:
 
     def _planned(self, document: ConfigurationDocument, *, files_from_disk_only: bool) -> HostPlan:
         self._incomplete = False
+        secrets = self._secrets.values(
+            secrets_in(document.variables), from_disk_only=files_from_disk_only
+        )
         probers = tuple(
-            self._planned_prober(prober, files_from_disk_only=files_from_disk_only)
+            self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
             for prober in resolve(document, self._host)
         )
         return HostPlan(document.cluster.id, document.cluster.slug, document.revision, probers)
 
+    def _with_secrets(
+        self,
+        prober: EffectiveProber,
+        secrets: Mapping[str, JsonValue],
+        *,
+        files_from_disk_only: bool,
+    ) -> PlannedProber:
+        if missing := sorted(secrets_of(prober) - secrets.keys()):
+            self._incomplete = True
+            reason = self._secrets.refusal or "the API did not give it"
+            problem = f"its secret {', '.join(missing)} cannot be had: {reason}"
+            return planned_prober(prober, folder=None, problem=problem)
+        return self._planned_prober(prober, secrets, files_from_disk_only=files_from_disk_only)
+
     def _planned_prober(
-        self, prober: EffectiveProber, *, files_from_disk_only: bool
+        self,
+        prober: EffectiveProber,
+        secrets: Mapping[str, JsonValue],
+        *,
+        files_from_disk_only: bool,
     ) -> PlannedProber:
         if prober.problem:
             return planned_prober(prober, folder=None)
@@ -185,7 +209,8 @@ class Configuration:
             folder = self._store.unpacked(prober.files)
             if folder is None and not files_from_disk_only:
                 self._fetch_missing(prober.files)
-            return planned_prober(prober, folder=folder or self._store.unpack(prober.files))
+            folder = folder or self._store.unpack(prober.files)
+            return planned_prober(prober, folder=folder, secrets=secrets)
         # Without the API the whole document waits: a prober that runs is better than one without its new files.
         except (ApiRefusedError, FileDamagedError, FileNotFoundError) as error:
             self._incomplete = True

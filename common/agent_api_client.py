@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from common.api_transport import ApiTransport
+from common.contracts.configuration import ClusterSecrets
 from common.contracts.reports import AgentReport
+from common.errors import ApiUnreachableError
 
 _TIME_LIMIT = timedelta(seconds=30)
 
@@ -24,6 +28,15 @@ class AgentApiClient:
     def file(self, sha256: str) -> bytes:
         """The content of a file; whoever uses it checks the hash."""
         return self._transport.call("GET", f"/api/v1/files/{sha256}").content
+
+    def secrets(self) -> ClusterSecrets:
+        """The newest values of the secrets that the cluster's probers name."""
+        answer = self._transport.call("GET", f"{self._path}/secrets")
+        try:
+            return ClusterSecrets.model_validate_json(answer.content)
+        except ValidationError as error:
+            # The library's text would repeat what came.
+            raise ApiUnreachableError(answer.url, "unexpected answer") from error
 
     def report(self, report: AgentReport, *, time_limit: timedelta = _TIME_LIMIT) -> None:
         """Replace what the API knows about this agent; may be repeated."""

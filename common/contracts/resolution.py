@@ -18,7 +18,14 @@ from pydantic import JsonValue, ValidationError
 from common.contracts.configuration import ConfigurationDocument, DocumentConfig, DocumentProber
 from common.contracts.files import FileReference
 from common.contracts.probers import EffectiveSettings
-from common.contracts.references import CLUSTER_VARIABLES, as_text, substituted, substituted_text
+from common.contracts.references import (
+    CLUSTER_VARIABLES,
+    SecretInTextError,
+    as_text,
+    secrets_in,
+    substituted,
+    substituted_text,
+)
 
 MAX_COMBINATIONS = 1000
 # As many as one report has room for (StateCharacters in reports.py).
@@ -54,6 +61,8 @@ class PlannedRun:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     targets: tuple[Combination, ...] | None = None  # for MR_PROBER_TARGETS; None = no batch
+    # Variables of the environment whose values name secrets: the agent fills them in, here they stay references.
+    secret_environment: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -287,6 +296,8 @@ def _axes(place: _Place) -> dict[str, list[JsonValue]]:
         values = substituted(axis.values, place.scope)
         if not isinstance(values, list):
             raise UnresolvableError(f"matrix.{name}.values is not a list but {values!r}")
+        if secrets := secrets_in(values):
+            raise SecretInTextError(set(secrets))
         others = [value for value in values if not _is_the_host_itself(place, value)]
         axes[name] = _different(others)
     each = {name: len(axes[name]) for name in axes if name not in place.batch_names}
@@ -339,8 +350,12 @@ def _run(
         "MR_PROBER_HOST": place.host.name,
         "MR_PROBER_PROBER": place.prober.slug,
     }
+    secret_environment = {}
     for name, value in {**variables, **own}.items():
-        environment[f"VAR_{name.upper()}"] = as_text(value)
+        if secrets_in(value):
+            secret_environment[f"VAR_{name.upper()}"] = value
+        else:
+            environment[f"VAR_{name.upper()}"] = as_text(value)
     for name, value in own.items():
         target = place.document.hosts.get(value) if isinstance(value, str) else None
         if target:
@@ -351,4 +366,5 @@ def _run(
         arguments=tuple(substituted_text(argument, scope) for argument in place.prober.command),
         environment=environment,
         targets=tuple(combinations[index] for index in group) if place.batch_names else None,
+        secret_environment=secret_environment,
     )
