@@ -14,6 +14,7 @@ from api.errors import add_error_handlers
 from api.gate import Gate
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
 from api.routes import agents, audit, clusters, health, keys, pages, probers, recipes, sign_in
+from api.routes.configuration import configuration_route
 from common.contracts.values import Problem
 from common.version import VERSION
 
@@ -45,6 +46,7 @@ def application_of(context: Context) -> FastAPI:
     )
     application.state.context = context
     add_error_handlers(application)
+    application.router.routes.insert(0, configuration_route())
     application.include_router(_version_1())
     for module in (health, sign_in, pages):
         application.include_router(module.router)

@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from api.agent_doorkeeper import AgentDoorkeeper
+from api.configurations import Configurations
+from api.key_ring import KeyRing
 from common.object_storage import ObjectStorage
 from database.models import now
 from database.session import Database
@@ -25,6 +29,23 @@ class Context:
     storage: ObjectStorage
     server_key: bytes
     clock: Callable[[], datetime] = now
+    # Names under which this API may be addressed, in lower case; None: any.
+    allowed_hosts: frozenset[str] | None = None
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """Who recognizes the holders of keys."""
+        return KeyRing(self.database, self.clock)
+
+    @cached_property
+    def doorkeeper(self) -> AgentDoorkeeper:
+        """Who recognizes agents."""
+        return AgentDoorkeeper(self.server_key)
+
+    @cached_property
+    def configurations(self) -> Configurations:
+        """What this process knows of clusters and their documents."""
+        return Configurations(self.database, self.clock)
 
     @contextmanager
     def describing(self) -> Iterator[Session]:

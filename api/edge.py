@@ -44,13 +44,17 @@ class Edge:
                 )
                 await answer(scope, receive, reply.send)
         # The path only: a query may hold the token of a sign-in link.
-        log.info(
-            "request method=%s path=%s status=%d milliseconds=%d",
-            scope["method"],
-            quote(scope["path"]),
-            reply.status,
-            (monotonic() - started) * 1000,
-        )
+        # «Nothing new» is what thousands of agents hear all day: not worth a line each.
+        level = logging.DEBUG if reply.status == HTTPStatus.NOT_MODIFIED else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "request method=%s path=%s status=%d milliseconds=%d",
+                scope["method"],
+                quote(scope["path"]),
+                reply.status,
+                (monotonic() - started) * 1000,
+            )
 
 
 class _Reply:

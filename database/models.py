@@ -176,7 +176,18 @@ class Cluster(Model):
     """A set of virtual machines: recipe, values, policy; and what Creator last saw of it."""
 
     __tablename__ = "clusters"
-    __table_args__ = (_living_slug("clusters"),)
+    __table_args__ = (
+        _living_slug("clusters"),
+        # Each API process sums these up once a second: from this index alone, whatever the rows hold.
+        Index(
+            "ix_clusters_digest",
+            "deleted_at",
+            "configuration_change",
+            "agent_token_version",
+            "previous_agent_token_version",
+            "created_at",
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63))
@@ -377,6 +388,34 @@ class Document(Model):
     body: Mapped[bytes] = mapped_column(deferred=True)
     # Clusters.configuration_change for which it was built; a higher one there = build again.
     built_for_change: Mapped[int]
+
+
+class Publication(Model):
+    """What of a cluster's document has been published to object storage."""
+
+    __tablename__ = "publications"
+
+    # No foreign key: what was published outlives the cluster until it is taken back.
+    cluster_id: Mapped[UUID] = mapped_column(primary_key=True)
+    etag: Mapped[str] = mapped_column(String(66), default="")
+    # The token versions with which it is signed, and the storage: another one gets all anew.
+    signed_for: Mapped[str] = mapped_column(String(64), default="")
+    storage: Mapped[str] = mapped_column(String(64), default="")
+    # SHA-256 of every file there → since when no document names it (ISO 8601), null while one does.
+    files: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    published_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Lease(Model):
+    """Who of several processes may do a job just now, by the database's clock."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    # Raised with every new holder: a write with a lower one comes too late.
+    fencing: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime]
 
 
 class Agent(Model):

@@ -28,16 +28,6 @@ from database.session import Database
 
 
 @dataclass(frozen=True)
-class DocumentHead:
-    """One cheap look at a cluster: whose document it is, and whether the stored one is still right."""
-
-    cluster_id: UUID
-    agent_token_version: int
-    etag: str
-    is_fresh: bool
-
-
-@dataclass(frozen=True)
 class StoredDocument:
     """A document as it is sent."""
 
@@ -77,49 +67,36 @@ def next_revision(previous: int, now: datetime) -> int:
     return max(previous + 1, int(now.timestamp() * 1000))
 
 
-def head(session: Session, slug: str) -> DocumentHead:
-    """The head of a living cluster's document, or NotFoundError."""
-    row = session.execute(
-        select(
-            models.Cluster.id,
-            models.Cluster.agent_token_version,
-            models.Cluster.configuration_change,
-            models.Document.etag,
-            models.Document.built_for_change,
-        )
-        .outerjoin(models.Document, models.Document.cluster_id == models.Cluster.id)
-        .where(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError("cluster", slug)
-    built: int | None = row.built_for_change
-    return DocumentHead(
-        cluster_id=row.id,
-        agent_token_version=row.agent_token_version,
-        etag=row.etag or "",
-        is_fresh=built is not None and row.configuration_change <= built,
-    )
-
-
 def current_document(
     database: Database, slug: str, *, clock: Callable[[], datetime]
 ) -> StoredDocument:
-    """The newest document of a cluster, built now if something changed."""
+    """The newest document of a cluster, built now if something changed; NotFoundError."""
     with database.reading() as session:
-        found = head(session, slug)
-        if found.is_fresh and (stored := _stored(session, found.cluster_id)):
-            return stored
+        row = session.execute(
+            select(models.Cluster.id, models.Cluster.configuration_change).where(
+                models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
+            )
+        ).one_or_none()
+    if row is None:
+        raise NotFoundError("cluster", slug)
+    return document_for_change(database, row.id, row.configuration_change, clock=clock)
+
+
+def document_for_change(
+    database: Database, cluster_id: UUID, change: int, *, clock: Callable[[], datetime]
+) -> StoredDocument:
+    """A document that shows this change of a living cluster, built now if none does; NotFoundError."""
+    with database.reading() as session:
+        row = session.execute(
+            select(models.Document.etag, models.Document.body).where(
+                models.Document.cluster_id == cluster_id,
+                models.Document.built_for_change >= change,
+            )
+        ).one_or_none()
+    if row:
+        return StoredDocument(row.etag, row.body)
     with database.writing() as session:
-        return _rebuilt(session, found.cluster_id, now=clock())
-
-
-def _stored(session: Session, cluster_id: UUID) -> StoredDocument | None:
-    row = session.execute(
-        select(models.Document.etag, models.Document.body).where(
-            models.Document.cluster_id == cluster_id
-        )
-    ).one_or_none()
-    return StoredDocument(row.etag, row.body) if row else None
+        return _rebuilt(session, cluster_id, now=clock())
 
 
 def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocument:

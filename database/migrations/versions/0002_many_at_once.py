@@ -18,10 +18,12 @@ def upgrade() -> None:
     _add_audit_log()
     _add_secrets_and_switches()
     _add_checks_of_recipes()
+    _add_publications()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_publications()
     _drop_checks_of_recipes()
     _drop_audit_log()
     _drop_entity_tags()
@@ -171,3 +173,41 @@ def _add_checks_of_recipes() -> None:
 def _drop_checks_of_recipes() -> None:
     for name in ("check_again_at", "checked_at", "problems", "validity", "declared_variables"):
         op.drop_column("recipe_revisions", name)
+
+
+def _add_publications() -> None:
+    op.create_index(
+        "ix_clusters_digest",
+        "clusters",
+        [
+            "deleted_at",
+            "configuration_change",
+            "agent_token_version",
+            "previous_agent_token_version",
+            "created_at",
+        ],
+    )
+    op.create_table(
+        "publications",
+        sa.Column("cluster_id", sa.Uuid(), nullable=False),
+        sa.Column("etag", sa.String(66), nullable=False),
+        sa.Column("signed_for", sa.String(64), nullable=False),
+        sa.Column("storage", sa.String(64), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("published_at", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("cluster_id", name=op.f("pk_publications")),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("holder", sa.String(200), nullable=False),
+        sa.Column("fencing", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+
+
+def _drop_publications() -> None:
+    op.drop_table("leases")
+    op.drop_table("publications")
+    op.drop_index("ix_clusters_digest", table_name="clusters")
