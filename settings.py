@@ -51,6 +51,10 @@ class DatabaseSettings(_Settings):
         None,
         description="key from which agents' tokens are derived; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
     )
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="keys of sensitive variables, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
+    )
 
 
 class ApiSettings(DatabaseSettings):

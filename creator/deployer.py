@@ -41,7 +41,14 @@ from creator.terraform import (
     shortened,
 )
 from creator.terraform_process import Command, Ended, TerraformProcess
-from creator.workspaces import Workspace, Workspaces, prepare, remove
+from creator.workspaces import (
+    Workspace,
+    Workspaces,
+    keep_secrets,
+    known_secrets,
+    prepare,
+    remove,
+)
 
 log = logging.getLogger(__name__)
 
@@ -118,12 +125,14 @@ class Deployer:
         )
         workspace = self._workspaces.of(cluster.id)
         path = workspace.deployment_log(deployment_id)
+        # A plan shows values as they were, too.
+        secrets = (*description.secrets, *known_secrets(workspace))
         attempt = Attempt(
             id=deployment_id,
             description=description,
             decision=decision,
             workspace=workspace,
-            log=DeploymentLog(path, description.secrets),
+            log=DeploymentLog(path, secrets),
         )
         outcome = self._outcome(attempt)
         self._finish(attempt, outcome)
@@ -175,6 +184,7 @@ class Deployer:
     def _prepare(self, attempt: Attempt) -> None:
         description = attempt.description
         files, contents = self._descriptions.recipe(description.revision)
+        keep_secrets(attempt.workspace, attempt.log.secrets)
         prepare(attempt.workspace, files, contents, description.values.declared)
         if undeclared := description.values.undeclared:
             names = ", ".join(undeclared)
@@ -232,10 +242,18 @@ class Deployer:
         known = description.cluster.situation.deployed_fingerprint == description.fingerprint
         hosts = None if known and not was_applied else self._hosts(attempt)
         self._records.cluster_deployed(attempt.cluster_id, description.fingerprint, hosts)
+        keep_secrets(attempt.workspace, description.secrets)
 
     def _hosts(self, attempt: Attempt) -> Mapping[str, HostDescription]:
         answer = self._answer(attempt, self._engine.arguments.output())
-        return hosts_output(answer) or {}
+        hide = attempt.log.without_secrets
+        return {
+            name: HostDescription(
+                address=hide(host.address),
+                labels={label: hide(value) for label, value in host.labels.items()},
+            )
+            for name, host in (hosts_output(answer) or {}).items()
+        }
 
     def _step(
         self,

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from creator.terraform import MAX_LOG_LENGTH, shortened, without_secrets
+from common.masking import without_secrets
+from creator.terraform import MAX_LOG_LENGTH, shortened
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class DeploymentLog:
     """Our lines and the output of all steps, in order."""
 
     path: Path
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
 
     def add(self, line: str) -> int:
         """Append a line of ours; the position after it (bytes); OSError."""

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 
 from common.contracts.clusters import DeploymentState
+from common.encryption import EncryptionError
 from creator.deployer import Deployer
 from creator.descriptions import Description, Descriptions
 from creator.errors import CreatorStopsError
@@ -101,7 +102,7 @@ class Loop:
     def _settled(self, left: UnfinishedDeployment) -> bool:
         if left.cluster_id in self._work:  # it is ours, and under way
             return False
-        secrets = self._descriptions.secrets_of(left.cluster_id, left.agent_token_version)
+        secrets = self._descriptions.secrets_left(left.cluster_id, left.agent_token_version)
         settle = self._recovery.settle
         return bool(self._guarded(left.cluster_id, partial(settle, left, secrets)))
 
@@ -144,6 +145,8 @@ class Loop:
             return None
         except OperationalError as error:
             log.warning("the database is away cluster_id=%s: %s", cluster_id, error)
+        except EncryptionError as error:
+            log.error("cannot open a secret cluster_id=%s: %s", cluster_id, error)  # noqa: TRY400 - the traceback says nothing more
         except Exception:  # a bug of ours, which this cluster has met
             log.exception("cannot deal with a cluster cluster_id=%s", cluster_id)
         self.mistakes += 1

@@ -15,6 +15,7 @@ from threading import Event
 from pydantic import ValidationError
 
 from common.atomic_files import read_or_make_key
+from common.encryption import Keyring, NoEncryptionKeyError, keyring_of_file, keyring_of_text
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from common.object_storage import FileSystemObjectStorage
@@ -109,6 +110,7 @@ def build_loop(
         api_url=settings.api_url,
         fallback_url=settings.fallback_url,
         server_key=_server_key(settings),
+        keyring=_keyring(settings),
         terraform_version=terraform_version(engine, data_folder),
     )
     records = Records(database, _now)
@@ -150,6 +152,14 @@ def _server_key(settings: CreatorSettings) -> bytes:
     if not settings.database_url.get_secret_value().startswith("sqlite"):
         raise ServerKeyMissingError
     return read_or_make_key(settings.data_dir.resolve() / "server.key").encode()
+
+
+def _keyring(settings: CreatorSettings) -> Keyring:
+    if settings.encryption_keys is not None:
+        return keyring_of_text(settings.encryption_keys.get_secret_value())
+    if not settings.database_url.get_secret_value().startswith("sqlite"):
+        raise NoEncryptionKeyError
+    return keyring_of_file(settings.data_dir.resolve() / "encryption.key")
 
 
 def _now() -> datetime:

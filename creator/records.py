@@ -51,6 +51,7 @@ class ClusterRecord:
     slug: str
     agent_token_version: int
     variables: Mapping[str, JsonValue]
+    encrypted: Mapping[str, str]  # values of sensitive variables
     revision: RecipeRevisionRecord | None
     situation: ClusterSituation
 
@@ -343,7 +344,8 @@ def _cluster_record(
         id=row.id,
         slug=row.slug,
         agent_token_version=row.agent_token_version,
-        variables={variable.name: variable.value for variable in row.variables},
+        variables={one.name: one.value for one in row.variables if one.encrypted is None},
+        encrypted={one.name: one.encrypted for one in row.variables if one.encrypted is not None},
         revision=applied or wanted,
         situation=ClusterSituation(
             state=row.state,

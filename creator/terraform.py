@@ -5,7 +5,6 @@ python-terraform is used for one thing only, the spelling of options: docs/decis
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -146,13 +145,6 @@ def error_in(log: str) -> str:
         return ""
     message = "\n".join(lines[begin:]).strip()
     return shortened(message, MAX_ERROR_LENGTH)
-
-
-def without_secrets(text: str, secrets: Sequence[str]) -> str:
-    """The text with each known secret value replaced."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "(sensitive)")
-    return text
 
 
 def shortened(text: str, limit: int) -> str:
