@@ -1,17 +1,18 @@
 """Revisions of recipes and probers: immutable sets of files, numbered from 1; equal content is the same revision."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
+from api.services.declared_variables import declared_variables
 from api.services.errors import InvalidError, NotFoundError
 from api.services.paging import Order, Paging, page_of, revision_number
 from common.contracts.files import FileReference, FileUpload, content_hash, path_conflicts
-from common.contracts.recipes import Revision
+from common.contracts.recipes import DeclaredVariable, Revision
 from common.contracts.values import Page
 from common.object_storage import ObjectStorage, store_file
 from database.models import ProberFile, ProberRevision, RecipeFile, RecipeRevision
@@ -27,6 +28,7 @@ class NewFiles:
     """Files whose contents are in storage, on their way into a revision."""
 
     references: list[FileReference]
+    declared_variables: list[DeclaredVariable] | None = None  # of recipes; None = not known
 
     @property
     def content_hash(self) -> str:
@@ -51,6 +53,12 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     for upload in uploads:
         store_file(storage, upload.content)
     return NewFiles([upload.reference() for upload in uploads])
+
+
+def stored_recipe(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFiles:
+    """The same for the files of a recipe, with the variables that they declare."""
+    files = stored_files(storage, uploads)
+    return replace(files, declared_variables=declared_variables(uploads))
 
 
 def newest_revisions(
@@ -84,6 +92,7 @@ def add_revision(
         number=newest.number + 1 if newest else 1,
         content_hash=files.content_hash,
         files=[_file(kind, reference) for reference in files.references],
+        **_findings(kind, files),
     )
     session.add(row)
     session.flush()
@@ -115,15 +124,32 @@ def revision(session: Session, kind: type[RevisionRow], parent_id: UUID, number:
 
 def described_revision(row: RecipeRevision | ProberRevision) -> Revision:
     """The revision on the wire."""
-    return Revision(
+    references = (FileReference.model_validate(file, from_attributes=True) for file in row.files)
+    described = Revision(
         number=row.number,
         content_hash=row.content_hash,
-        files=sorted(
-            (FileReference.model_validate(file, from_attributes=True) for file in row.files),
-            key=lambda file: file.path,
-        ),
+        files=sorted(references, key=lambda file: file.path),
         created_at=row.created_at,
     )
+    return described if isinstance(row, ProberRevision) else _judged(described, row)
+
+
+def _judged(described: Revision, row: RecipeRevision) -> Revision:
+    return Revision.model_validate(
+        dict(described)
+        | {
+            "validity": row.validity,
+            "problems": row.problems,
+            "checked_at": row.checked_at,
+            "declared_variables": row.declared_variables,
+        }
+    )
+
+
+def _findings(kind: RevisionKind, files: NewFiles) -> dict[str, Any]:
+    if kind is ProberRevision or files.declared_variables is None:
+        return {}
+    return {"declared_variables": [one.model_dump() for one in files.declared_variables]}
 
 
 def _parent(kind: RevisionKind) -> InstrumentedAttribute[UUID]:
