@@ -66,6 +66,10 @@ class ApiSettings(DatabaseSettings):
         "",
         description="address under which people and agents reach the API; default: made of host and port",
     )
+    api_allowed_hosts: str = Field(
+        "",
+        description="more names that callers may send as Host, comma-separated; always: loopback and the host of `MR_PROBER_API_URL`; `*`: any",
+    )
 
 
 class CreatorSettings(DatabaseSettings):

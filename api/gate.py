@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.context import Context, context_of
 from api.errors import STATUS_OF, answer_to, problem_response
 from api.hosts import name_in
-from api.permissions import OPEN_PATHS, READING, AgentOf, Identity, KeyHolder, is_permitted
+from api.permissions import OPEN_PATHS, READING, Identity, KeyHolder, is_permitted
 from api.services.errors import ForbiddenError, UnauthenticatedError
 from api.services.keys import KEY_PREFIX, KnownKey
 from api.services.sign_in import claim_of_cookie, key_of_claim

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from api.application import application_of
 from api.context import Context
+from api.hosts import allowed_hosts
 from api.services.keys import ensure_admin_key, valid_key
 from api.services.sign_in import make_link_token
 from common.atomic_files import read_or_make_key
@@ -112,6 +113,7 @@ def _context(settings: ApiSettings) -> Context:
         database=database,
         storage=FileSystemObjectStorage(settings.data_dir / "objects"),
         server_key=server_key.encode(),
+        allowed_hosts=allowed_hosts(_address_of(settings), settings.api_allowed_hosts),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
@@ -15,6 +15,13 @@ from api.services.audit import Author, Deleted, Shown, Written, record
 
 # On the answer to every write: `false` if all was as asked for already, and nothing was written.
 CHANGED_HEADER = "Mr-Prober-Changed"
+
+
+class _HasTag(Protocol):
+    etag: str
+
+
+Tagged = TypeVar("Tagged", bound=_HasTag)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,12 @@ class Writing:
         """`done`, and the object as the answer shows it."""
         self.done(session, written)
         return written.after
+
+
+def tagged(response: Response, shown: Tagged) -> Tagged:
+    """What a read shows, with its ETag in the header."""
+    response.headers["ETag"] = shown.etag
+    return shown
 
 
 async def _writing(

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from fastapi.responses import PlainTextResponse
 
 from api.dependencies import SlugInPath, TheContext, ThePaging, VariableInPath
 from api.services import agents, deployments
 from api.services import clusters as service
+from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
     Cluster,
@@ -30,31 +31,33 @@ def list_clusters(context: TheContext, paging: ThePaging) -> Page[Cluster]:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create_cluster(context: TheContext, new: ClusterCreate) -> Cluster:
+def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
     """Create a cluster; Creator deploys it."""
-    with context.describing() as session:
-        return service.create_cluster(session, new)
+    with writing.describing() as session:
+        return writing.shown(session, service.create_cluster(session, new))
 
 
 @router.get("/{slug}")
-def read_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+def read_cluster(context: TheContext, slug: SlugInPath, response: Response) -> Cluster:
     """One cluster with its last deployment."""
     with context.database.reading() as session:
-        return service.cluster(session, slug)
+        return tagged(response, service.cluster(session, slug))
 
 
 @router.patch("/{slug}")
-def update_cluster(context: TheContext, slug: SlugInPath, changes: ClusterUpdate) -> Cluster:
+def update_cluster(writing: TheWriting, slug: SlugInPath, changes: ClusterUpdate) -> Cluster:
     """Change the fields that are in the body; `recipe_revision: null` follows the newest."""
-    with context.describing() as session:
-        return service.update_cluster(session, slug, changes)
+    with writing.describing() as session:
+        written = service.update_cluster(session, slug, changes, writing.precondition)
+        return writing.shown(session, written)
 
 
 @router.delete("/{slug}", status_code=status.HTTP_202_ACCEPTED)
-def delete_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
     """Ask for the cluster's end; Creator destroys it. May be repeated."""
-    with context.describing() as session:
-        return service.delete_cluster(session, slug)
+    with writing.describing() as session:
+        written = service.delete_cluster(session, slug, writing.precondition)
+        return writing.shown(session, written)
 
 
 @router.get("/{slug}/variables")
@@ -65,26 +68,30 @@ def list_variables(context: TheContext, slug: SlugInPath, paging: ThePaging) -> 
 
 
 @router.get("/{slug}/variables/{name}")
-def read_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> Variable:
+def read_variable(
+    context: TheContext, slug: SlugInPath, name: VariableInPath, response: Response
+) -> Variable:
     """One variable of a cluster."""
     with context.database.reading() as session:
-        return service.variable(session, slug, name)
+        return tagged(response, service.variable(session, slug, name))
 
 
 @router.put("/{slug}/variables/{name}")
 def put_variable(
-    context: TheContext, slug: SlugInPath, name: VariableInPath, new: VariablePut
+    writing: TheWriting, slug: SlugInPath, name: VariableInPath, new: VariablePut
 ) -> Variable:
-    """Set a variable; the same value again changes nothing."""
-    with context.describing() as session:
-        return service.put_variable(session, slug, name, new)
+    """Create or, with If-Match, replace a variable; the same value again changes nothing."""
+    with writing.describing() as session:
+        written = service.put_variable(session, slug, name, new, writing.precondition)
+        return writing.shown(session, written)
 
 
 @router.delete("/{slug}/variables/{name}", status_code=status.HTTP_204_NO_CONTENT)
-def delete_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> None:
+def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath) -> None:
     """Delete a variable."""
-    with context.describing() as session:
-        service.delete_variable(session, slug, name)
+    with writing.describing() as session:
+        deleted = service.delete_variable(session, slug, name, writing.precondition)
+        writing.done(session, deleted)
 
 
 @router.get("/{slug}/deployments")

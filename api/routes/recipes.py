@@ -5,7 +5,15 @@ from fastapi import APIRouter, Response, status
 from api.dependencies import NumberInPath, SlugInPath, TheContext, ThePaging
 from api.services import recipes as service
 from api.services import revisions
-from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, Revision, RevisionCreate
+from api.writing import TheWriting, tagged
+from common.contracts.recipes import (
+    AddedRevision,
+    Recipe,
+    RecipeCreate,
+    RecipeUpdate,
+    Revision,
+    RevisionCreate,
+)
 from common.contracts.values import Page
 from database.models import RecipeRevision
 
@@ -20,32 +28,35 @@ def list_recipes(context: TheContext, paging: ThePaging) -> Page[Recipe]:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create_recipe(context: TheContext, new: RecipeCreate) -> Recipe:
+def create_recipe(writing: TheWriting, new: RecipeCreate) -> Recipe:
     """Create a recipe; its files become revision 1."""
-    files = revisions.stored_files(context.storage, new.files)
-    with context.describing() as session:
-        return service.create_recipe(session, new, files)
+    files = revisions.stored_files(writing.context.storage, new.files)
+    with writing.describing() as session:
+        return writing.shown(session, service.create_recipe(session, new, files))
 
 
 @router.get("/{slug}")
-def read_recipe(context: TheContext, slug: SlugInPath) -> Recipe:
+def read_recipe(context: TheContext, slug: SlugInPath, response: Response) -> Recipe:
     """One recipe with its newest revision."""
     with context.database.reading() as session:
-        return service.recipe(session, slug)
+        return tagged(response, service.recipe(session, slug))
 
 
 @router.patch("/{slug}")
-def update_recipe(context: TheContext, slug: SlugInPath, changes: RecipeUpdate) -> Recipe:
+def update_recipe(writing: TheWriting, slug: SlugInPath, changes: RecipeUpdate) -> Recipe:
     """Change the fields that are in the body."""
-    with context.describing() as session:
-        return service.update_recipe(session, slug, changes)
+    with writing.describing() as session:
+        written = service.update_recipe(session, slug, changes, writing.precondition)
+        return writing.shown(session, written)
 
 
 @router.delete("/{slug}", status_code=status.HTTP_204_NO_CONTENT)
-def delete_recipe(context: TheContext, slug: SlugInPath) -> None:
+def delete_recipe(writing: TheWriting, slug: SlugInPath) -> None:
     """Delete a recipe from which no cluster is made."""
-    with context.describing() as session:
-        service.delete_recipe(session, slug, now=context.clock())
+    now = writing.context.clock()
+    with writing.describing() as session:
+        deleted = service.delete_recipe(session, slug, writing.precondition, now=now)
+        writing.done(session, deleted)
 
 
 @router.get("/{slug}/revisions")
@@ -60,14 +71,15 @@ def list_recipe_revisions(
 
 @router.post("/{slug}/revisions", status_code=status.HTTP_201_CREATED)
 def create_recipe_revision(
-    context: TheContext, slug: SlugInPath, new: RevisionCreate, response: Response
-) -> Revision:
-    """Add a revision; 200 and the newest one if it holds the same files."""
-    files = revisions.stored_files(context.storage, new.files)
-    with context.describing() as session:
-        revision, is_new = service.create_recipe_revision(session, slug, files)
-    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-    return revision
+    writing: TheWriting, slug: SlugInPath, new: RevisionCreate, response: Response
+) -> AddedRevision:
+    """Add a revision; 200 and the newest one if it holds the same files. If-Match and ETag are the recipe's."""
+    files = revisions.stored_files(writing.context.storage, new.files)
+    with writing.describing() as session:
+        written = service.create_recipe_revision(session, slug, files, writing.precondition)
+        recipe = writing.shown(session, written)
+    response.status_code = status.HTTP_201_CREATED if written.is_changed else status.HTTP_200_OK
+    return AddedRevision(**recipe.revision.model_dump(), etag=recipe.etag)
 
 
 @router.get("/{slug}/revisions/{number}")

@@ -7,6 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
+from api.entity_tags import Precondition, etag_of
+from api.services.audit import Deleted, Subject, Written
 from api.services.deployments import last_deployments
 from api.services.errors import InvalidError, NotActiveError, NotFoundError, SlugTakenError
 from api.services.paging import Order, Paging, page_of
@@ -44,7 +46,7 @@ def cluster(session: Session, slug: str) -> Cluster:
     return _described(row, last_deployments(session, [row.id]).get(row.id))
 
 
-def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
+def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
     """A cluster with its first values."""
     if find_living_cluster_id(session, new.slug):
         raise SlugTakenError("cluster", new.slug, f"/api/v1/clusters/{new.slug}")
@@ -65,28 +67,37 @@ def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
     )
     session.add(row)
     session.flush()
-    return _described(row, None)
+    return Written(_subject(row), None, _described(row, None))
 
 
-def update_cluster(session: Session, slug: str, changes: ClusterUpdate) -> Cluster:
+def update_cluster(
+    session: Session, slug: str, changes: ClusterUpdate, expected: Precondition
+) -> Written[Cluster]:
     """Change the fields that the caller named."""
-    row = _active_cluster(session, slug)
+    row = _active_cluster(session, slug, expected)
+    last = last_deployments(session, [row.id]).get(row.id)
+    before = _described(row, last)
     if "recipe_revision" in changes.model_fields_set:
         _check_revision(session, row.recipe, changes.recipe_revision)
         row.recipe_revision = changes.recipe_revision
     if "deploy_policy" in changes.model_fields_set:
         row.deploy_policy = changes.deploy_policy
+    if session.is_modified(row):
+        row.version += 1
     session.flush()
-    return _described(row, last_deployments(session, [row.id]).get(row.id))
+    return Written(_subject(row), before, _described(row, last))
 
 
-def delete_cluster(session: Session, slug: str) -> Cluster:
+def delete_cluster(session: Session, slug: str, expected: Precondition) -> Written[Cluster]:
     """Ask Creator to destroy it; asking twice is asking once."""
-    row = living_cluster(session, slug, lock=True)
+    row = _expected_cluster(session, slug, expected)
+    last = last_deployments(session, [row.id]).get(row.id)
+    before = _described(row, last)
     if row.state is ClusterState.ACTIVE:
         row.state = ClusterState.DELETING
+        row.version += 1
         session.flush()
-    return _described(row, last_deployments(session, [row.id]).get(row.id))
+    return Written(_subject(row), before, _described(row, last), action="delete")
 
 
 def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
@@ -104,28 +115,41 @@ def variable(session: Session, slug: str, name: str) -> Variable:
     return _described_variable(_variable_row(session, living_cluster_id(session, slug), name))
 
 
-def put_variable(session: Session, slug: str, name: str, new: VariablePut) -> Variable:
+def put_variable(
+    session: Session, slug: str, name: str, new: VariablePut, expected: Precondition
+) -> Written[Variable]:
     """Set a variable; the same value again changes nothing."""
     row = _active_cluster(session, slug)
-    found = next((one for one in row.variables if one.name == name), None)
+    found = _expected_variable(row, name, expected)
     if found is None:
         found = models.ClusterVariable(name=name, value=new.value, managed_by=new.managed_by)
         row.variables.append(found)
         mark_changed(session, [row.id])
-    elif canonical_json(found.value) != canonical_json(new.value):
+        session.flush()
+        return Written(_variable_subject(row, found), None, _described_variable(found))
+    before = _described_variable(found)
+    if canonical_json(found.value) != canonical_json(new.value):
         found.value = new.value
         flag_modified(found, "value")  # to Python, 1 equals true
         mark_changed(session, [row.id])
     found.managed_by = new.managed_by
+    if session.is_modified(found):
+        found.version += 1
     session.flush()
-    return _described_variable(found)
+    return Written(_variable_subject(row, found), before, _described_variable(found))
 
 
-def delete_variable(session: Session, slug: str, name: str) -> None:
+def delete_variable(
+    session: Session, slug: str, name: str, expected: Precondition
+) -> Deleted[Variable]:
     """Take a variable away."""
     row = _active_cluster(session, slug)
-    session.delete(_variable_row(session, row.id, name))
+    found = _variable_row(session, row.id, name)
+    _expected_variable(row, name, expected)
+    before = _described_variable(found)
+    session.delete(found)
     mark_changed(session, [row.id])
+    return Deleted(_variable_subject(row, found), before)
 
 
 def living_cluster(session: Session, slug: str, *, lock: bool = False) -> models.Cluster:
@@ -164,11 +188,44 @@ def described_hosts(hosts: dict[str, JsonValue]) -> dict[str, HostDescription]:
     return {name: HostDescription.model_validate(host) for name, host in sorted(hosts.items())}
 
 
-def _active_cluster(session: Session, slug: str) -> models.Cluster:
-    row = living_cluster(session, slug, lock=True)
+def _active_cluster(
+    session: Session, slug: str, expected: Precondition | None = None
+) -> models.Cluster:
+    """The locked row of a cluster that takes changes; `expected` of the cluster itself."""
+    row = (
+        _expected_cluster(session, slug, expected)
+        if expected
+        else living_cluster(session, slug, lock=True)
+    )
     if row.state is not ClusterState.ACTIVE:
         raise NotActiveError(slug, row.state)
     return row
+
+
+def _expected_cluster(session: Session, slug: str, expected: Precondition) -> models.Cluster:
+    row = living_cluster(session, slug, lock=True)
+    expected.require("cluster", slug, etag_of(row.id, row.version))
+    return row
+
+
+def _expected_variable(
+    row: models.Cluster, name: str, expected: Precondition
+) -> models.ClusterVariable | None:
+    """The variable, if there is one; the cluster's row is locked, so it stays what it is."""
+    found = next((one for one in row.variables if one.name == name), None)
+    if found is None:
+        expected.require_absent("variable", f"{row.slug}/{name}")
+    else:
+        expected.require("variable", f"{row.slug}/{name}", etag_of(found.id, found.version))
+    return found
+
+
+def _subject(row: models.Cluster) -> Subject:
+    return Subject("cluster", row.id, row.slug, cluster_id=row.id)
+
+
+def _variable_subject(row: models.Cluster, found: models.ClusterVariable) -> Subject:
+    return Subject("variable", found.id, f"{row.slug}/{found.name}", cluster_id=row.id)
 
 
 def _check_revision(session: Session, recipe: models.Recipe, number: int | None) -> None:
@@ -193,7 +250,11 @@ def _variable_row(session: Session, cluster_id: UUID, name: str) -> models.Clust
 
 def _described_variable(row: models.ClusterVariable) -> Variable:
     return Variable(
-        name=row.name, value=row.value, managed_by=row.managed_by, updated_at=row.updated_at
+        name=row.name,
+        etag=etag_of(row.id, row.version),
+        value=row.value,
+        managed_by=row.managed_by,
+        updated_at=row.updated_at,
     )
 
 
@@ -201,6 +262,7 @@ def _described(row: models.Cluster, last_deployment: Deployment | None) -> Clust
     return Cluster(
         id=row.id,
         slug=row.slug,
+        etag=etag_of(row.id, row.version),
         recipe=row.recipe.slug,
         recipe_revision=row.recipe_revision,
         deploy_policy=row.deploy_policy,

@@ -8,6 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
+from api.entity_tags import Precondition, etag_of
+from api.services.audit import Deleted, Subject, Written
 from api.services.errors import InvalidError, NotFoundError, SlugTakenError
 from api.services.paging import Order, Paging, page_of
 from api.services.prober_layers import settings_problems, stored_settings
@@ -19,7 +21,6 @@ from common.contracts.probers import (
     ProberSettings,
     ProberUpdate,
 )
-from common.contracts.recipes import Revision
 from common.contracts.resolution import matches_any
 from common.contracts.values import Page, canonical_json
 from database import models
@@ -43,7 +44,7 @@ def prober(session: Session, slug: str) -> Prober:
     return _with_revision(session, living_prober(session, slug))
 
 
-def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Prober:
+def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Written[Prober]:
     """A prober with its first revision; it runs nowhere until it has a config."""
     _check_settings(new.defaults)
     if _find_living_prober(session, new.slug):
@@ -55,12 +56,15 @@ def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Probe
     session.add(row)
     session.flush()
     revision, _ = add_revision(session, models.ProberRevision, row.id, files)
-    return _described(row, revision)
+    return Written(_subject(row), None, _described(row, revision))
 
 
-def update_prober(session: Session, slug: str, changes: ProberUpdate) -> Prober:
+def update_prober(
+    session: Session, slug: str, changes: ProberUpdate, expected: Precondition
+) -> Written[Prober]:
     """Change the fields that the caller named."""
-    row = living_prober(session, slug)
+    row = _expected_prober(session, slug, expected)
+    before = _with_revision(session, row)
     named = changes.model_dump(exclude_unset=True, exclude={"defaults"})
     if "defaults" in changes.model_fields_set:
         _check_settings(changes.defaults)
@@ -70,26 +74,36 @@ def update_prober(session: Session, slug: str, changes: ProberUpdate) -> Prober:
             setattr(row, name, value)
             flag_modified(row, name)  # to Python, 1 equals true
     if session.is_modified(row):
+        row.version += 1
         mark_clusters_of(session, _cluster_globs(row))
     session.flush()
-    return _with_revision(session, row)
+    return Written(_subject(row), before, _with_revision(session, row))
 
 
-def delete_prober(session: Session, slug: str, *, now: datetime) -> None:
+def delete_prober(
+    session: Session, slug: str, expected: Precondition, *, now: datetime
+) -> Deleted[Prober]:
     """Leave a tombstone and take its configs away: agents stop it with their next document."""
-    row = living_prober(session, slug)
+    row = _expected_prober(session, slug, expected)
+    before = _with_revision(session, row)
     mark_clusters_of(session, _cluster_globs(row))
     row.configs.clear()
     row.deleted_at = now
+    return Deleted(_subject(row), before)
 
 
-def create_prober_revision(session: Session, slug: str, files: NewFiles) -> tuple[Revision, bool]:
-    """The revision with these files, and whether it is new; from now on it is the one that runs."""
-    row = living_prober(session, slug)
+def create_prober_revision(
+    session: Session, slug: str, files: NewFiles, expected: Precondition
+) -> Written[Prober]:
+    """The prober with the revision of these files; from now on it is the one that runs."""
+    row = _expected_prober(session, slug, expected)
+    before = _with_revision(session, row)
     revision, is_new = add_revision(session, models.ProberRevision, row.id, files)
     if is_new:
+        row.version += 1
         mark_clusters_of(session, _cluster_globs(row))
-    return described_revision(revision), is_new
+        session.flush()
+    return Written(_subject(row), before, _described(row, revision), action="add_revision")
 
 
 def mark_clusters_of(session: Session, globs: Iterable[str]) -> None:
@@ -105,24 +119,37 @@ def mark_clusters_of(session: Session, globs: Iterable[str]) -> None:
     )
 
 
-def living_prober(session: Session, slug: str) -> models.Prober:
+def living_prober(session: Session, slug: str, *, lock: bool = False) -> models.Prober:
     """The row of a living prober with its configs, or NotFoundError."""
-    if row := _find_living_prober(session, slug):
+    if row := _find_living_prober(session, slug, lock=lock):
         return row
     raise NotFoundError("prober", slug)
 
 
 def described_config(row: models.ProberConfig) -> ProberConfig:
     """A config on the wire."""
-    return ProberConfig.model_validate(row, from_attributes=True)
+    described = ProberConfig.model_validate(row, from_attributes=True)
+    return described.model_copy(update={"etag": etag_of(row.id, row.version)})
 
 
-def _find_living_prober(session: Session, slug: str) -> models.Prober | None:
+def _expected_prober(session: Session, slug: str, expected: Precondition) -> models.Prober:
+    row = living_prober(session, slug, lock=True)
+    expected.require("prober", slug, etag_of(row.id, row.version))
+    return row
+
+
+def _subject(row: models.Prober) -> Subject:
+    return Subject("prober", row.id, row.slug)
+
+
+def _find_living_prober(session: Session, slug: str, *, lock: bool = False) -> models.Prober | None:
     statement = (
         select(models.Prober)
         .where(models.Prober.slug == slug, models.Prober.deleted_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
+    if lock:
+        statement = statement.with_for_update()
     return session.scalars(statement).one_or_none()
 
 
@@ -150,6 +177,7 @@ def _described(row: models.Prober, newest: models.ProberRevision) -> Prober:
     return Prober(
         id=row.id,
         slug=row.slug,
+        etag=etag_of(row.id, row.version),
         description=row.description,
         owner=row.owner,
         runbook_url=row.runbook_url,

@@ -35,6 +35,19 @@ class FakeClock:
         self.now += timedelta(**duration)
 
 
+class AttentiveClient(TestClient):
+    """One who reads before writing: tests that are not about preconditions need not speak of them."""
+
+    def request(self, method: str, url: Any, **options: Any) -> Any:
+        is_change = method in {"PATCH", "DELETE"} or str(url).endswith("/revisions")
+        headers = dict(options.get("headers") or {})
+        if method == "PUT" and super().request("GET", url).status_code == 200:
+            is_change = True
+        if is_change and method != "GET" and not {"If-Match", "If-None-Match"} & headers.keys():
+            options["headers"] = {**headers, "If-Match": "*"}
+        return super().request(method, url, **options)
+
+
 class Callers:
     """Clients of one application, by who calls."""
 
@@ -43,9 +56,17 @@ class Callers:
         self.context = context
 
     def with_token(self, token: str) -> TestClient:
-        return TestClient(
+        return AttentiveClient(
             self.application,
             headers={"Authorization": f"Bearer {token}"},
+            raise_server_exceptions=False,
+        )
+
+    def blunt(self, role: Role) -> TestClient:
+        """One who sends no precondition of which the test does not speak."""
+        return TestClient(
+            self.application,
+            headers={"Authorization": f"Bearer {self.key(role)}"},
             raise_server_exceptions=False,
         )
 
@@ -55,7 +76,7 @@ class Callers:
     def key(self, role: Role) -> str:
         with self.context.database.writing() as session:
             new = ApiKeyCreate(name=role.value, role=role)
-            return create_key(session, new, now=self.context.clock()).key
+            return create_key(session, new, now=self.context.clock())[1].key
 
     def role(self, role: Role) -> TestClient:
         return self.with_token(self.key(role))
