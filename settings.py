@@ -115,8 +115,8 @@ class AgentSettings(_Settings):
         Path("data/agent"), description="folder of the agent: document, files, state"
     )
     agent_poll_interval: Duration = Field(
-        timedelta(seconds=5),
-        description="pause between two questions for a new configuration, seconds",
+        timedelta(seconds=25),
+        description="how long the API holds a question for a new configuration, at most 30 seconds",
     )
     solomon_url: str = Field("", description="address of Solomon; empty: metrics are not pushed")
     solomon_token: SecretStr | None = Field(None, description="OAuth token for Solomon")

@@ -200,7 +200,7 @@ class _Parts:
             clock_ns=boot_ns,
         )
         arguments = {
-            "interval": self._settings.agent_poll_interval,
+            "wait": self._settings.agent_poll_interval,
             "stopping": stopping,
             "deliver": self._deliver,
         }

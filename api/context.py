@@ -13,6 +13,7 @@ from starlette.requests import Request
 from api.agent_doorkeeper import AgentDoorkeeper
 from api.configurations import Configurations
 from api.key_ring import KeyRing
+from api.waiting_room import WaitingRoom
 from common.object_storage import ObjectStorage
 from database.models import now
 from database.session import Database
@@ -46,6 +47,11 @@ class Context:
     def configurations(self) -> Configurations:
         """What this process knows of clusters and their documents."""
         return Configurations(self.database, self.clock)
+
+    @cached_property
+    def waiting_room(self) -> WaitingRoom:
+        """Who holds a request open until something changes."""
+        return WaitingRoom(self.configurations)
 
     @contextmanager
     def describing(self) -> Iterator[Session]:

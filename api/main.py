@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
@@ -77,17 +78,31 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class _Server(uvicorn.Server):
+    """Answers held requests as soon as the end is asked for; uvicorn would wait for them."""
+
+    def __init__(self, context: Context, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._context = context
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At SIGTERM or SIGINT."""
+        self._context.waiting_room.close()
+        super().handle_exit(sig, frame)
+
+
 def _serve(settings: ApiSettings) -> None:
     context = _context(settings)
     listener = _listener(settings)
-    server = uvicorn.Server(
+    server = _Server(
+        context,
         uvicorn.Config(
             application_of(context),
             access_log=False,  # it would print the token of sign-in links
             log_config=None,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             server_header=False,
-        )
+        ),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # Uvicorn raises its signals once more after its end; this way they are no second death.

@@ -10,6 +10,7 @@ from common.contracts.reports import AgentReport
 from common.errors import ApiUnreachableError
 
 _TIME_LIMIT = timedelta(seconds=30)
+_LONGEST_WAIT = timedelta(seconds=30)
 
 
 class AgentApiClient:
@@ -19,10 +20,20 @@ class AgentApiClient:
         self._transport = transport
         self._path = f"/api/v1/clusters/{cluster}"
 
-    def configuration(self, etag: str) -> bytes | None:
-        """The document's bytes, or None if it is still the one with this ETag (empty: none yet)."""
+    def configuration(self, etag: str, *, wait: timedelta = timedelta()) -> bytes | None:
+        """The document's bytes, or None if it is still the one with this ETag (empty: none yet).
+
+        `wait`: how long the API holds the question if it has nothing new, 30 s at most; an older one does not.
+        """
         headers = {"If-None-Match": etag} if etag else {}
-        answer = self._transport.call("GET", f"{self._path}/configuration", headers=headers)
+        seconds = min(wait, _LONGEST_WAIT).total_seconds()
+        query = f"?wait={seconds:g}" if etag and seconds else ""
+        answer = self._transport.call(
+            "GET",
+            f"{self._path}/configuration{query}",
+            headers=headers,
+            time_limit=_TIME_LIMIT + wait,
+        )
         return None if answer.status_code == 304 else answer.content
 
     def file(self, sha256: str) -> bytes:

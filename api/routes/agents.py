@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response, status
+from fastapi import APIRouter, Header, Query, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import Caller, Sha256InPath, SlugInPath, TheContext, require_own_cluster
 from api.permissions import AgentOf
 from api.services import files, reports
+from api.waiting_room import MAX_WAIT_SECONDS
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.reports import AgentReport
 
@@ -22,10 +23,18 @@ router = APIRouter(tags=["agents"])
 async def read_configuration(
     slug: SlugInPath,
     if_none_match: Annotated[str | None, Header()] = None,
+    wait: Annotated[
+        float,
+        Query(
+            ge=0,
+            le=MAX_WAIT_SECONDS,
+            description="seconds for which an agent's request is held until there is something new",
+        ),
+    ] = 0,
 ) -> Response:
     """The configuration document, the same bytes for all agents of the cluster."""
     # Only for OpenAPI: the application puts `routes/configuration.py` before it.
-    del slug, if_none_match
+    del slug, if_none_match, wait
     raise NotImplementedError
 
 

@@ -3,10 +3,14 @@
 It stands before FastAPI's routes; `routes/agents.py` describes it for OpenAPI.
 """
 
-from collections.abc import Iterable
+import asyncio
+import math
+from asyncio import Future
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -14,28 +18,37 @@ from api.configurations import ReadyDocument
 from api.context import Context
 from api.dependencies import require_own_cluster
 from api.entity_tags import none_match
-from api.permissions import Identity
-from api.services.known_clusters import KnownCluster
+from api.permissions import AgentOf
+from api.services.errors import InvalidError
+from api.waiting_room import MAX_WAIT_SECONDS, Known
 
 PATH = "/api/v1/clusters/{slug}/configuration"
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 class ConfigurationEndpoint:
-    """Answers 304 from memory, and 200 with bytes that are kept ready."""
+    """Answers 304 from memory, at once or when the wait is over, and 200 with bytes that are kept ready."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; errors are those of the services, answered by the application's handlers."""
-        del receive  # a GET has no body that matters
         context: Context = scope["app"].state.context
-        identity: Identity = scope["state"]["identity"]
         headers = Headers(scope=scope)
-        cluster = await _own_cluster(context, scope["path_params"]["slug"], identity)
-        verdict = await context.configurations.current(cluster)
-        if not none_match(headers.get("if-none-match"), verdict.etag):
-            await _send(send, HTTPStatus.NOT_MODIFIED, _headers(verdict.etag))
+        known_tags = headers.get("if-none-match")
+        wait = _wait_seconds(scope["query_string"]) if scope["query_string"] else 0
+        known = await _known(context, scope)
+        # Only agents wait: a key may be revoked meanwhile, and nobody would look.
+        if (
+            wait
+            and isinstance(scope["state"]["identity"], AgentOf)
+            and not none_match(known_tags, known.verdict.etag)
+        ):
+            async with _leaving(receive) as gone:
+                await context.waiting_room.hold(known, seconds=wait, gone=gone)
+            known = await _known(context, scope)
+        if not none_match(known_tags, known.verdict.etag):
+            await _send(send, HTTPStatus.NOT_MODIFIED, _headers(known.verdict.etag))
             return
-        document = await context.configurations.document(cluster)
+        document = await context.configurations.document(known.cluster)
         await _send_document(send, document, gzipped=_accepts_gzip(headers))
 
 
@@ -44,11 +57,40 @@ def configuration_route() -> Route:
     return Route(PATH, ConfigurationEndpoint(), methods=["GET"], include_in_schema=False)
 
 
-async def _own_cluster(context: Context, slug: str, identity: Identity) -> KnownCluster:
+async def _known(context: Context, scope: Scope) -> Known:
+    """What is known of the caller's cluster just now; NotFoundError, ForbiddenError."""
     await context.configurations.refresh()
-    cluster = context.configurations.cluster(slug)
-    require_own_cluster(identity, cluster.id, token_version=cluster.token_version)
-    return cluster
+    cluster = context.configurations.cluster(scope["path_params"]["slug"])
+    require_own_cluster(scope["state"]["identity"], cluster.id, token_version=cluster.token_version)
+    return Known(cluster, await context.configurations.current(cluster))
+
+
+def _wait_seconds(query: bytes) -> float:
+    """The parameter `wait`; InvalidError."""
+    text = QueryParams(query).get("wait", "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
+        expected = f"a number of seconds from 0 to {MAX_WAIT_SECONDS}"
+        raise InvalidError.of("wait", expected, given=text[:100])
+    return seconds
+
+
+@asynccontextmanager
+async def _leaving(receive: Receive) -> AsyncIterator[Future[None]]:
+    """Done as soon as the caller has hung up."""
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    task = asyncio.ensure_future(gone())
+    try:
+        yield task
+    finally:
+        task.cancel()
 
 
 def _accepts_gzip(headers: Headers) -> bool:
