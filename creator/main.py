@@ -19,6 +19,7 @@ from common.encryption import Keyring, NoEncryptionKeyError, keyring_of_file, ke
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from common.object_storage import FileSystemObjectStorage
+from creator.check_records import CheckRecords
 from creator.deployer import Deployer, Engine
 from creator.descriptions import Descriptions, Platform
 from creator.errors import AnotherCreatorError, CannotStartError, ServerKeyMissingError
@@ -30,6 +31,7 @@ from creator.installation import (
 )
 from creator.loop import Loop, Parts
 from creator.planner import Pace
+from creator.recipe_checks import RecipeChecks
 from creator.records import Records
 from creator.recovery import Recovery
 from creator.terraform import Arguments, environment
@@ -123,6 +125,9 @@ def build_loop(
         deployer=Deployer(records, descriptions, workspaces, engine, stop),
         recovery=Recovery(
             records, workspaces, _now, step_time_limit=settings.creator_step_time_limit
+        ),
+        recipe_checks=RecipeChecks(
+            CheckRecords(database, _now), storage, engine, data_folder, stop
         ),
     )
     pace = Pace(settings.creator_maximum_plan_age, settings.creator_retry_delay)

@@ -52,6 +52,14 @@ class Arguments:
         """Prepare the workspace; whatever backend it was prepared for before, nothing is migrated."""
         return self._command("init", input=False, no_color=IsFlagged, reconfigure=IsFlagged)
 
+    def init_without_backend(self) -> list[str]:
+        """Fetch modules and providers, and touch no state."""
+        return self._command("init", backend=False, input=False, no_color=IsFlagged)
+
+    def validate(self) -> list[str]:
+        """Print as JSON what is wrong with the recipe."""
+        return self._command("validate", json=IsFlagged, no_color=IsFlagged)
+
     def plan(self, saved: Path, *, destroy: bool = False) -> list[str]:
         """Save a plan; exit code 0 = no changes, 2 = changes.
 

@@ -108,12 +108,7 @@ def prepare(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear(workspace.run)
     _clear(workspace.recipe, keep={_TERRAFORM_FOLDER, _LOCK_FILE})
-    for file in files:
-        path = workspace.recipe / file.path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # a lock file of the recipe's own
-        path.write_bytes(contents[file.path])
-        path.chmod(0o700 if file.mode == "0755" else 0o600)
+    unpack(workspace.recipe, files, contents)
     # After the recipe's files: ours win.
     _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": workspace.backend()}})
     _write_json(workspace.recipe / VALUES_FILE, dict(values))
@@ -131,6 +126,16 @@ def keep_secrets(workspace: Workspace, secrets: Iterable[str]) -> None:
     """Keep them beside the values, readable for Creator only: whoever comes after a crash hides them, too; OSError."""
     workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_json(workspace.secrets, [*sorted(set(secrets))])
+
+
+def unpack(folder: Path, files: Iterable[FileReference], contents: Mapping[str, bytes]) -> None:
+    """Write a recipe's files into a folder; OSError."""
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # a lock file of the recipe's own
+        path.write_bytes(contents[file.path])
+        path.chmod(0o700 if file.mode == "0755" else 0o600)
 
 
 def remove(workspace: Workspace) -> None:

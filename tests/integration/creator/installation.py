@@ -17,7 +17,9 @@ from sqlalchemy.orm import selectinload, undefer
 
 from common.contracts.clusters import ClusterState, DeployPolicy
 from common.contracts.files import FileUpload, content_hash
+from common.contracts.recipes import Validity
 from common.object_storage import FileSystemObjectStorage, store_file
+from creator.loop import Loop
 from creator.main import ROOT, build_loop
 from creator.workspaces import Workspace, Workspaces
 from database.models import (
@@ -46,8 +48,10 @@ class Installation:
             "server_key": SecretStr("key"),
         }
 
-    def add_recipe(self, slug: str, files: Mapping[str, str]) -> None:
-        """A recipe, or a new revision of it."""
+    def add_recipe(
+        self, slug: str, files: Mapping[str, str], *, validity: Validity = Validity.VALID
+    ) -> None:
+        """A recipe, or a new revision of it; judged already, unless a test says otherwise."""
         with self.database.writing() as session:
             recipe = session.scalars(select(Recipe).where(Recipe.slug == slug)).first()
             if recipe is None:
@@ -64,7 +68,10 @@ class Installation:
             for upload in uploads:
                 store_file(self.storage, upload.content)
             revision = RecipeRevision(
-                recipe_id=recipe.id, number=number + 1, content_hash=content_hash(references)
+                recipe_id=recipe.id,
+                number=number + 1,
+                content_hash=content_hash(references),
+                validity=validity,
             )
             revision.files = [RecipeFile(**reference.model_dump()) for reference in references]
             session.add(revision)
@@ -108,12 +115,16 @@ class Installation:
 
     def run_pass(self, **settings: object) -> bool:
         """One pass of a new Creator, to its end; whether all went well."""
-        given = self.settings | settings | {"data_dir": self.data_folder}
-        loop = build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
+        loop = self.loop(**settings)
         try:
             return loop.run_once()
         finally:
             loop.close()
+
+    def loop(self, **settings: object) -> Loop:
+        """The loop of a new Creator."""
+        given = self.settings | settings | {"data_dir": self.data_folder}
+        return build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
 
     def cluster(self, slug: str) -> Cluster:
         """The cluster's row, also of a destroyed one."""

@@ -149,3 +149,24 @@ def test_no_pause_is_longer_than_an_hour(
     until = retry_at(attempts, WANTED, pace=replace(PACE, retry_delay=delay))
 
     assert until is None or until - NOW <= timedelta(hours=1)
+
+
+def test_nothing_is_deployed_from_an_invalid_recipe_whoever_asks() -> None:
+    cluster = replace(UP_TO_DATE, deployed_fingerprint="", recipe_problem="main.tf:3: no")
+
+    decision = decide(cluster, WANTED, NOW, pace=PACE)
+
+    assert decision.action is Action.SKIP
+    assert "main.tf:3: no" in decision.reason
+    gone = replace(cluster, state=ClusterState.DELETING)
+    assert decide(gone, WANTED, NOW, pace=PACE).action is Action.DESTROY
+
+
+def test_a_deployment_waits_for_the_verdict_but_not_for_ever() -> None:
+    cluster = replace(
+        UP_TO_DATE, deployed_fingerprint="", verdict_expected_until=NOW + timedelta(seconds=1)
+    )
+
+    assert decide(cluster, WANTED, NOW, pace=PACE).action is Action.WAIT
+    later = NOW + timedelta(seconds=1)
+    assert decide(cluster, WANTED, later, pace=PACE).action is Action.DEPLOY
