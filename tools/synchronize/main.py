@@ -175,6 +175,8 @@ def _key(settings: SynchronizeSettings) -> str:
 def _exit_code_of(applied: Applied) -> ExitCode:
     if not applied.left:
         return ExitCode.DONE
+    if applied.is_outdated:
+        return ExitCode.PARTLY
     nothing_done = not applied.done and (applied.failed or applied.stopped)
     return ExitCode.ERROR if nothing_done else ExitCode.PARTLY
 
