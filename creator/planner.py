@@ -183,7 +183,7 @@ def _wanted(
 def _of_active(
     cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
 ) -> Decision:
-    if reason := _reason_to_deploy(cluster, desired_fingerprint):
+    if reason := _request(cluster.switches) or _reason_to_deploy(cluster, desired_fingerprint):
         return Decision(Action.DEPLOY, reason)
     age = now - cluster.last_planned_at if cluster.last_planned_at else timedelta.max
     if age >= pace.maximum_plan_age:
@@ -208,9 +208,11 @@ def _destruction(cluster: ClusterSituation) -> Decision:
     return Decision(Action.FINISH_DESTROY, "nothing was ever applied")
 
 
+def _request(switches: Switches) -> str:
+    return f"asked for by {switches.deploy_requested_by}" if switches.deploy_requested_at else ""
+
+
 def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str) -> str:
-    if cluster.switches.deploy_requested_at:
-        return f"asked for by {cluster.switches.deploy_requested_by}"
     if not cluster.attempts:
         return "new cluster"
     newest = cluster.attempts[0]

@@ -27,8 +27,8 @@ from creator.planner import (
     ATTEMPTS_LOOKED_AT,
     Attempt,
     ClusterSituation,
-    Switches,
     Ruling,
+    Switches,
     reason_not_to_apply,
 )
 from creator.process_table import RunningProcess
