@@ -87,12 +87,12 @@ class ApiInMemory:
 
     def change_recipe(self, slug: str, body: RecipeUpdate, *, etag: str) -> Recipe:
         self._write(f"change recipe {slug}")
-        row = self._expected(self.recipe_rows, slug, etag)
+        row: Recipe = self._expected(self.recipe_rows, slug, etag)
         return self._kept(self.recipe_rows, slug, row.model_copy(update=_set_fields(body)))
 
     def add_recipe_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
         self._write(f"change files of recipe {slug}")
-        row = self._expected(self.recipe_rows, slug, etag)
+        row: Recipe = self._expected(self.recipe_rows, slug, etag)
         revision = self._revision(row.revision.number + 1, body)
         kept = self._kept(self.recipe_rows, slug, row.model_copy(update={"revision": revision}))
         return AddedRevision(**revision.model_dump(), etag=kept.etag)
@@ -120,12 +120,12 @@ class ApiInMemory:
 
     def change_prober(self, slug: str, body: ProberUpdate, *, etag: str) -> Prober:
         self._write(f"change prober {slug}")
-        row = self._expected(self.prober_rows, slug, etag)
+        row: Prober = self._expected(self.prober_rows, slug, etag)
         return self._kept(self.prober_rows, slug, row.model_copy(update=_set_fields(body)))
 
     def add_prober_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
         self._write(f"change files of prober {slug}")
-        row = self._expected(self.prober_rows, slug, etag)
+        row: Prober = self._expected(self.prober_rows, slug, etag)
         revision = self._revision(row.revision.number + 1, body)
         kept = self._kept(self.prober_rows, slug, row.model_copy(update={"revision": revision}))
         return AddedRevision(**revision.model_dump(), etag=kept.etag)
@@ -176,12 +176,12 @@ class ApiInMemory:
 
     def change_cluster(self, slug: str, body: ClusterUpdate, *, etag: str) -> Cluster:
         self._write(f"change cluster {slug}")
-        row = self._expected(self.cluster_rows, slug, etag)
+        row: Cluster = self._expected(self.cluster_rows, slug, etag)
         return self._kept(self.cluster_rows, slug, row.model_copy(update=_set_fields(body)))
 
     def delete_cluster(self, slug: str, *, etag: str) -> Cluster:
         self._write(f"delete cluster {slug}")
-        row = self._expected(self.cluster_rows, slug, etag)
+        row: Cluster = self._expected(self.cluster_rows, slug, etag)
         ended = row.model_copy(update={"state": ClusterState.DELETING})
         return self._kept(self.cluster_rows, slug, ended)
 
