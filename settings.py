@@ -7,9 +7,9 @@ Every name is `MR_PROBER_` + the field in upper case, except the two `S3_…` ke
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -57,7 +57,40 @@ class DatabaseSettings(_Settings):
     )
 
 
-class ApiSettings(DatabaseSettings):
+class StoredSettings(DatabaseSettings):
+    """Where objects are: in S3 as soon as both keys are set, else in the data folder."""
+
+    s3_access_key_id: SecretStr | None = Field(
+        None,
+        validation_alias="S3_ACCESS_KEY_ID",
+        description="id of the static key for S3; with both keys set, S3 holds files and publications",
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, validation_alias="S3_SECRET_ACCESS_KEY", description="the secret of that key"
+    )
+    s3_endpoint_url: str = Field(
+        "https://storage.yandexcloud.net", description="address of S3; empty: Amazon's"
+    )
+    s3_region: str = Field("ru-central1", description="region of S3")
+    s3_configurations_bucket: str = Field(
+        "mr-prober-configurations", description="bucket of published configurations"
+    )
+    s3_files_bucket: str = Field("mr-prober-files", description="bucket of contents of files")
+    s3_states_bucket: str = Field("mr-prober-states", description="bucket of terraform's states")
+    s3_logs_bucket: str = Field("mr-prober-logs", description="bucket of logs")
+    published_url: str = Field(
+        "",
+        description="https address under which agents read the bucket of published configurations; without S3 it is a `file:` address",
+    )
+
+    @model_validator(mode="after")
+    def _both_keys_or_none(self) -> Self:
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY: set both or neither")
+        return self
+
+
+class ApiSettings(StoredSettings):
     """Settings of the API."""
 
     api_host: str = Field("127.0.0.1", description="address on which the API listens")
@@ -72,7 +105,7 @@ class ApiSettings(DatabaseSettings):
     )
 
 
-class CreatorSettings(DatabaseSettings):
+class CreatorSettings(StoredSettings):
     """Settings of Creator."""
 
     api_url: str = Field(
@@ -80,7 +113,7 @@ class CreatorSettings(DatabaseSettings):
     )
     fallback_url: str = Field(
         "",
-        description="where agents read the configuration when the API is away; handed to recipes",
+        description="where agents read the configuration when the API is away, if `MR_PROBER_PUBLISHED_URL` does not say; handed to recipes",
     )
     creator_poll_interval: Duration = Field(
         timedelta(seconds=1), description="pause between two passes over the clusters, seconds"

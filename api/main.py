@@ -21,7 +21,7 @@ from api.services.sign_in import make_link_token
 from common.atomic_files import read_or_make_key
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.object_storage import FileSystemObjectStorage
+from common.storages import storages_of
 from database.models import now
 from database.schema import require_newest_schema
 from database.session import Database
@@ -126,7 +126,7 @@ def _context(settings: ApiSettings) -> Context:
     require_newest_schema(database)
     return Context(
         database=database,
-        storage=FileSystemObjectStorage(settings.data_dir / "objects"),
+        storage=storages_of(settings, hostname=socket.gethostname()).files,
         server_key=server_key.encode(),
         allowed_hosts=allowed_hosts(_address_of(settings), settings.api_allowed_hosts),
     )

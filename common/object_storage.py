@@ -31,6 +31,9 @@ class ObjectStorage(Protocol):
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
 
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens if there is none."""
+
 
 def file_key(sha256: str) -> str:
     """Key of a file's content: two letters of the hash as a folder, so that no folder grows without end."""
@@ -75,3 +78,10 @@ class FileSystemObjectStorage:
             return (self._root / key).is_file()
         except OSError as error:
             raise ObjectStorageError("look for", key, error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folders stay."""
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise ObjectStorageError("delete", key, error) from error

@@ -15,6 +15,7 @@ from common.contracts.files import FileReference
 from common.encryption import Keyring, variable_context
 from common.masking import forms_of
 from common.object_storage import ObjectStorage, ObjectStorageError
+from common.published import fallback_url
 from creator.desired import (
     Engine,
     Handover,
@@ -42,6 +43,13 @@ class Platform:
     server_key: bytes = field(repr=False)
     keyring: Keyring
     terraform_version: str
+    # Under which the API publishes; empty: nobody told Creator.
+    published_url: str = ""
+
+    def fallback_url_of(self, cluster_id: UUID) -> str:
+        """Where agents of the cluster read their configuration when the API is away."""
+        published = fallback_url(self.published_url, self.server_key, cluster_id)
+        return published or self.fallback_url
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Descriptions:
             cluster=cluster.slug,
             api_url=self._platform.api_url,
             agent_token=tokens[0],
-            fallback_url=self._platform.fallback_url,
+            fallback_url=self._platform.fallback_url_of(cluster.id),
         )
         declared = self._declared_by(cluster.revision)
         if declared is None:  # the deployment will fail, and say why

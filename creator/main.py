@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from common.atomic_files import read_or_make_key
 from common.encryption import Keyring, NoEncryptionKeyError, keyring_of_file, keyring_of_text
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.object_storage import FileSystemObjectStorage
+from common.storages import storages_of
 from creator.check_records import CheckRecords
 from creator.deployer import Deployer, Engine
 from creator.descriptions import Descriptions, Platform
@@ -108,16 +109,18 @@ def build_loop(
         },
         step_time_limit=settings.creator_step_time_limit,
     )
+    storages = storages_of(settings, hostname=socket.gethostname())
     platform = Platform(
         api_url=settings.api_url,
         fallback_url=settings.fallback_url,
+        published_url=storages.published_url,
         server_key=_server_key(settings),
         keyring=_keyring(settings),
         terraform_version=terraform_version(engine, data_folder),
     )
     records = Records(database, _now)
     workspaces = Workspaces(data_folder)
-    storage = FileSystemObjectStorage(data_folder / "objects")
+    storage = storages.files
     descriptions = Descriptions(records, storage, workspaces, platform)
     parts = Parts(
         records=records,
