@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from api.services.errors import (
+    BreaksClustersError,
     ChangedMeanwhileError,
     ConflictError,
     ForbiddenError,
@@ -23,6 +24,7 @@ from api.services.errors import (
     UnauthenticatedError,
 )
 from common.contracts.values import FieldProblem, Problem
+from common.encryption import EncryptionError
 from common.object_storage import ObjectStorageError
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     ObjectStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EncryptionError: HTTPStatus.SERVICE_UNAVAILABLE,
     OperationalError: HTTPStatus.SERVICE_UNAVAILABLE,
     InterfaceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -46,6 +49,7 @@ _OWN_WORDS: Mapping[type[Exception], str] = {
     OperationalError: "the database does not answer: try again",
     InterfaceError: "the database does not answer: try again",
     PoolTimeoutError: "the database is too busy: try again",
+    EncryptionError: "a secret cannot be encrypted or opened: the API's log says why",
     ObjectStorageError: "the object storage does not answer: try again",
     DataError: "a value is of a kind or size that the database cannot hold",
 }
@@ -89,7 +93,7 @@ def answer_to(error: Exception) -> Response:
     kind = next(kind for kind in STATUS_OF if isinstance(error, kind))
     if STATUS_OF[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request refused: %s", error)
-    errors = error.problems if isinstance(error, InvalidError) else []
+    errors = error.problems if isinstance(error, InvalidError | BreaksClustersError) else []
     etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
     words = _OWN_WORDS.get(kind, str(error))
     return problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)

@@ -1,8 +1,9 @@
 """Routes of clusters, their variables, deployments, agents and grid."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
 from api.dependencies import SlugInPath, TheContext, ThePaging, VariableInPath
@@ -45,10 +46,18 @@ def read_cluster(context: TheContext, slug: SlugInPath, response: Response) -> C
 
 
 @router.patch("/{slug}")
-def update_cluster(writing: TheWriting, slug: SlugInPath, changes: ClusterUpdate) -> Cluster:
-    """Change the fields that are in the body; `recipe_revision: null` follows the newest."""
+def update_cluster(
+    writing: TheWriting,
+    slug: SlugInPath,
+    changes: ClusterUpdate,
+    force: Annotated[bool, Query()] = False,
+) -> Cluster:
+    """Change the fields that are in the body; `recipe_revision: null` follows the newest.
+
+    422 if the cluster's values do not fit that revision, unless `force=true`: they may come afterwards.
+    """
     with writing.describing() as session:
-        written = service.update_cluster(session, slug, changes, writing.precondition)
+        written = service.update_cluster(session, slug, changes, writing.precondition, force=force)
         return writing.shown(session, written)
 
 
@@ -82,7 +91,9 @@ def put_variable(
 ) -> Variable:
     """Create or, with If-Match, replace a variable; the same value again changes nothing."""
     with writing.describing() as session:
-        written = service.put_variable(session, slug, name, new, writing.precondition)
+        written = service.put_variable(
+            session, slug, name, new, writing.precondition, keyring=writing.context.keyring
+        )
         return writing.shown(session, written)
 
 

@@ -1,6 +1,9 @@
 """Routes of recipes and their revisions."""
 
-from fastapi import APIRouter, Response, status
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response, status
+from pydantic import BaseModel
 
 from api.dependencies import NumberInPath, SlugInPath, TheContext, ThePaging
 from api.services import recipes as service
@@ -13,9 +16,18 @@ from common.contracts.recipes import (
     RecipeUpdate,
     Revision,
     RevisionCreate,
+    RevisionPreview,
 )
 from common.contracts.values import Page
 from database.models import RecipeRevision
+
+
+class RevisionQuery(BaseModel):
+    """How a revision is added."""
+
+    force: bool = False
+    dry_run: bool = False
+
 
 router = APIRouter(prefix="/recipes", tags=["recipes"])
 
@@ -30,7 +42,7 @@ def list_recipes(context: TheContext, paging: ThePaging) -> Page[Recipe]:
 @router.post("", status_code=status.HTTP_201_CREATED)
 def create_recipe(writing: TheWriting, new: RecipeCreate) -> Recipe:
     """Create a recipe; its files become revision 1."""
-    files = revisions.stored_files(writing.context.storage, new.files)
+    files = revisions.stored_recipe(writing.context.storage, new.files)
     with writing.describing() as session:
         return writing.shown(session, service.create_recipe(session, new, files))
 
@@ -71,12 +83,27 @@ def list_recipe_revisions(
 
 @router.post("/{slug}/revisions", status_code=status.HTTP_201_CREATED)
 def create_recipe_revision(
-    writing: TheWriting, slug: SlugInPath, new: RevisionCreate, response: Response
-) -> AddedRevision:
-    """Add a revision; 200 and the newest one if it holds the same files. If-Match and ETag are the recipe's."""
-    files = revisions.stored_files(writing.context.storage, new.files)
+    writing: TheWriting,
+    slug: SlugInPath,
+    new: RevisionCreate,
+    response: Response,
+    how: Annotated[RevisionQuery, Query()],
+) -> AddedRevision | RevisionPreview:
+    """Add a revision; 200 and the newest one if it holds the same files. If-Match and ETag are the recipe's.
+
+    409 lists the clusters that it would break, unless `force=true`; `dry_run=true` lists them and stores nothing.
+    """
+    context = writing.context
+    if how.dry_run:
+        response.status_code = status.HTTP_200_OK
+        previewed = revisions.checked_recipe(new.files)
+        with context.database.reading() as session:
+            return service.preview_of_revision(session, slug, previewed)
+    files = revisions.stored_recipe(context.storage, new.files)
     with writing.describing() as session:
-        written = service.create_recipe_revision(session, slug, files, writing.precondition)
+        written = service.create_recipe_revision(
+            session, slug, files, writing.precondition, force=how.force
+        )
         recipe = writing.shown(session, written)
     response.status_code = status.HTTP_201_CREATED if written.is_changed else status.HTTP_200_OK
     return AddedRevision(**recipe.revision.model_dump(), etag=recipe.etag)

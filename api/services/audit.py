@@ -17,7 +17,7 @@ from database import models
 Shown = TypeVar("Shown", bound=BaseModel)
 
 # What Creator and agents saw: it is no part of what the writer did.
-_SEEN = {"hosts", "last_deployment", "last_planned_at"}
+_SEEN = {"hosts", "last_deployment", "last_planned_at", "notices"}
 
 
 @dataclass(frozen=True)

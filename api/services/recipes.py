@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
 from api.services.audit import Deleted, Subject, Written
-from api.services.errors import InUseError, NotFoundError, SlugTakenError
+from api.services.errors import BreaksClustersError, InUseError, NotFoundError, SlugTakenError
 from api.services.paging import Order, Paging, page_of
 from api.services.revisions import NewFiles, add_revision, described_revision, newest_revisions
-from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate
+from api.services.variable_checks import broken_by
+from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, RevisionPreview
 from common.contracts.values import Page
 from database import models
 
@@ -71,16 +72,38 @@ def delete_recipe(
 
 
 def create_recipe_revision(
-    session: Session, slug: str, files: NewFiles, expected: Precondition
+    session: Session, slug: str, files: NewFiles, expected: Precondition, *, force: bool = False
 ) -> Written[Recipe]:
-    """The recipe with the revision of these files; clusters that follow the newest get it."""
+    """The recipe with the revision of these files; clusters that follow the newest get it.
+
+    BreaksClustersError if it would break one of them, unless it is forced.
+    """
     row = _expected_recipe(session, slug, expected)
     before = _with_revision(session, row)
+    if not force and (broken := _preview(session, row, files).broken):
+        raise BreaksClustersError(broken)
     revision, is_new = add_revision(session, models.RecipeRevision, row.id, files)
     if is_new:
         row.version += 1
         session.flush()
     return Written(_subject(row), before, _described(row, revision), action="add_revision")
+
+
+def preview_of_revision(session: Session, slug: str, files: NewFiles) -> RevisionPreview:
+    """What the revision of these files would do."""
+    return _preview(session, living_recipe(session, slug), files)
+
+
+def _preview(session: Session, row: models.Recipe, files: NewFiles) -> RevisionPreview:
+    newest = newest_revisions(session, models.RecipeRevision, [row.id])[row.id]
+    is_new = newest.content_hash != files.content_hash
+    old = described_revision(newest).declared_variables
+    new = files.declared_variables
+    return RevisionPreview(
+        is_new=is_new,
+        declared_variables=new,
+        broken=broken_by(session, row.id, new, old) if is_new else [],
+    )
 
 
 def living_recipe(session: Session, slug: str, *, lock: bool = False) -> models.Recipe:

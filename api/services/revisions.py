@@ -42,6 +42,14 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     Called outside of transactions: nobody waits for our disk.
     What a refused request leaves in storage is addressed by its hash and harms nobody.
     """
+    files = checked_files(uploads)
+    for upload in uploads:
+        store_file(storage, upload.content)
+    return files
+
+
+def checked_files(uploads: Sequence[FileUpload]) -> NewFiles:
+    """The set of files, nothing stored; InvalidError if it cannot be unpacked."""
     if conflicts := path_conflicts(upload.path for upload in uploads):
         raise InvalidError.of(
             "files",
@@ -50,14 +58,20 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     size = sum(len(upload.content) for upload in uploads)
     if size > MAX_REVISION_BYTES:
         raise InvalidError.of("files", f"at most {MAX_REVISION_BYTES} bytes in all", given=size)
-    for upload in uploads:
-        store_file(storage, upload.content)
     return NewFiles([upload.reference() for upload in uploads])
 
 
 def stored_recipe(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFiles:
-    """The same for the files of a recipe, with the variables that they declare."""
-    files = stored_files(storage, uploads)
+    """Store the files of a recipe, and find the variables that they declare."""
+    files = checked_recipe(uploads)
+    for upload in uploads:
+        store_file(storage, upload.content)
+    return files
+
+
+def checked_recipe(uploads: Sequence[FileUpload]) -> NewFiles:
+    """The files of a recipe with the variables that they declare, nothing stored."""
+    files = checked_files(uploads)
     return replace(files, declared_variables=declared_variables(uploads))
 
 

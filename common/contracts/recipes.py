@@ -10,7 +10,6 @@ from common.contracts.files import MAX_FILES, FileReference, FileUpload
 from common.contracts.identifiers import Slug
 from common.contracts.values import Input, Wire
 
-
 # Creator hands these to every recipe that declares them, whatever a cluster's variables say.
 HANDED_OVER = frozenset(
     {
@@ -82,6 +81,22 @@ class Revision(Wire):
     checked_at: datetime | None = None
     # None: not known.
     declared_variables: list[DeclaredVariable] | None = None
+
+
+class BrokenVariable(Wire):
+    """A variable of a cluster that would not fit a revision any more, or whose value would be missing."""
+
+    cluster: Slug
+    variable: str  # with the path to the place in its value, `nodes[3].cpu`
+    expected: str
+
+
+class RevisionPreview(Wire):
+    """What a new revision would do, without storing it."""
+
+    is_new: bool
+    declared_variables: list[DeclaredVariable] | None = None
+    broken: list[BrokenVariable] = []
 
 
 class AddedRevision(Revision):
