@@ -107,9 +107,14 @@ class ApiClient:
         """One revision of a recipe."""
         return self._got(_path("recipes", slug, "revisions", number), Revision)
 
-    def add_recipe_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
-        """A new revision, or the newest one if the content is the same; both ETags are the recipe's."""
-        path = _path("recipes", slug, "revisions")
+    def add_recipe_revision(
+        self, slug: str, body: RevisionCreate, *, etag: str, force: bool = False
+    ) -> AddedRevision:
+        """A new revision, or the newest one if the content is the same; both ETags are the recipe's.
+
+        409 if it would break clusters that follow the newest revision, unless forced.
+        """
+        path = _path("recipes", slug, "revisions") + _forced(force)
         return self._changed("POST", path, body, etag, AddedRevision)
 
     # Clusters
@@ -126,9 +131,12 @@ class ApiClient:
         """A new cluster; Creator makes it real."""
         return self._sent("POST", "/clusters", body, Cluster)
 
-    def change_cluster(self, slug: str, body: ClusterUpdate, *, etag: str) -> Cluster:
-        """Change the fields that are set in the body."""
-        return self._changed("PATCH", _path("clusters", slug), body, etag, Cluster)
+    def change_cluster(
+        self, slug: str, body: ClusterUpdate, *, etag: str, force: bool = False
+    ) -> Cluster:
+        """Change the fields that are set in the body; forced also to a revision that the values do not fit yet."""
+        path = _path("clusters", slug) + _forced(force)
+        return self._changed("PATCH", path, body, etag, Cluster)
 
     def delete_cluster(self, slug: str, *, etag: str) -> Cluster:
         """Ask for the end of a cluster: it stays in state `deleting` until Creator has destroyed it."""
@@ -302,6 +310,10 @@ def _sent_fields(body: Input) -> JsonValue:
     # Unset fields say "stay" or "no word about it", which null does not.
     sent: JsonValue = body.model_dump(mode="json", exclude_unset=True)
     return sent
+
+
+def _forced(force: bool) -> str:
+    return "?force=true" if force else ""
 
 
 def _path(*parts: object) -> str:

@@ -90,7 +90,14 @@ class ApiInMemory:
         row: Recipe = self._expected(self.recipe_rows, slug, etag)
         return self._kept(self.recipe_rows, slug, row.model_copy(update=_set_fields(body)))
 
-    def add_recipe_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
+    def add_recipe_revision(
+        self,
+        slug: str,
+        body: RevisionCreate,
+        *,
+        etag: str,
+        force: bool = False,  # noqa: ARG002 - it knows no clusters that could break
+    ) -> AddedRevision:
         self._write(f"change files of recipe {slug}")
         row: Recipe = self._expected(self.recipe_rows, slug, etag)
         revision = self._revision(row.revision.number + 1, body)
@@ -174,7 +181,14 @@ class ApiInMemory:
         for name, value in body.variables.items():
             self._store(body.slug, name, VariablePut(value=value, managed_by=body.managed_by))
 
-    def change_cluster(self, slug: str, body: ClusterUpdate, *, etag: str) -> Cluster:
+    def change_cluster(
+        self,
+        slug: str,
+        body: ClusterUpdate,
+        *,
+        etag: str,
+        force: bool = False,  # noqa: ARG002 - its values always fit
+    ) -> Cluster:
         self._write(f"change cluster {slug}")
         row: Cluster = self._expected(self.cluster_rows, slug, etag)
         return self._kept(self.cluster_rows, slug, row.model_copy(update=_set_fields(body)))
