@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
+from common.contracts.identifiers import new_id
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,20 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        reply = _Reply(scope["path"], send)
+        request_id = new_id().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        reply = _Reply(scope["path"], request_id, send)
         started = monotonic()
         try:
             await self._app(scope, receive, reply.send)
         except Exception:
             # A bug: it must not take the process down, and must not pass unseen.
-            log.exception("request failed method=%s path=%s", scope["method"], quote(scope["path"]))
+            log.exception(
+                "request failed id=%s method=%s path=%s",
+                request_id,
+                scope["method"],
+                quote(scope["path"]),
+            )
             if not reply.status:
                 answer = problem_response(
                     HTTPStatus.INTERNAL_SERVER_ERROR, "a mistake of ours: the API's log has details"
@@ -49,7 +57,8 @@ class Edge:
         if log.isEnabledFor(level):
             log.log(
                 level,
-                "request method=%s path=%s status=%d milliseconds=%d",
+                "request id=%s method=%s path=%s status=%d milliseconds=%d",
+                request_id,
                 scope["method"],
                 quote(scope["path"]),
                 reply.status,
@@ -60,8 +69,9 @@ class Edge:
 class _Reply:
     """Adds our headers to the answer and remembers its status."""
 
-    def __init__(self, path: str, send: Send) -> None:
+    def __init__(self, path: str, request_id: str, send: Send) -> None:
         self._path = path
+        self._request_id = request_id
         self._send = send
         self.status = 0
 
@@ -73,5 +83,6 @@ class _Reply:
             headers["Content-Security-Policy"] = policy
             headers["X-Content-Type-Options"] = "nosniff"
             headers["Referrer-Policy"] = "no-referrer"
+            headers["X-Request-Id"] = self._request_id
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)

@@ -74,8 +74,10 @@ class Callers:
         return TestClient(self.application, raise_server_exceptions=False, follow_redirects=False)
 
     def key(self, role: Role) -> str:
+        return self.made_key(ApiKeyCreate(name=role.value, role=role))
+
+    def made_key(self, new: ApiKeyCreate) -> str:
         with self.context.database.writing() as session:
-            new = ApiKeyCreate(name=role.value, role=role)
             return create_key(session, new, now=self.context.clock())[1].key
 
     def role(self, role: Role) -> TestClient:

@@ -1,4 +1,4 @@
-"""Who gets in: every route, without a key, as an agent, and as each role."""
+"""Who gets in: credentials, cookies, hosts; who may what is in test_api_who_may_what.py."""
 
 import re
 from collections.abc import Iterator
@@ -6,21 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import FastAPI
-from starlette.routing import Mount, Route
 
 from api.application import application_of
 from common.agent_tokens import agent_token
 from common.contracts.keys import Role
 from database.session import Database
+from tests.integration.api.route_table import filled, routes_of
 
 OPEN = {"/health/live", "/health/ready", "/sign-in"}
-AGENTS_OWN = {
-    ("GET", "/api/v1/clusters/{slug}/configuration"),
-    ("POST", "/api/v1/clusters/{slug}/reports"),
-    ("GET", "/api/v1/files/{sha256}"),
-}
-BODIES: dict[str, Any] = {"json": {}}
 
 
 @pytest.fixture
@@ -29,30 +22,6 @@ def database(sqlite_url: str) -> Iterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     opened.dispose()
-
-
-def routes_of(application: FastAPI) -> list[tuple[str, str]]:
-    """Every method and path, also those of mounts and of FastAPI's own."""
-    found = [("GET", f"{one.path}/any") for one in application.routes if isinstance(one, Mount)]
-    found += [("GET", "/openapi.json"), ("GET", "/unknown"), ("GET", "/api/v1/unknown")]
-    pages = [one for one in application.routes if isinstance(one, Route)]
-    found += [(method, one.path) for one in pages for method in one.methods or ()]
-    document = application.openapi()["paths"]
-    found += [(method.upper(), path) for path, methods in document.items() for method in methods]
-    found += [("GET", path) for path in ("/", "/clusters/{slug}", "/docs")]
-    return sorted(set(found))
-
-
-def filled(path: str) -> str:
-    values = {
-        "slug": "demo", "name": "a", "number": "1", "config": "all", "sha256": "0" * 64,
-        "deployment_id": str(UUID(int=1)), "key_id": str(UUID(int=1)),
-    }  # fmt: skip
-    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
-
-
-def test_the_walk_covers_the_whole_api(callers: Any) -> None:
-    assert len(routes_of(callers.application)) > 45
 
 
 def test_nobody_gets_in_without_a_key(callers: Any) -> None:
@@ -85,19 +54,6 @@ def test_a_wrong_credential_is_no_credential(callers: Any, credential: str) -> N
     assert callers.nobody().get("/api/v1/clusters", headers=headers).status_code == 401
 
 
-def test_an_agent_reaches_its_three_routes_only(callers: Any, described: Any) -> None:
-    agent = callers.agent(described.cluster("demo")["id"])
-    for method, path in routes_of(callers.application):
-        if path in OPEN:
-            continue
-        answer = agent.request(method, filled(path), json={})
-        if (method, path) in AGENTS_OWN:
-            # Valid or not, it is the route that answers; a hash outside of the document is a 403.
-            assert answer.status_code in {200, 422, 403 if "files" in path else 200}, path
-        else:
-            assert answer.status_code == 403, (method, path)
-
-
 @pytest.mark.parametrize("host", ["x/api/v1/files/x?", "x/sign-in#", "[", "x\u00e4"])
 def test_no_host_header_opens_another_door(callers: Any, described: Any, host: str) -> None:
     headers = {"Host": host.encode("latin-1")}
@@ -105,21 +61,6 @@ def test_no_host_header_opens_another_door(callers: Any, described: Any, host: s
     assert agent.get("/api/v1/clusters", headers=headers).status_code == 403
     assert callers.nobody().get("/api/v1/clusters", headers=headers).status_code == 401
     assert callers.nobody().get("/sign-in", headers=headers).status_code == 200
-
-
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.APPROVER, Role.EDITOR])
-def test_roles_do_what_they_may_and_no_more(callers: Any, described: Any, role: Role) -> None:
-    described.cluster("demo")
-    described.prober("ping")
-    client = callers.role(role)
-    for method, path in routes_of(callers.application):
-        if path in OPEN:
-            continue
-        forbidden = "/keys" in path or "/audit" in path or path.endswith("/reports")
-        forbidden = forbidden or (role is not Role.EDITOR and method not in {"GET", "HEAD"})
-        answer = client.request(method, filled(path), json={} if method != "GET" else None)
-        assert (answer.status_code == 403) == forbidden, (method, path, answer.status_code)
-        assert answer.status_code < 500, (method, path)
 
 
 @pytest.mark.parametrize(

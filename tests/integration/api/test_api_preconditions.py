@@ -85,6 +85,7 @@ def test_the_same_again_changes_nothing_and_says_so(
 
 
 def test_a_listing_gives_the_same_etags(blunt: TestClient) -> None:
+    item: dict[str, Any] = {}
     for path, name in (
         ("recipes", "local"), ("clusters", "demo"), ("clusters/demo/variables", "a"),
         ("probers", "ping"), ("probers/ping/configs", "all"),
