@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from api.application import application_of
+from api.background import jobs_of
 from api.context import Context
 from api.hosts import allowed_hosts
 from api.services.keys import ensure_admin_key, valid_key
@@ -111,7 +112,10 @@ def _serve(settings: ApiSettings) -> None:
     _say(f"Mr. Prober: {address}/")
     _say(f"Sign in: {_sign_in_link(context, settings, address)}")
     log.info("listening on host=%s port=%d", *listener.getsockname()[:2])
+    jobs = jobs_of(context, storages_of(settings, hostname=socket.gethostname()))
+    jobs.start()
     server.run(sockets=[listener])
+    jobs.close()
     context.database.dispose()
     log.info("stopped")
 

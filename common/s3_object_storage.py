@@ -35,7 +35,7 @@ def s3_client(access: S3Access) -> Any:
         aws_secret_access_key=access.secret_access_key,
         config=Config(
             connect_timeout=5,
-            read_timeout=30,
+            read_timeout=10,
             # Each of our calls may be repeated: objects are replaced whole.
             retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=50,
