@@ -10,10 +10,12 @@ from api.entity_tags import Precondition, etag_of
 from api.services.audit import Deleted, Subject, Written
 from api.services.clusters import described_hosts
 from api.services.errors import InvalidError, NotFoundError
+from api.services.matrix_checks import matrix_problems
 from api.services.paging import Order, Paging, page_of
 from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
+    layered_problems,
     order_problems,
     settings_problems,
     stored_settings,
@@ -99,6 +101,8 @@ def _check(session: Session, prober: models.Prober, slug: str, new: ProberConfig
         if other.slug != slug
     ]
     problems += order_problems(placed, others, _known_clusters(session) if others else [])
+    problems += layered_problems(prober.defaults, placed.config.settings, "settings", config=slug)
+    problems += matrix_problems(session, prober, [placed, *others], "settings.matrix")
     if problems:
         raise InvalidError(problems)
 

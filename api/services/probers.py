@@ -11,20 +11,36 @@ from sqlalchemy.orm.attributes import flag_modified
 from api.entity_tags import Precondition, etag_of
 from api.services.audit import Deleted, Subject, Written
 from api.services.errors import InvalidError, NotFoundError, SlugTakenError
+from api.services.matrix_checks import matrix_problems
 from api.services.paging import Order, Paging, page_of
-from api.services.prober_layers import settings_problems, stored_settings
-from api.services.revisions import NewFiles, add_revision, described_revision, newest_revisions
+from api.services.prober_layers import (
+    PlacedConfig,
+    layered_problems,
+    settings_problems,
+    stored_settings,
+)
+from api.services.revisions import (
+    NewFiles,
+    add_revision,
+    described_revision,
+    newest_revisions,
+    stop_of,
+)
+from common.contracts.configuration import DocumentConfig
 from common.contracts.probers import (
     Prober,
     ProberConfig,
     ProberCreate,
     ProberSettings,
     ProberUpdate,
+    Severity,
 )
-from common.contracts.resolution import matches_any
+from common.contracts.resolution import Layer, matches_any
 from common.contracts.values import Page, canonical_json
 from database import models
 from database.configuration_changes import mark_changed
+
+_OWN_FIELDS = {"slug", "description", "owner", "runbook_url", "severity", "managed_by"}
 
 
 def page_of_probers(session: Session, paging: Paging) -> Page[Prober]:
@@ -49,14 +65,14 @@ def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Writt
     _check_settings(new.defaults)
     if _find_living_prober(session, new.slug):
         raise SlugTakenError("prober", new.slug, f"/api/v1/probers/{new.slug}")
-    fields = new.model_dump(include={"slug", "description", "owner", "runbook_url", "managed_by"})
+    fields = new.model_dump(include=_OWN_FIELDS)
     row = models.Prober(
         **fields, command=list(new.command), defaults=stored_settings(new.defaults), configs=[]
     )
     session.add(row)
     session.flush()
     revision, _ = add_revision(session, models.ProberRevision, row.id, files)
-    return Written(_subject(row), None, _described(row, revision))
+    return Written(prober_subject(row), None, _described(row, revision))
 
 
 def update_prober(
@@ -69,6 +85,7 @@ def update_prober(
     if "defaults" in changes.model_fields_set:
         _check_settings(changes.defaults)
         named["defaults"] = stored_settings(changes.defaults)
+        _check_layers(session, row, named["defaults"])
     for name, value in named.items():
         if canonical_json(getattr(row, name)) != canonical_json(value):
             setattr(row, name, value)
@@ -77,7 +94,7 @@ def update_prober(
         row.version += 1
         mark_clusters_of(session, _cluster_globs(row))
     session.flush()
-    return Written(_subject(row), before, _with_revision(session, row))
+    return Written(prober_subject(row), before, _with_revision(session, row))
 
 
 def delete_prober(
@@ -89,7 +106,7 @@ def delete_prober(
     mark_clusters_of(session, _cluster_globs(row))
     row.configs.clear()
     row.deleted_at = now
-    return Deleted(_subject(row), before)
+    return Deleted(prober_subject(row), before)
 
 
 def create_prober_revision(
@@ -103,7 +120,7 @@ def create_prober_revision(
         row.version += 1
         mark_clusters_of(session, _cluster_globs(row))
         session.flush()
-    return Written(_subject(row), before, _described(row, revision), action="add_revision")
+    return Written(prober_subject(row), before, _described(row, revision), action="add_revision")
 
 
 def mark_clusters_of(session: Session, globs: Iterable[str]) -> None:
@@ -138,7 +155,7 @@ def _expected_prober(session: Session, slug: str, expected: Precondition) -> mod
     return row
 
 
-def _subject(row: models.Prober) -> Subject:
+def prober_subject(row: models.Prober) -> Subject:
     return Subject("prober", row.id, row.slug)
 
 
@@ -169,6 +186,24 @@ def _check_settings(settings: ProberSettings) -> None:
         raise InvalidError(problems)
 
 
+def _check_layers(session: Session, row: models.Prober, defaults: Layer) -> None:
+    """InvalidError if a config does not fit new defaults."""
+    placed = [
+        PlacedConfig(one.clusters, DocumentConfig.model_validate(one, from_attributes=True))
+        for one in row.configs
+    ]
+    problems = [
+        problem
+        for one in placed
+        for problem in layered_problems(
+            defaults, one.config.settings, "defaults", config=one.config.slug
+        )
+    ]
+    problems += matrix_problems(session, row, placed, "defaults.matrix", defaults=defaults)
+    if problems:
+        raise InvalidError(problems)
+
+
 def _with_revision(session: Session, row: models.Prober) -> Prober:
     return _described(row, newest_revisions(session, models.ProberRevision, [row.id])[row.id])
 
@@ -185,7 +220,9 @@ def _described(row: models.Prober, newest: models.ProberRevision) -> Prober:
         defaults=row.defaults,
         managed_by=row.managed_by,
         revision=described_revision(newest),
+        severity=Severity(row.severity),
         configs=[described_config(config) for config in row.configs],
+        stopped=stop_of(row),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -72,7 +72,7 @@ def configs(tmp_path: Path) -> Path:
         "recipes/vms/main.tf": 'output "mr_prober_hosts" { value = {} }\n',
         "probers/ping/prober.yaml": (
             "command: [./probe.py]\n"
-            "defaults: {interval_seconds: 5, matrix: {target: {values: [a, b]}}}\n"
+            "defaults: {interval_seconds: 15, matrix: {target: {values: [a, b]}}}\n"
             "configs:\n"
             "  all: {clusters: ['*'], settings: {variables: {port: 80}}}\n"
             "  some: {clusters: [demo], hosts: ['demo-*'], settings: {mode: null}}\n"
