@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -96,3 +97,28 @@ def test_pages_load_nothing_from_outside(callers: Any, described: Any) -> None:
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\bstyle=", answer.text)
         for asset in re.findall(r"(?:src|href)=\"(/(?:static|docs/assets)/[^\"]+)", answer.text):
             assert viewer.get(asset).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "localhost/x"])
+def test_whoever_calls_the_api_by_another_name_is_sent_away(
+    callers: Any, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    allowed = replace(callers.context, allowed_hosts=frozenset({"localhost", "api.example"}))
+    monkeypatch.setattr(callers.application.state, "context", allowed)
+    admin = callers.role(Role.ADMIN)
+    for path in ("/api/v1/clusters", "/sign-in", "/"):
+        answer = admin.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert admin.get("/health/live", headers={"Host": host}).status_code == 200
+    for own in ("localhost:8080", "API.example"):
+        assert admin.get("/api/v1/clusters", headers={"Host": own}).status_code == 200
+
+
+def test_every_answer_names_its_request(callers: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "api.edge")
+    answers = [callers.nobody().get("/health/live") for _ in range(2)]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert len(set(ids)) == 2
+    lines = [record.getMessage() for record in caplog.records if record.name == "api.edge"]
+    assert all(f"id={one} " in line for one, line in zip(ids, lines, strict=True))
