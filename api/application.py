@@ -13,12 +13,38 @@ from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
-from api.routes import agents, audit, clusters, health, keys, pages, probers, recipes, sign_in
+from api.routes import (
+    agents,
+    audit,
+    cluster_actions,
+    clusters,
+    health,
+    installation,
+    keys,
+    pages,
+    prober_switches,
+    probers,
+    recipes,
+    secrets,
+    sign_in,
+)
 from api.routes.configuration import configuration_route
+from api.routes.reports import reports_route
 from common.contracts.values import Problem
 from common.version import VERSION
 
-RESOURCES = (recipes, clusters, agents, probers, keys, audit)
+RESOURCES = (
+    recipes,
+    clusters,
+    cluster_actions,
+    agents,
+    secrets,
+    probers,
+    prober_switches,
+    installation,
+    keys,
+    audit,
+)
 _PROBLEM: dict[str, Any] = {
     "model": Problem,
     "content": {"application/problem+json": {}},
@@ -46,7 +72,7 @@ def application_of(context: Context) -> FastAPI:
     )
     application.state.context = context
     add_error_handlers(application)
-    application.router.routes.insert(0, configuration_route())
+    application.router.routes[:0] = [configuration_route(), reports_route()]
     application.include_router(_version_1())
     for module in (health, sign_in, pages):
         application.include_router(module.router)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from sqlalchemy import text
@@ -13,7 +13,9 @@ from starlette.requests import Request
 from api.agent_doorkeeper import AgentDoorkeeper
 from api.configurations import Configurations
 from api.key_ring import KeyRing
+from api.report_writer import PERIOD, ReportWriter
 from api.waiting_room import WaitingRoom
+from common.encryption import NO_KEYS, Keyring
 from common.object_storage import ObjectStorage
 from database.models import now
 from database.session import Database
@@ -30,6 +32,9 @@ class Context:
     storage: ObjectStorage
     server_key: bytes
     clock: Callable[[], datetime] = now
+    report_period: timedelta = PERIOD
+    keyring: Keyring = NO_KEYS
+    approver_must_differ: bool = False
     # Names under which this API may be addressed, in lower case; None: any.
     allowed_hosts: frozenset[str] | None = None
 
@@ -47,6 +52,11 @@ class Context:
     def configurations(self) -> Configurations:
         """What this process knows of clusters and their documents."""
         return Configurations(self.database, self.clock)
+
+    @cached_property
+    def report_writer(self) -> ReportWriter:
+        """Who writes agents' reports down."""
+        return ReportWriter(self.database, period=self.report_period)
 
     @cached_property
     def waiting_room(self) -> WaitingRoom:

@@ -33,14 +33,25 @@ Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
 NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-def require_own_cluster(caller: Identity, cluster_id: UUID, *, token_version: int) -> None:
+def require_own_cluster(
+    caller: Identity,
+    cluster_id: UUID,
+    *,
+    token_version: int,
+    previous_version: int | None = None,
+) -> None:
     """ForbiddenError for an agent of another cluster, or with a token that was rotated away.
 
-    The previous version stays valid: agents get the new one only with the next deployment.
+    During a rotation the previous version stays valid: agents get the new one only with the next deployment.
     """
     if not isinstance(caller, AgentOf):
         return
     if caller.cluster_id != cluster_id:
         raise ForbiddenError("this token belongs to another cluster")
-    if caller.token_version not in {token_version, token_version - 1} or caller.token_version < 1:
+    if caller.token_version not in {token_version, previous_version}:
         raise ForbiddenError("this token was replaced by a newer one")
+
+
+def caller_version(caller: Identity) -> int | None:
+    """With which version of its token an agent calls."""
+    return caller.token_version if isinstance(caller, AgentOf) else None

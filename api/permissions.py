@@ -15,9 +15,10 @@ _CLUSTER = rf"/api/v1/clusters/{_SLUG}"
 _AGENT_ROUTES = (
     ("GET", re.compile(rf"{_CLUSTER}/configuration")),
     ("POST", re.compile(rf"{_CLUSTER}/reports")),
+    ("GET", re.compile(rf"{_CLUSTER}/secrets")),
     ("GET", re.compile(r"/api/v1/files/[^/]+")),
 )
-_FOR_AGENTS_ONLY = re.compile(rf"{_CLUSTER}/reports")
+_FOR_AGENTS_ONLY = re.compile(rf"{_CLUSTER}/(reports|secrets)")
 _FOR_ADMINS_ONLY = re.compile(r"/api/v1/(keys|audit)(/.*)?", re.DOTALL)
 # Whether to go through with a plan is another right than to write what is planned.
 _DECISIONS = re.compile(rf"{_CLUSTER}/deployments/{_SLUG}/(approve|reject)")
@@ -52,6 +53,8 @@ def is_permitted(identity: Identity, method: str, path: str) -> bool:
     """Whether this kind of caller may call this route at all."""
     if isinstance(identity, AgentOf):
         return any(method == one and route.fullmatch(path) for one, route in _AGENT_ROUTES)
+    if _FOR_AGENTS_ONLY.fullmatch(path):
+        return False
     if _FOR_ADMINS_ONLY.fullmatch(path):
         return identity.role is Role.ADMIN
     if method in READING:
@@ -60,8 +63,6 @@ def is_permitted(identity: Identity, method: str, path: str) -> bool:
 
 
 def _may_write(holder: KeyHolder, path: str) -> bool:
-    if _FOR_AGENTS_ONLY.fullmatch(path):
-        return False
     if _DECISIONS.fullmatch(path):
         return holder.role in {Role.APPROVER, Role.ADMIN}
     return holder.role in {Role.EDITOR, Role.ADMIN}

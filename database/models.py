@@ -241,7 +241,8 @@ class ClusterVariable(Model):
     value: Mapped[Any] = mapped_column(JSON(none_as_null=False).with_variant(JsonText(), "sqlite"))
     # A sensitive value is here only, encrypted (common/encryption.py); `value` is null then.
     encrypted: Mapped[str | None] = mapped_column(Text)
-    value_version: Mapped[int] = mapped_column(default=1)  # raised with every new value
+    # Milliseconds, like a document's revision: a variable that is made anew never repeats one.
+    value_version: Mapped[int] = mapped_column(BigInteger, default=1)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 

@@ -61,7 +61,12 @@ async def _known(context: Context, scope: Scope) -> Known:
     """What is known of the caller's cluster just now; NotFoundError, ForbiddenError."""
     await context.configurations.refresh()
     cluster = context.configurations.cluster(scope["path_params"]["slug"])
-    require_own_cluster(scope["state"]["identity"], cluster.id, token_version=cluster.token_version)
+    require_own_cluster(
+        scope["state"]["identity"],
+        cluster.id,
+        token_version=cluster.token_version,
+        previous_version=cluster.previous_token_version,
+    )
     return Known(cluster, await context.configurations.current(cluster))
 
 

@@ -19,7 +19,7 @@ from api.services.errors import (
 )
 from api.services.paging import Order, Paging, page_of
 from api.services.recipes import find_living_recipe
-from api.services.secrets import described_value, refuse_imitation, set_value
+from api.services.secrets import described_value, new_variable, refuse_imitation, set_value
 from api.services.variable_checks import (
     Values,
     notices_of,
@@ -162,10 +162,7 @@ def put_variable(
     found = _expected_variable(row, name, expected)
     require_fitting_value(session, row, name, new.value)
     if found is None:
-        found = models.ClusterVariable(
-            cluster_id=row.id, name=name, value=None, managed_by=new.managed_by
-        )
-        set_value(found, new, keyring=keyring)
+        found = new_variable(row.id, name, new, keyring=keyring)
         row.variables.append(found)
         mark_changed(session, [row.id])
         session.flush()

@@ -13,6 +13,7 @@ from api.services.clusters import described_hosts
 from api.services.errors import NotFoundError
 from api.services.prober_configs import document_config
 from api.services.revisions import described_revision, newest_revisions
+from api.services.secrets import described_value
 from common.contracts.clusters import HostDescription
 from common.contracts.configuration import (
     FORMAT,
@@ -132,7 +133,7 @@ def _described(session: Session, cluster: models.Cluster) -> Described:
     return Described(
         cluster=DocumentCluster(id=cluster.id, slug=cluster.slug),
         hosts=described_hosts(cluster.hosts),
-        variables={variable.name: variable.value for variable in cluster.variables},
+        variables={variable.name: described_value(variable) for variable in cluster.variables},
         probers=_probers(session, cluster.slug),
     )
 
@@ -140,7 +141,7 @@ def _described(session: Session, cluster: models.Cluster) -> Described:
 def _probers(session: Session, cluster_slug: str) -> list[DocumentProber]:
     statement = (
         select(models.Prober)
-        .where(models.Prober.deleted_at.is_(None))
+        .where(models.Prober.deleted_at.is_(None), models.Prober.stopped_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
     matching = {
@@ -148,9 +149,13 @@ def _probers(session: Session, cluster_slug: str) -> list[DocumentProber]:
         for prober in session.scalars(statement)
         if (configs := _matching(prober.configs, cluster_slug))
     }
-    newest = newest_revisions(session, models.ProberRevision, [prober.id for prober in matching])
+    running = models.ProberRevision.stopped_at.is_(None)
+    ids = [prober.id for prober in matching]
+    newest = newest_revisions(session, models.ProberRevision, ids, running)
     return [
-        _document_prober(prober, newest[prober.id], configs) for prober, configs in matching.items()
+        _document_prober(prober, newest[prober.id], configs)
+        for prober, configs in matching.items()
+        if prober.id in newest  # with every revision stopped, nothing of it is left to run
     ]
 
 

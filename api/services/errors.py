@@ -7,6 +7,8 @@ MrProberError
     ├── ConflictError
     │   ├── SlugTakenError      an object of this name lives
     │   ├── InUseError          others need it
+    │   ├── ProtectedError      the cluster must not be deleted
+    │   ├── ActionError         a request that does not fit how things stand
     │   ├── NotActiveError      the cluster is being deleted
     │   ├── VariableNeededError  the recipe of the cluster requires it
     │   └── BreaksClustersError  values of clusters do not fit a new revision

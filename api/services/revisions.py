@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from api.services.declared_variables import declared_variables
 from api.services.errors import InvalidError, NotFoundError
 from api.services.paging import Order, Paging, page_of, revision_number
 from common.contracts.files import FileReference, FileUpload, content_hash, path_conflicts
-from common.contracts.recipes import DeclaredVariable, Revision
+from common.contracts.recipes import DeclaredVariable, Revision, Stop
 from common.contracts.values import Page
 from common.object_storage import ObjectStorage, store_file
-from database.models import ProberFile, ProberRevision, RecipeFile, RecipeRevision
+from database.models import Prober, ProberFile, ProberRevision, RecipeFile, RecipeRevision
 
 MAX_REVISION_BYTES = 32 * 1024 * 1024
 
@@ -76,13 +76,16 @@ def checked_recipe(uploads: Sequence[FileUpload]) -> NewFiles:
 
 
 def newest_revisions(
-    session: Session, kind: type[RevisionRow], parent_ids: Iterable[UUID]
+    session: Session,
+    kind: type[RevisionRow],
+    parent_ids: Iterable[UUID],
+    *conditions: ColumnElement[bool],
 ) -> dict[UUID, RevisionRow]:
-    """The newest revision of each parent, with its files: a constant number of statements."""
+    """The newest revision of each parent that fulfils all conditions, with its files: a constant number of statements."""
     parent = _parent(kind)
     newest = (
         select(parent.label("parent_id"), func.max(kind.number).label("number"))
-        .where(parent.in_(list(parent_ids)))
+        .where(parent.in_(list(parent_ids)), *conditions)
         .group_by(parent)
         .subquery()
     )
@@ -143,9 +146,17 @@ def described_revision(row: RecipeRevision | ProberRevision) -> Revision:
         number=row.number,
         content_hash=row.content_hash,
         files=sorted(references, key=lambda file: file.path),
+        stopped=stop_of(row) if isinstance(row, ProberRevision) else None,
         created_at=row.created_at,
     )
     return described if isinstance(row, ProberRevision) else _judged(described, row)
+
+
+def stop_of(row: Prober | ProberRevision) -> Stop | None:
+    """Who stopped it, if it is stopped."""
+    if row.stopped_at is None:
+        return None
+    return Stop(by=row.stopped_by, at=row.stopped_at, reason=row.stopped_reason)
 
 
 def _judged(described: Revision, row: RecipeRevision) -> Revision:

@@ -74,6 +74,12 @@ class PauseRequest(Input):
     until: AwareDatetime | None = None
 
 
+class Rejection(Input):
+    """Why a plan is refused."""
+
+    reason: str = Field(default="", max_length=1000)
+
+
 class TokenRotation(Input):
     """`force`: also if agents still use the version before, which are locked out then."""
 

@@ -68,12 +68,23 @@ class RevisionCreate(Input):
     files: list[FileUpload] = Field(max_length=MAX_FILES)
 
 
+class Stop(Wire):
+    """Who stopped it, when, and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
 class Revision(Wire):
     """One immutable set of files."""
 
     number: int
     content_hash: str
     files: list[FileReference]
+    stopped: Stop | None = (
+        None  # of a prober: it runs nowhere, the newest one that is not stopped does
+    )
     created_at: datetime
     # Of recipes only: probers' files are no terraform.
     validity: Validity | None = None

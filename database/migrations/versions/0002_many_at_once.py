@@ -43,7 +43,7 @@ _SWITCH_COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine[Any], str | None]
         ("deploy_requested_at", _MOMENT, None),
         ("deploy_requested_by", sa.String(100), ""),
     ],
-    "cluster_variables": [("encrypted", sa.Text(), None), ("value_version", sa.Integer(), "1")],
+    "cluster_variables": [("encrypted", sa.Text(), None), ("value_version", sa.BigInteger(), "1")],
     "deployments": [
         ("decided_at", _MOMENT, None),
         ("decided_by", sa.String(100), ""),

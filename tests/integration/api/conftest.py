@@ -16,10 +16,12 @@ from api.services.keys import create_key
 from common.agent_tokens import agent_token
 from common.contracts.files import FileUpload
 from common.contracts.keys import ApiKeyCreate, Role
+from common.encryption import keyring_of_text
 from common.object_storage import FileSystemObjectStorage
 from database.session import Database
 
 SERVER_KEY = b"server key of the tests"
+ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
 
 
 class FakeClock:
@@ -99,6 +101,8 @@ def context(database: Database, tmp_path: Path, clock: FakeClock) -> Context:
         storage=FileSystemObjectStorage(tmp_path / "objects"),
         server_key=SERVER_KEY,
         clock=clock,
+        report_period=timedelta(),  # whoever has the answer sees the report
+        keyring=keyring_of_text(ENCRYPTION_KEY),
     )
 
 
