@@ -9,6 +9,7 @@ from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
 from api.services.paging import Paging
+from common.contracts.files import MAX_PATH_BYTES
 from common.contracts.identifiers import CLUSTER_VARIABLE_PATTERN, SHA256_PATTERN, SLUG_PATTERN
 
 
@@ -30,6 +31,7 @@ ThePaging = Annotated[Paging, Depends(_paging)]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
+PathInPath = Annotated[str, Path(max_length=MAX_PATH_BYTES)]
 NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 

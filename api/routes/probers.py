@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Response, status
 
-from api.dependencies import NumberInPath, SlugInPath, TheContext, ThePaging
+from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, ThePaging
 from api.services import prober_configs, revisions
 from api.services import probers as service
+from api.uploads import TheUpload, content_response, upload_schema
 from api.writing import TheWriting, tagged
 from common.contracts.probers import (
     Prober,
@@ -13,7 +14,7 @@ from common.contracts.probers import (
     ProberCreate,
     ProberUpdate,
 )
-from common.contracts.recipes import AddedRevision, Revision, RevisionCreate
+from common.contracts.recipes import AddedRevision, Revision
 from common.contracts.values import Page
 from database.models import ProberRevision
 
@@ -69,12 +70,14 @@ def list_prober_revisions(
         return revisions.page_of_revisions(session, ProberRevision, prober.id, paging)
 
 
-@router.post("/{slug}/revisions", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/{slug}/revisions", status_code=status.HTTP_201_CREATED, openapi_extra=upload_schema()
+)
 def create_prober_revision(
-    writing: TheWriting, slug: SlugInPath, new: RevisionCreate, response: Response
+    writing: TheWriting, slug: SlugInPath, upload: TheUpload, response: Response
 ) -> AddedRevision:
     """Add a revision; 200 and the newest one if it holds the same files. If-Match and ETag are the prober's."""
-    files = revisions.stored_files(writing.context.storage, new.files)
+    files = revisions.stored_files(writing.context.storage, upload.files())
     with writing.describing() as session:
         written = service.create_prober_revision(session, slug, files, writing.precondition)
         prober = writing.shown(session, written)
@@ -88,6 +91,17 @@ def read_prober_revision(context: TheContext, slug: SlugInPath, number: NumberIn
     with context.database.reading() as session:
         prober = service.living_prober(session, slug)
         return revisions.revision(session, ProberRevision, prober.id, number)
+
+
+@router.get("/{slug}/revisions/{number}/files/{path:path}", response_class=Response)
+def read_prober_file(
+    context: TheContext, slug: SlugInPath, number: NumberInPath, path: PathInPath
+) -> Response:
+    """The content of one file of a revision."""
+    with context.database.reading() as session:
+        prober = service.living_prober(session, slug)
+        found = revisions.file_of(session, ProberRevision, prober.id, number=number, path=path)
+    return content_response(context.storage, found)
 
 
 @router.get("/{slug}/configs")

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 from pydantic import BaseModel
 
-from api.dependencies import NumberInPath, SlugInPath, TheContext, ThePaging
+from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, ThePaging
 from api.services import recipes as service
 from api.services import revisions
+from api.uploads import TheUpload, content_response, upload_schema
 from api.writing import TheWriting, tagged
 from common.contracts.recipes import (
     AddedRevision,
@@ -15,7 +16,6 @@ from common.contracts.recipes import (
     RecipeCreate,
     RecipeUpdate,
     Revision,
-    RevisionCreate,
     RevisionPreview,
 )
 from common.contracts.values import Page
@@ -81,11 +81,13 @@ def list_recipe_revisions(
         return revisions.page_of_revisions(session, RecipeRevision, recipe.id, paging)
 
 
-@router.post("/{slug}/revisions", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/{slug}/revisions", status_code=status.HTTP_201_CREATED, openapi_extra=upload_schema()
+)
 def create_recipe_revision(
     writing: TheWriting,
     slug: SlugInPath,
-    new: RevisionCreate,
+    upload: TheUpload,
     response: Response,
     how: Annotated[RevisionQuery, Query()],
 ) -> AddedRevision | RevisionPreview:
@@ -96,10 +98,10 @@ def create_recipe_revision(
     context = writing.context
     if how.dry_run:
         response.status_code = status.HTTP_200_OK
-        previewed = revisions.checked_recipe(new.files)
+        previewed = revisions.checked_recipe(upload.files())
         with context.database.reading() as session:
             return service.preview_of_revision(session, slug, previewed)
-    files = revisions.stored_recipe(context.storage, new.files)
+    files = revisions.stored_recipe(context.storage, upload.files())
     with writing.describing() as session:
         written = service.create_recipe_revision(
             session, slug, files, writing.precondition, force=how.force
@@ -115,3 +117,14 @@ def read_recipe_revision(context: TheContext, slug: SlugInPath, number: NumberIn
     with context.database.reading() as session:
         recipe = service.living_recipe(session, slug)
         return revisions.revision(session, RecipeRevision, recipe.id, number)
+
+
+@router.get("/{slug}/revisions/{number}/files/{path:path}", response_class=Response)
+def read_recipe_file(
+    context: TheContext, slug: SlugInPath, number: NumberInPath, path: PathInPath
+) -> Response:
+    """The content of one file of a revision."""
+    with context.database.reading() as session:
+        recipe = service.living_recipe(session, slug)
+        found = revisions.file_of(session, RecipeRevision, recipe.id, number=number, path=path)
+    return content_response(context.storage, found)

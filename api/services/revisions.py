@@ -139,6 +139,17 @@ def revision(session: Session, kind: type[RevisionRow], parent_id: UUID, number:
     return described_revision(row)
 
 
+def file_of(
+    session: Session, kind: type[RevisionRow], parent_id: UUID, *, number: int, path: str
+) -> FileReference:
+    """One file of a revision, or NotFoundError."""
+    listed = revision(session, kind, parent_id, number).files
+    for file in listed:
+        if file.path == path:
+            return file
+    raise NotFoundError("file", path)
+
+
 def described_revision(row: RecipeRevision | ProberRevision) -> Revision:
     """The revision on the wire."""
     references = (FileReference.model_validate(file, from_attributes=True) for file in row.files)
