@@ -27,10 +27,10 @@ ROOT = Path(__file__).parents[2]
 _FAST_AND_LOOSE = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 
 
-def _migrate(database_url: str, revision: str = "head") -> None:
+def _migrate(database_url: str, revision: str = "head", *, down: bool = False) -> None:
     config = Config(ROOT / "alembic.ini")
     config.attributes["database_url"] = database_url
-    if revision == "base":
+    if down or revision == "base":
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)
@@ -38,7 +38,10 @@ def _migrate(database_url: str, revision: str = "head") -> None:
 
 @pytest.fixture(scope="session")
 def migrate() -> Callable[..., None]:
-    """`migrate(url)` brings a database up to the newest revision, `migrate(url, "base")` down to nothing."""
+    """`migrate(url)` brings a database up to the newest revision, `migrate(url, "base")` down to nothing.
+
+    `down=True`: down to the revision that is named.
+    """
     return _migrate
 
 

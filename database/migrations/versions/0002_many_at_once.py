@@ -145,6 +145,8 @@ def _add_audit_log() -> None:
     )
     for name, columns in _AUDIT_INDICES:
         op.create_index(name, "audit_log", columns)
+    for statement in _GUARD[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 _AUDIT_INDICES = (
@@ -154,8 +156,22 @@ _AUDIT_INDICES = (
 )
 
 
+# Rows may go when they are old, but none is ever rewritten.
+_TRIGGER = "CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON audit_log"
+_REFUSAL = "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END"
+_GUARD = {
+    "sqlite": (f"{_TRIGGER} BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END",),
+    "postgresql": (
+        f"CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ {_REFUSAL} $$",
+        f"{_TRIGGER} FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+    ),
+}
+
+
 def _drop_audit_log() -> None:
     op.drop_table("audit_log")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_change")
     op.drop_column("api_keys", "clusters")
 
 
