@@ -10,7 +10,12 @@ from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
 from api.services.paging import Paging
 from common.contracts.files import MAX_PATH_BYTES
-from common.contracts.identifiers import CLUSTER_VARIABLE_PATTERN, SHA256_PATTERN, SLUG_PATTERN
+from common.contracts.identifiers import (
+    CLUSTER_VARIABLE_PATTERN,
+    HOST_PATTERN,
+    SHA256_PATTERN,
+    SLUG_PATTERN,
+)
 
 
 def _identity(request: Request) -> Identity:
@@ -31,6 +36,7 @@ ThePaging = Annotated[Paging, Depends(_paging)]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
+HostInPath = Annotated[str, Path(pattern=HOST_PATTERN)]
 PathInPath = Annotated[str, Path(max_length=MAX_PATH_BYTES)]
 NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 

@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import SlugInPath, TheContext, ThePaging, VariableInPath
+from api.dependencies import HostInPath, SlugInPath, TheContext, ThePaging, VariableInPath
 from api.services import agents, deployments
 from api.services import clusters as service
+from api.services.host_configuration import host_configuration
 from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
@@ -19,6 +20,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.host_configuration import HostConfiguration
 from common.contracts.values import Page
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
@@ -135,6 +137,14 @@ def list_agents(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Pag
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
         return agents.page_of_agents(session, cluster_id, paging, now=context.clock())
+
+
+@router.get("/{slug}/hosts/{host}/configuration")
+def read_host_configuration(
+    context: TheContext, slug: SlugInPath, host: HostInPath
+) -> HostConfiguration:
+    """What runs on one host: each setting with the layer that gave it, each run as the agent starts it."""
+    return host_configuration(context.database, slug, host, clock=context.clock)
 
 
 @router.get("/{slug}/grid")

@@ -58,6 +58,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/log"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/grid"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/hosts/{{host}}/configuration"): READERS,
     ("POST", f"{API}/clusters/{{slug}}/reports"): OWN_AGENT,
     ("GET", f"{API}/clusters/{{slug}}/secrets"): OWN_AGENT,
     ("POST", f"{API}/clusters/{{slug}}/agent-token/rotate"): EDITORS_OF_THE_CLUSTER,
