@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from api.agent_doorkeeper import AgentDoorkeeper
 from api.configurations import Configurations
 from api.key_ring import KeyRing
 from api.report_writer import PERIOD, ReportWriter
+from api.services.cluster_actions import retire_previous_token
 from api.waiting_room import WaitingRoom
 from common.encryption import NO_KEYS, Keyring
 from common.object_storage import ObjectStorage
@@ -56,7 +58,9 @@ class Context:
     @cached_property
     def report_writer(self) -> ReportWriter:
         """Who writes agents' reports down."""
-        return ReportWriter(self.database, period=self.report_period)
+        return ReportWriter(
+            self.database, period=self.report_period, after_batch=self._retire_tokens
+        )
 
     @cached_property
     def waiting_room(self) -> WaitingRoom:
@@ -77,6 +81,11 @@ class Context:
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _DESCRIPTION_LOCK}
                 )
             yield session
+
+    def _retire_tokens(self, cluster_ids: set[UUID]) -> None:
+        for cluster_id in sorted(cluster_ids):
+            with self.database.writing() as session:
+                retire_previous_token(session, cluster_id, now=self.clock())
 
 
 def context_of(request: Request) -> Context:

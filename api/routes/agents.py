@@ -5,9 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response, status
 from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import Caller, Sha256InPath, SlugInPath, TheContext, require_own_cluster
+from api.dependencies import (
+    Caller,
+    Sha256InPath,
+    SlugInPath,
+    TheContext,
+    require_own_cluster,
+)
 from api.permissions import AgentOf
-from api.services import files, reports
+from api.services import files
 from api.waiting_room import MAX_WAIT_SECONDS
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.reports import AgentReport
@@ -39,19 +45,11 @@ async def read_configuration(
 
 
 @router.post("/clusters/{slug}/reports", status_code=status.HTTP_204_NO_CONTENT)
-async def create_report(
-    context: TheContext, slug: SlugInPath, report: AgentReport, caller: Caller
-) -> None:
-    """Take an agent's report; one of an earlier boot is ignored."""
-    await context.configurations.refresh()
-    cluster = context.configurations.cluster(slug)
-    require_own_cluster(caller, cluster.id, token_version=cluster.token_version)
-
-    def store() -> None:
-        with context.database.writing() as session:
-            reports.store_report(session, cluster.id, report, now=context.clock())
-
-    await run_in_threadpool(store)
+async def create_report(slug: SlugInPath, report: AgentReport) -> None:
+    """Take an agent's report; one of an earlier boot is ignored. It is seen within a second."""
+    # Only for OpenAPI: the application puts `routes/reports.py` before it.
+    del slug, report
+    raise NotImplementedError
 
 
 @router.get("/files/{sha256}", response_class=Response)
@@ -60,7 +58,12 @@ async def read_file(context: TheContext, sha256: Sha256InPath, caller: Caller) -
     if isinstance(caller, AgentOf):
         await context.configurations.refresh()
         cluster = context.configurations.cluster_with(caller.cluster_id)
-        require_own_cluster(caller, cluster.id, token_version=cluster.token_version)
+        require_own_cluster(
+            caller,
+            cluster.id,
+            token_version=cluster.token_version,
+            previous_version=cluster.previous_token_version,
+        )
         files.require_listed((await context.configurations.current(cluster)).files, sha256)
     else:
         await run_in_threadpool(files.require_known, context.database, sha256)

@@ -112,13 +112,12 @@ def retire_previous_token(session: Session, cluster_id: UUID, *, now: datetime) 
     row = session.get(models.Cluster, cluster_id, with_for_update=True, populate_existing=True)
     if row is None or row.previous_agent_token_version is None:
         return False
-    versions = dict(
-        session.execute(
-            select(models.Agent.instance, models.Agent.token_version).where(
-                models.Agent.cluster_id == cluster_id
-            )
-        ).tuples()
+    rows = session.execute(
+        select(models.Agent.instance, models.Agent.token_version).where(
+            models.Agent.cluster_id == cluster_id
+        )
     )
+    versions = {row.instance: row.token_version for row in rows}
     seen = sightings(session, cluster_id)
     if not all_have_version(seen, versions, row.agent_token_version, hosts=row.hosts, now=now):
         return False
