@@ -12,6 +12,7 @@ from api.context import Context
 from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
+from api.openapi_document import trimmed
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
 from api.routes import (
     agents,
@@ -51,13 +52,21 @@ _PROBLEM: dict[str, Any] = {
     "description": "a problem, in words and by field",
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (401, 403, 404, 409, 412, 413, 421, 422, 428, 503), _PROBLEM
+    (400, 401, 403, 404, 409, 412, 413, 421, 422, 428, 503), _PROBLEM
 )
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, made at the first question."""
+        if self.openapi_schema is None:
+            self.openapi_schema = trimmed(super().openapi())
+        return self.openapi_schema
 
 
 def application_of(context: Context) -> FastAPI:
     """The whole API on one database, storage, key and clock."""
-    application = FastAPI(
+    application = _Application(
         title="Mr. Prober",
         version=VERSION,
         docs_url=None,
