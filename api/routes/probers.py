@@ -71,7 +71,12 @@ def list_prober_revisions(
 
 
 @router.post(
-    "/{slug}/revisions", status_code=status.HTTP_201_CREATED, openapi_extra=upload_schema()
+    "/{slug}/revisions",
+    status_code=status.HTTP_201_CREATED,
+    responses={
+        200: {"model": AddedRevision, "description": "the newest revision holds the same files"}
+    },
+    openapi_extra=upload_schema(),
 )
 def create_prober_revision(
     writing: TheWriting, slug: SlugInPath, upload: TheUpload, response: Response

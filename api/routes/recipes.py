@@ -82,7 +82,10 @@ def list_recipe_revisions(
 
 
 @router.post(
-    "/{slug}/revisions", status_code=status.HTTP_201_CREATED, openapi_extra=upload_schema()
+    "/{slug}/revisions",
+    status_code=status.HTTP_201_CREATED,
+    responses={200: {"model": Revision, "description": "the newest revision holds the same files"}},
+    openapi_extra=upload_schema(),
 )
 def create_recipe_revision(
     writing: TheWriting,
