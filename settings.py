@@ -37,6 +37,10 @@ class _Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="how much is logged"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="how it is logged: `text` for people, `json` for programs, one object a line",
+    )
 
 
 class DatabaseSettings(_Settings):
@@ -95,6 +99,14 @@ class ApiSettings(StoredSettings):
 
     api_host: str = Field("127.0.0.1", description="address on which the API listens")
     api_port: Port = Field(8080, description="port on which the API listens")
+    api_workers: int = Field(1, ge=1, le=64, description="processes that answer on that port")
+    api_tls_certificate: Path | None = Field(
+        None, description="file of the certificate chain (PEM); with it the API speaks https"
+    )
+    api_tls_key: Path | None = Field(None, description="file of the certificate's key (PEM)")
+    approver_must_differ: bool = Field(
+        False, description="whether nobody may approve a plan of what they changed themselves"
+    )
     api_url: str = Field(
         "",
         description="address under which people and agents reach the API; default: made of host and port",

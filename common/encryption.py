@@ -31,7 +31,10 @@ class NoEncryptionKeyError(EncryptionError):
     """There is no key at all."""
 
     def __init__(self) -> None:
-        super().__init__("there is no encryption key: set MR_PROBER_ENCRYPTION_KEYS")
+        super().__init__(
+            "MR_PROBER_ENCRYPTION_KEYS must be set with PostgreSQL:"
+            " every API and Creator needs the same ones"
+        )
 
 
 class UnknownEncryptionKeyError(EncryptionError):
@@ -125,6 +128,15 @@ def keyring_of_text(text: str) -> Keyring:
     if not keys:
         raise NoEncryptionKeyError
     return keyring
+
+
+def keyring_of_installation(setting: str | None, path: Path, *, may_make: bool) -> Keyring:
+    """The keyring in the setting, else in the file, if one may be made there. NoEncryptionKeyError, KeyFileError."""
+    if setting is not None:
+        return keyring_of_text(setting)
+    if not may_make:
+        raise NoEncryptionKeyError
+    return keyring_of_file(path)
 
 
 def keys_in(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from threading import Event
 from pydantic import ValidationError
 
 from common.atomic_files import read_or_make_key
-from common.encryption import Keyring, NoEncryptionKeyError, keyring_of_file, keyring_of_text
+from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from common.storages import storages_of
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing is set up yet
         return 1
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,11 +163,12 @@ def _server_key(settings: CreatorSettings) -> bytes:
 
 
 def _keyring(settings: CreatorSettings) -> Keyring:
-    if settings.encryption_keys is not None:
-        return keyring_of_text(settings.encryption_keys.get_secret_value())
-    if not settings.database_url.get_secret_value().startswith("sqlite"):
-        raise NoEncryptionKeyError
-    return keyring_of_file(settings.data_dir.resolve() / "encryption.key")
+    keys = settings.encryption_keys
+    return keyring_of_installation(
+        keys.get_secret_value() if keys else None,
+        settings.data_dir.resolve() / "encryption.key",
+        may_make=settings.database_url.get_secret_value().startswith("sqlite"),
+    )
 
 
 def _now() -> datetime:

@@ -152,7 +152,7 @@ def _plan(options: Options) -> int:
 def _compared(options: Options) -> Iterator[tuple[Desired, Plan, ApiClient]]:
     """Both sides read and compared; mistakes of the repository come before any question to the API."""
     settings = SynchronizeSettings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     desired = read_repository(
         options.configs or settings.configs, options.environment or settings.environment
     )
