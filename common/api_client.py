@@ -25,6 +25,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.host_configuration import HostConfiguration
 from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated
 from common.contracts.probers import (
     Prober,
@@ -40,6 +41,7 @@ from common.contracts.recipes import (
     RecipeUpdate,
     Revision,
     RevisionCreate,
+    RevisionPreview,
 )
 from common.contracts.values import Input, Page
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
@@ -117,6 +119,16 @@ class ApiClient:
         path = _path("recipes", slug, "revisions") + _forced(force)
         return self._changed("POST", path, body, etag, AddedRevision)
 
+    def preview_recipe_revision(self, slug: str, body: RevisionCreate) -> RevisionPreview:
+        """What a new revision would do; nothing is stored."""
+        path = _path("recipes", slug, "revisions") + "?dry_run=true"
+        return self._sent("POST", path, body, RevisionPreview)
+
+    def recipe_file(self, slug: str, number: int, path: str) -> bytes:
+        """The content of one file of a recipe's revision."""
+        parts = path.split("/")
+        return self._answer(_path("recipes", slug, "revisions", number, "files", *parts)).content
+
     # Clusters
 
     def clusters(self) -> list[Cluster]:
@@ -178,6 +190,11 @@ class ApiClient:
         """The agents of a cluster, as their newest reports describe them."""
         return self._listed(_path("clusters", cluster, "agents"), Agent)
 
+    def host_configuration(self, cluster: str, host: str) -> HostConfiguration:
+        """What runs on one host, each setting with its origin."""
+        path = _path("clusters", cluster, "hosts", host, "configuration")
+        return self._got(path, HostConfiguration)
+
     def grid(self, cluster: str) -> Grid:
         """Hosts and probers of a cluster with their states."""
         return self._got(_path("clusters", cluster, "grid"), Grid)
@@ -211,6 +228,11 @@ class ApiClient:
     def prober_revision(self, slug: str, number: int) -> Revision:
         """One revision of a prober."""
         return self._got(_path("probers", slug, "revisions", number), Revision)
+
+    def prober_file(self, slug: str, number: int, path: str) -> bytes:
+        """The content of one file of a prober's revision."""
+        parts = path.split("/")
+        return self._answer(_path("probers", slug, "revisions", number, "files", *parts)).content
 
     def add_prober_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
         """A new revision, or the newest one if the content is the same; both ETags are the prober's."""

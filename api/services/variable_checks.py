@@ -90,11 +90,13 @@ def undeclared_names(declared: Declared, values: Values) -> list[str]:
 
 
 def require_fitting(session: Session, recipe_id: UUID, number: int | None, values: Values) -> None:
-    """InvalidError unless a cluster with these values can be made from the revision; None = the newest."""
-    declared = declared_by(session, recipe_id, number)
-    if declared is None:
-        return
-    if problems := problems_of(declared, values):
+    """InvalidError unless a cluster with these values can be made from the revision; None = the newest.
+
+    Sensitive values may be missing: they come one by one, when the cluster is there.
+    """
+    declared = declared_by(session, recipe_id, number) or []
+    at_once = [one for one in declared if one.name in values or not one.sensitive]
+    if problems := problems_of(at_once, values):
         raise InvalidError(
             FieldProblem(field=f"variables.{one.variable}{one.path}", expected=one.expected)
             for one in problems

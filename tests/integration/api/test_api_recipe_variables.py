@@ -89,6 +89,23 @@ def test_missing_and_wrong_values_are_told_at_once(api: TestClient) -> None:
     assert "swordfish" not in answer.text
 
 
+def test_sensitive_values_may_come_when_the_cluster_is_there(
+    api: TestClient, described: Any, file_upload: Upload
+) -> None:
+    text = b'variable "password" {\n  type = string\n  sensitive = true\n}'
+    described.recipe("local", file_upload("main.tf", text))
+    (notice,) = described.cluster("demo")["notices"]
+    assert "password" in notice
+    assert notice in api.get("/clusters/demo").text
+    wrong = {"value": ["swordfish"], "sensitive": True}
+    refused = api.put(f"{CLUSTER}/variables/password", json=wrong)
+    assert problems(refused) == {"value": "a string, not a list"}
+    right = {"value": "swordfish", "sensitive": True}
+    assert api.put(f"{CLUSTER}/variables/password", json=right).status_code == 200
+    assert api.get(CLUSTER).json()["notices"] == []
+    assert api.delete(f"{CLUSTER}/variables/password").status_code == 409
+
+
 @pytest.mark.usefixtures("recipe")
 def test_what_terraform_converts_is_right(api: TestClient, described: Any) -> None:
     described.cluster("demo", variables={"zone": 1, "size": "3", "nodes": None})

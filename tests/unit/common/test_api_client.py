@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from common.api_client import ApiClient
 from common.contracts.clusters import ClusterUpdate, DeployPolicy, VariablePut
 from common.contracts.probers import ProberConfigPut, ProberSettings
+from common.contracts.recipes import RevisionCreate
 from common.contracts.values import Problem
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
@@ -141,3 +142,20 @@ def test_an_answer_that_is_not_the_apis_says_where_it_came_from() -> None:
         ApiUnreachableError, match=r"http://api/api/v1/recipes/x .*unexpected answer"
     ):
         client_of(transport).recipe("x")
+
+
+def test_what_is_asked_for_in_the_address_is_asked_there() -> None:
+    transport = ScriptedTransport(AWAY, {"is_new": True}, b"content", b"content")
+    client = client_of(transport)
+    files = RevisionCreate(files=[])
+    with pytest.raises(ApiUnreachableError):
+        client.add_recipe_revision("local", files, etag="x", force=True)
+    assert client.preview_recipe_revision("local", files).is_new
+    assert client.recipe_file("local", 3, "bin/run it") == b"content"
+    assert client.prober_file("ping", 1, "ping") == b"content"
+    assert [(method, path) for method, path, _ in transport.calls] == [
+        ("POST", "/api/v1/recipes/local/revisions?force=true"),
+        ("POST", "/api/v1/recipes/local/revisions?dry_run=true"),
+        ("GET", "/api/v1/recipes/local/revisions/3/files/bin/run%20it"),
+        ("GET", "/api/v1/probers/ping/revisions/1/files/ping"),
+    ]
