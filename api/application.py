@@ -22,6 +22,7 @@ from api.routes import (
     health,
     installation,
     keys,
+    metrics,
     pages,
     prober_switches,
     probers,
@@ -83,7 +84,7 @@ def application_of(context: Context) -> FastAPI:
     add_error_handlers(application)
     application.router.routes[:0] = [configuration_route(), reports_route()]
     application.include_router(_version_1())
-    for module in (health, sign_in, pages):
+    for module in (health, metrics, sign_in, pages):
         application.include_router(module.router)
     application.mount("/static", StaticFiles(directory=STATIC_FOLDER))
     application.mount("/docs/assets", StaticFiles(directory=SWAGGER_FOLDER))

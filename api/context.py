@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from api.agent_doorkeeper import AgentDoorkeeper
 from api.configurations import Configurations
 from api.key_ring import KeyRing
+from api.metrics import Metrics
 from api.report_writer import PERIOD, ReportWriter
 from api.services.cluster_actions import retire_previous_token
 from api.waiting_room import WaitingRoom
@@ -66,6 +67,19 @@ class Context:
     def waiting_room(self) -> WaitingRoom:
         """Who holds a request open until something changes."""
         return WaitingRoom(self.configurations)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What this process says about itself."""
+        return Metrics(self._figures)
+
+    def _figures(self) -> dict[str, float]:
+        pool = self.database.engine.pool
+        figures: dict[str, float] = {"held_requests": self.waiting_room.count}
+        if isinstance(pool, QueuePool):
+            figures["database_connections"] = pool.checkedin() + pool.checkedout()
+            figures["database_connections_in_use"] = pool.checkedout()
+        return figures
 
     @contextmanager
     def describing(self) -> Iterator[Session]:

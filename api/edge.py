@@ -1,6 +1,7 @@
 """The API's edge: security headers, one log line per request, and the catch-all that keeps one bug from being silent."""
 
 import logging
+import re
 from http import HTTPStatus
 from time import monotonic
 from urllib.parse import quote
@@ -8,10 +9,13 @@ from urllib.parse import quote
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.context import Context
 from api.errors import problem_response
 from common.contracts.identifiers import new_id
 
 log = logging.getLogger(__name__)
+
+_DECENT_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 _NOTHING_FROM_OUTSIDE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -32,7 +36,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = new_id().hex
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         reply = _Reply(scope["path"], request_id, send)
         started = monotonic()
@@ -51,6 +55,9 @@ class Edge:
                     HTTPStatus.INTERNAL_SERVER_ERROR, "a mistake of ours: the API's log has details"
                 )
                 await answer(scope, receive, reply.send)
+        seconds = monotonic() - started
+        context: Context = scope["app"].state.context
+        context.metrics.count(scope, reply.status, seconds)
         # The path only: a query may hold the token of a sign-in link.
         # «Nothing new» is what thousands of agents hear all day: not worth a line each.
         level = logging.DEBUG if reply.status == HTTPStatus.NOT_MODIFIED else logging.INFO
@@ -62,8 +69,17 @@ class Edge:
                 scope["method"],
                 quote(scope["path"]),
                 reply.status,
-                (monotonic() - started) * 1000,
+                seconds * 1000,
             )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id, if it is a decent one, so that a request can be followed through several services."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            return given if _DECENT_ID.fullmatch(given) else new_id().hex
+    return new_id().hex
 
 
 class _Reply:

@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Mount, Route
 
-from api.routes import health, pages, sign_in
+from api.routes import health, metrics, pages, sign_in
 
 PROBE = b"#!"
 PROBE_SHA256 = hashlib.sha256(PROBE).hexdigest()
@@ -37,6 +37,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/docs/assets/any"): READERS,
     ("GET", "/openapi.json"): READERS,
     ("GET", "/docs"): READERS,
+    ("GET", "/metrics"): READERS,
     ("GET", "/"): READERS,
     ("GET", "/clusters/{slug}"): READERS,
     ("GET", "/unknown"): READERS,
@@ -179,7 +180,7 @@ def routes_of(application: FastAPI) -> list[tuple[str, str]]:
     plain = [one for one in application.routes if isinstance(one, Route)]
     found += [(method, one.path) for one in plain for method in one.methods or ()]
     found += described_routes(application)
-    for module in (health, sign_in, pages):
+    for module in (health, metrics, sign_in, pages):
         found += [(method, path) for method, path in _routes_of_router(module.router)]
     return sorted({one for one in found if one[0] != "HEAD"})
 
