@@ -30,7 +30,7 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its identity, or answer 401, 403 or a redirect to the sign-in page."""
+        """Pass the request on with its identity, or answer 401, 403, 421 or a redirect to the sign-in page."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

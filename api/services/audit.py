@@ -56,7 +56,12 @@ class Written(Generic[Shown]):
 
     @property
     def is_changed(self) -> bool:
-        """Whether there was anything to do."""
+        """Whether there was anything to do.
+
+        What has an ETag is asked for that: the rest of it, Creator may have changed meanwhile.
+        """
+        if etag := getattr(self.after, "etag", ""):
+            return etag != getattr(self.before, "etag", None)
         # As text: to Python, 1 equals true.
         before = canonical_json(_recorded(self.before))
         return before != canonical_json(_recorded(self.after))
