@@ -52,7 +52,7 @@ def test_a_key_comes_with_its_rights(ring: KeyRing, key: ApiKeyCreated) -> None:
     known = ring.key_of(key.key)
     assert known
     assert (known.id, known.role, known.name) == (key.id, Role.EDITOR, "k")
-    assert known.clusters == {"a", "b"}
+    assert known.clusters == frozenset({"a", "b"})
     assert ring.key_of(f"{key.key}x") is None
 
 
