@@ -94,6 +94,17 @@ def test_says_before_and_after(api: TestClient, described: Any) -> None:
     assert entry["cluster_id"] == cluster["id"]
 
 
+def test_holds_no_secret_but_who_changed_it(api: TestClient, described: Any) -> None:
+    described.cluster("demo")
+    address = "/api/v1/clusters/demo/variables/password"
+    for value in ("swordfish-one", "swordfish-two"):
+        assert api.put(address, json={"value": value, "sensitive": True}).is_success
+    assert api.delete(address).is_success
+    found = entries(api, slug="demo/password")
+    assert [one["action"] for one in found] == ["delete", "change", "create"]
+    assert "swordfish" not in str(found)
+
+
 def test_can_be_searched_and_read_in_pages(
     api: TestClient, callers: Any, described: Any, clock: Any
 ) -> None:
