@@ -157,14 +157,17 @@ def broken_by(
 def notices_of(session: Session, clusters: Sequence[models.Cluster]) -> dict[UUID, list[str]]:
     """By cluster: what its owner should know of its recipe; the number of statements does not grow."""
     wanted = _wanted_revisions(session, [row.id for row in clusters])
+    declared = {one.id: _parsed(one.declared_variables) for one in set(wanted.values())}
     return {
-        row.id: notices(wanted[row.id], Values.of(row.variables))
+        row.id: notices(revision, declared[revision.id], Values.of(row.variables))
         for row in clusters
-        if row.id in wanted
+        if (revision := wanted.get(row.id))
     }
 
 
-def notices(revision: models.RecipeRevision, values: Values) -> list[str]:
+def notices(
+    revision: models.RecipeRevision, declared: Declared | None, values: Values
+) -> list[str]:
     """What to know of one cluster; pure."""
     said = []
     if revision.validity is Validity.INVALID:
@@ -174,7 +177,6 @@ def notices(revision: models.RecipeRevision, values: Values) -> list[str]:
             f"revision {revision.number} of the recipe is invalid, it is not deployed:"
             f" {place}{problem.message}"
         )
-    declared = _parsed(revision.declared_variables)
     if declared is None:
         return said
     said += [

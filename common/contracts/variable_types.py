@@ -6,6 +6,7 @@ What is refused here terraform would refuse, too; what is not understood here is
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -87,6 +88,7 @@ def misfits(value: JsonValue, constraint: str) -> list[Misfit]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def parsed_type(constraint: str) -> Type:
     """The type behind a constraint's text; an empty one stands for any value. NotUnderstoodError."""
     if not constraint.strip():

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
+from common.contracts.recipes import HANDED_OVER
 from creator.desired import Engine, Handover, declared_variables, fingerprint, values_for
 
 HANDOVER = Handover(cluster="demo", api_url="http://api", agent_token="t", fallback_url="")
@@ -81,3 +82,7 @@ def test_our_own_value_wins_over_a_sensitive_variable_of_its_name() -> None:
     name = "mr_prober_cluster"
     values = values_for({name: "x"}, HANDOVER, frozenset({name}), sensitive={name})
     assert values.shown(b"key") == {name: HANDOVER.cluster}
+
+
+def test_the_api_knows_what_is_handed_over() -> None:
+    assert HANDOVER.values().keys() == HANDED_OVER
