@@ -19,6 +19,7 @@ from api.routes import (
     audit,
     cluster_actions,
     clusters,
+    fleet,
     health,
     installation,
     keys,
@@ -40,6 +41,7 @@ RESOURCES = (
     clusters,
     cluster_actions,
     agents,
+    fleet,
     secrets,
     probers,
     prober_switches,
@@ -73,6 +75,8 @@ def application_of(context: Context) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Our own is in api/metrics.py; FastAPI's would look for its parts at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # From the outside in: every answer is logged, nobody passes without a key, no body is too large.
         middleware=[
             Middleware(Edge),

@@ -1,5 +1,6 @@
 """Routes of clusters, their variables, deployments, agents and grid."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -7,7 +8,8 @@ from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
 from api.dependencies import HostInPath, SlugInPath, TheContext, ThePaging, VariableInPath
-from api.services import agents, deployments
+from api.routes.fleet import TheAgentFilter
+from api.services import agents, deployments, fleet
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
 from api.writing import TheWriting, tagged
@@ -132,11 +134,14 @@ def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UU
 
 
 @router.get("/{slug}/agents")
-def list_agents(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Agent]:
+def list_agents(
+    context: TheContext, slug: SlugInPath, paging: ThePaging, wanted: TheAgentFilter
+) -> Page[Agent]:
     """Agents that ever reported for a cluster."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
-        return agents.page_of_agents(session, cluster_id, paging, now=context.clock())
+        wanted = replace(wanted, cluster_id=cluster_id)
+        return fleet.page_of_fleet(session, wanted, paging, now=context.clock())
 
 
 @router.get("/{slug}/hosts/{host}/configuration")

@@ -42,6 +42,8 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/clusters/{slug}"): READERS,
     ("GET", "/unknown"): READERS,
     ("GET", f"{API}/unknown"): READERS,
+    ("GET", f"{API}/agents"): READERS,
+    ("GET", f"{API}/agents/missing"): READERS,
     ("GET", f"{API}/audit"): ADMINS,
     ("GET", f"{API}/keys"): ADMINS,
     ("POST", f"{API}/keys"): ADMINS,
