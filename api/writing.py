@@ -1,6 +1,6 @@
 """One write of one caller: what it expects to find, who is recorded for it, what its answer says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeVar
@@ -12,6 +12,8 @@ from api.context import Context, context_of
 from api.entity_tags import Precondition
 from api.permissions import AgentOf, Identity
 from api.services.audit import Author, Deleted, Shown, Written, record
+from api.services.revisions import store_contents
+from common.contracts.files import FileUpload
 
 # On the answer to every write: `false` if all was as asked for already, and nothing was written.
 CHANGED_HEADER = "Mr-Prober-Changed"
@@ -38,6 +40,16 @@ class Writing:
         """The session of a change of what people describe."""
         with self.context.describing() as session:
             yield session
+
+    @contextmanager
+    def naming(self, uploads: Sequence[FileUpload]) -> Iterator[Session]:
+        """The same, for a revision of files whose contents are stored; they are there afterwards, too.
+
+        Until the commit nobody named them, so the cleaner may have removed one that was stored long ago.
+        """
+        with self.describing() as session:
+            yield session
+        store_contents(self.context.storage, uploads)
 
     def done(self, session: Session, written: Written[Shown] | Deleted[Shown]) -> None:
         """Record the write in its own transaction, and say in the answer's headers what came of it."""

@@ -1,5 +1,6 @@
 """Object storage in S3, through boto3. Only API and Creator may import this: agents hold no storage key and no boto3."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,7 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.object_storage import ObjectStorageError
+from common.object_storage import ObjectStorageError, StoredObject
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _REFUSED = frozenset(
@@ -96,6 +97,19 @@ class S3ObjectStorage:
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
         except (BotoCoreError, ClientError) as error:
             raise self._error("delete", key, error) from error
+
+    def listed(self, folder: str) -> Iterator[StoredObject]:
+        """List below the folder, page by page."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/", Delimiter="/"
+        )
+        try:
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    key = found["Key"].removeprefix(self._prefix)
+                    yield StoredObject(key, found["LastModified"])
+        except (BotoCoreError, ClientError) as error:
+            raise self._error("list", folder, error) from error
 
     def _error(self, what: str, key: str, error: BotoCoreError | ClientError) -> ObjectStorageError:
         code = _code(error)

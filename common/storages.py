@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from common.object_storage import FileSystemObjectStorage, ObjectStorage
+from common.object_storage import FileSystemObjectStorage, ListedStorage, ObjectStorage
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 
 
@@ -38,7 +38,7 @@ class StorageSettings(Protocol):
 class Storages:
     """Where contents of files are, and where configurations are published."""
 
-    files: ObjectStorage
+    files: ListedStorage
     configurations: ObjectStorage
     # Names the place of the publications: what was published elsewhere is published again.
     name: str

@@ -260,7 +260,7 @@ class Deployment(Model):
         _words(DeploymentState, length=24), default=DeploymentState.PLANNING
     )
     fingerprint: Mapped[str] = mapped_column(String(64))
-    recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"))
+    recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"), index=True)
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str] = mapped_column(Text, default="")
     log: Mapped[str] = mapped_column(Text, default="", deferred=True)
@@ -433,7 +433,7 @@ class Agent(Model):
     clock_skew_seconds: Mapped[float]
     token_version: Mapped[int | None]  # with which the newest report came
     first_seen_at: Mapped[datetime] = mapped_column(default=now)
-    reported_at: Mapped[datetime] = mapped_column(default=now)
+    reported_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class ApiKey(Model):

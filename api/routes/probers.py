@@ -32,7 +32,7 @@ def list_probers(context: TheContext, paging: ThePaging) -> Page[Prober]:
 def create_prober(writing: TheWriting, new: ProberCreate) -> Prober:
     """Create a prober; its files become revision 1."""
     files = revisions.stored_files(writing.context.storage, new.files)
-    with writing.describing() as session:
+    with writing.naming(new.files) as session:
         return writing.shown(session, service.create_prober(session, new, files))
 
 
@@ -82,8 +82,9 @@ def create_prober_revision(
     writing: TheWriting, slug: SlugInPath, upload: TheUpload, response: Response
 ) -> AddedRevision:
     """Add a revision; 200 and the newest one if it holds the same files. If-Match and ETag are the prober's."""
-    files = revisions.stored_files(writing.context.storage, upload.files())
-    with writing.describing() as session:
+    uploads = upload.files()
+    files = revisions.stored_files(writing.context.storage, uploads)
+    with writing.naming(uploads) as session:
         written = service.create_prober_revision(session, slug, files, writing.precondition)
         prober = writing.shown(session, written)
     response.status_code = status.HTTP_201_CREATED if written.is_changed else status.HTTP_200_OK

@@ -43,7 +43,7 @@ def list_recipes(context: TheContext, paging: ThePaging) -> Page[Recipe]:
 def create_recipe(writing: TheWriting, new: RecipeCreate) -> Recipe:
     """Create a recipe; its files become revision 1."""
     files = revisions.stored_recipe(writing.context.storage, new.files)
-    with writing.describing() as session:
+    with writing.naming(new.files) as session:
         return writing.shown(session, service.create_recipe(session, new, files))
 
 
@@ -84,7 +84,12 @@ def list_recipe_revisions(
 @router.post(
     "/{slug}/revisions",
     status_code=status.HTTP_201_CREATED,
-    responses={200: {"model": Revision, "description": "the newest revision holds the same files"}},
+    responses={
+        200: {
+            "model": AddedRevision | RevisionPreview,
+            "description": "the newest revision holds the same files, or a dry run",
+        }
+    },
     openapi_extra=upload_schema(),
 )
 def create_recipe_revision(
@@ -104,8 +109,9 @@ def create_recipe_revision(
         previewed = revisions.checked_recipe(upload.files())
         with context.database.reading() as session:
             return service.preview_of_revision(session, slug, previewed)
-    files = revisions.stored_recipe(context.storage, upload.files())
-    with writing.describing() as session:
+    uploads = upload.files()
+    files = revisions.stored_recipe(context.storage, uploads)
+    with writing.naming(uploads) as session:
         written = service.create_recipe_revision(
             session, slug, files, writing.precondition, force=how.force
         )

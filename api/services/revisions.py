@@ -43,9 +43,14 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     What a refused request leaves in storage is addressed by its hash and harms nobody.
     """
     files = checked_files(uploads)
+    store_contents(storage, uploads)
+    return files
+
+
+def store_contents(storage: ObjectStorage, uploads: Iterable[FileUpload]) -> None:
+    """Store the contents that are not there yet."""
     for upload in uploads:
         store_file(storage, upload.content)
-    return files
 
 
 def checked_files(uploads: Sequence[FileUpload]) -> NewFiles:
@@ -64,8 +69,7 @@ def checked_files(uploads: Sequence[FileUpload]) -> NewFiles:
 def stored_recipe(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFiles:
     """Store the files of a recipe, and find the variables that they declare."""
     files = checked_recipe(uploads)
-    for upload in uploads:
-        store_file(storage, upload.content)
+    store_contents(storage, uploads)
     return files
 
 

@@ -19,10 +19,12 @@ def upgrade() -> None:
     _add_secrets_and_switches()
     _add_checks_of_recipes()
     _add_publications()
+    _add_indices_of_retention()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_indices_of_retention()
     _drop_publications()
     _drop_checks_of_recipes()
     _drop_audit_log()
@@ -227,3 +229,13 @@ def _drop_publications() -> None:
     op.drop_table("leases")
     op.drop_table("publications")
     op.drop_index("ix_clusters_digest", table_name="clusters")
+
+
+def _add_indices_of_retention() -> None:
+    op.create_index("ix_deployments_recipe_revision_id", "deployments", ["recipe_revision_id"])
+    op.create_index("ix_agents_reported_at", "agents", ["reported_at"])
+
+
+def _drop_indices_of_retention() -> None:
+    op.drop_index("ix_agents_reported_at", table_name="agents")
+    op.drop_index("ix_deployments_recipe_revision_id", table_name="deployments")
