@@ -106,8 +106,14 @@ class Loop:
             described = self._guarded(cluster.id, partial(self._due, cluster))
             if described is not None:
                 self._work[cluster.id] = self._workers.submit(self._work_on, cluster.id)
-        if self._checking is None or self._checking.done():
-            self._checking = self._checker.submit(self._recipe_checks.run)
+        self._start_checks()
+
+    def _start_checks(self) -> None:
+        if self._checking is not None:
+            if not self._checking.done():
+                return
+            self._checking.result()  # a bug of ours rises here
+        self._checking = self._checker.submit(self._recipe_checks.run)
 
     def _settled(self, left: UnfinishedDeployment) -> bool:
         if left.cluster_id in self._work:  # it is ours, and under way
