@@ -18,7 +18,7 @@ from lark import Token, Tree
 
 _MEMORY_BYTES = 512 * 1024 * 1024
 _CPU_SECONDS = 10
-_OUTPUT_BYTES = 1024 * 1024
+_OUTPUT_BYTES = 128 * 1024
 _MENTIONS = re.compile(rb"\bvariable\b")
 
 Node = Tree[Token] | Token

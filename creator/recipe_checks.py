@@ -166,8 +166,10 @@ class RecipeChecks:
 def _problem(diagnostic: dict[str, Any]) -> RevisionProblem:
     place = diagnostic.get("range") or {}
     parts = (diagnostic.get("summary", ""), diagnostic.get("detail", ""))
+    # A database stores no NUL characters.
+    message = ": ".join(part for part in parts if part).replace("\0", "")
     return RevisionProblem(
         file=place.get("filename", ""),
         line=place.get("start", {}).get("line"),
-        message=shortened(": ".join(part for part in parts if part), _MAX_MESSAGE_LENGTH),
+        message=shortened(message, _MAX_MESSAGE_LENGTH),
     )

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _PROGRAM = Path(__file__).resolve().parent.parent / "hcl_variables.py"
 _TIME_LIMIT_SECONDS = 15.0
-_MAX_ANSWER_BYTES = 1024 * 1024
+_MAX_ANSWER_BYTES = 128 * 1024
 _MODULE_FILES = (".tf", ".tf.json")
 _VALUE_FILES = (".tfvars", ".tfvars.json")
 _ANSWER = TypeAdapter(list[DeclaredVariable])

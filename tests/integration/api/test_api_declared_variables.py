@@ -90,3 +90,8 @@ def test_what_it_does_not_understand_is_unknown(text: str | bytes) -> None:
 def test_one_that_takes_too_long_is_ended() -> None:
     files = [FileUpload.of("main.tf", b'variable "a" {}')]
     assert declared_variables(files, time_limit_seconds=0.001) is None
+
+
+def test_more_than_anybody_declares_is_unknown() -> None:
+    many = "".join(f'variable "a{number}" {{}}\n' for number in range(3000))
+    assert found(main__tf=many) is None
