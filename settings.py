@@ -25,6 +25,7 @@ def _duration(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+PositiveNumber = Annotated[int, Field(ge=1, le=36500)]
 
 
 class _Settings(BaseSettings):
@@ -114,6 +115,31 @@ class ApiSettings(StoredSettings):
     api_allowed_hosts: str = Field(
         "",
         description="more names that callers may send as Host, comma-separated; always: loopback and the host of `MR_PROBER_API_URL`; `*`: any",
+    )
+    retention_deployments_days: PositiveNumber = Field(
+        90, description="days for which finished deployments and their logs are kept"
+    )
+    retention_deployments_per_cluster: PositiveNumber = Field(
+        20, description="newest deployments of each cluster that are kept whatever their age"
+    )
+    retention_revisions_days: PositiveNumber = Field(
+        90, description="days for which revisions are kept that nothing uses any more"
+    )
+    retention_revisions_per_parent: PositiveNumber = Field(
+        10,
+        description="newest revisions of each recipe and prober that are kept whatever their age",
+    )
+    retention_agents_days: PositiveNumber = Field(
+        7, description="days for which agents are kept that do not report any more"
+    )
+    retention_tombstones_days: PositiveNumber = Field(
+        30, description="days for which destroyed clusters, recipes and probers are kept"
+    )
+    retention_audit_days: PositiveNumber = Field(
+        365, description="days for which the audit log is kept"
+    )
+    retention_files_days: PositiveNumber = Field(
+        1, description="days for which contents of files are kept that no revision names (yet)"
     )
 
 

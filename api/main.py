@@ -23,6 +23,7 @@ from api.context import Context
 from api.hosts import allowed_hosts
 from api.key_rotation import rotate
 from api.services.keys import ensure_admin_key, valid_key
+from api.services.retention import Policy
 from api.services.sign_in import make_link_token
 from common.atomic_files import read_or_make_key
 from common.encryption import Keyring, keyring_of_installation
@@ -170,13 +171,27 @@ def _server(context: Context, settings: ApiSettings) -> _Server:
 
 def _answer(context: Context, settings: ApiSettings, serve: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; then end what is under way, and write what is still to be written."""
-    jobs = jobs_of(context, storages_of(settings, hostname=socket.gethostname()))
+    storages = storages_of(settings, hostname=socket.gethostname())
+    jobs = jobs_of(context, storages, _retention(settings))
     jobs.start()
     serve()
     context.report_writer.flush(time_limit=timedelta(seconds=_GRACE_SECONDS))
     jobs.close()
     context.database.dispose()
     log.info("stopped")
+
+
+def _retention(settings: ApiSettings) -> Policy:
+    return Policy(
+        deployments=timedelta(days=settings.retention_deployments_days),
+        deployments_per_cluster=settings.retention_deployments_per_cluster,
+        revisions=timedelta(days=settings.retention_revisions_days),
+        revisions_per_parent=settings.retention_revisions_per_parent,
+        agents=timedelta(days=settings.retention_agents_days),
+        tombstones=timedelta(days=settings.retention_tombstones_days),
+        audit=timedelta(days=settings.retention_audit_days),
+        files=timedelta(days=settings.retention_files_days),
+    )
 
 
 def _context(settings: ApiSettings) -> Context:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ import pytest
 
 from common.object_storage import (
     FileSystemObjectStorage,
+    ListedStorage,
     ObjectStorage,
     ObjectStorageError,
     file_key,
@@ -18,7 +20,7 @@ from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 
 
 @pytest.fixture(params=["file system", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStorage:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> ListedStorage:
     """One storage of each kind, empty; its folder is not there yet."""
     if request.param == "file system":
         return FileSystemObjectStorage(tmp_path / "objects")
@@ -51,6 +53,17 @@ def test_a_deleted_object_is_gone_however_often_it_is_deleted(storage: ObjectSto
         storage.delete("a/b")
         assert (storage.read("a/b"), storage.exists("a/b")) == (None, False)
     assert storage.read("a/c") == b"2"
+
+
+def test_a_folder_is_listed_with_the_moments_at_which_its_objects_were_stored(
+    storage: ListedStorage,
+) -> None:
+    for key in ("files/ab/1", "files/ab/2", "files/abc", "files/ab/below/3", "other/4"):
+        storage.write(key, b"1")
+    found = list(storage.listed("files/ab"))
+    assert sorted(one.key for one in found) == ["files/ab/1", "files/ab/2"]
+    assert all(abs(datetime.now(UTC) - one.stored_at) < timedelta(hours=1) for one in found)
+    assert list(storage.listed("files/none")) == []
 
 
 def test_a_file_is_stored_under_its_own_hash(storage: ObjectStorage) -> None:
