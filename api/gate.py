@@ -45,10 +45,15 @@ class Gate:
         if refusal:
             await refusal(scope, receive, send)
             return
-        if request.method not in READING and isinstance(request.state.identity, KeyHolder):
-            send = _expiring(context_of(request), send)
+        identity = request.state.identity
+        if not isinstance(identity, KeyHolder):
+            await self._app(scope, receive, send)
+            return
+        context = context_of(request)
+        if request.method not in READING:
+            send = _expiring(context, send)
         await self._app(scope, receive, send)
-        await _note_use(request)
+        await _note_use(context, identity)
 
     async def _refusal(self, request: Request) -> Response | None:
         context = context_of(request)
@@ -106,11 +111,10 @@ def _misdirected() -> Response:
     )
 
 
-async def _note_use(request: Request) -> None:
+async def _note_use(context: Context, identity: KeyHolder) -> None:
     """After the answer, so that nobody waits for it; not to know it harms nobody."""
-    identity = request.state.identity
-    keys = context_of(request).keys
-    if not isinstance(identity, KeyHolder) or not keys.is_use_due(identity.key_id):
+    keys = context.keys
+    if not keys.is_use_due(identity.key_id):
         return
     try:
         await run_in_threadpool(keys.note_use, identity.key_id)

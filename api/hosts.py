@@ -1,11 +1,13 @@
 """Under which names the API may be addressed: pure decisions about the Host header."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = "*"
 
 
+@lru_cache(maxsize=1024)
 def name_in(host: str) -> str:
     """The name in a Host header, without port, in lower case; empty if it is none."""
     try:

@@ -82,7 +82,9 @@ class ReportWriter:
             self._waiting_bytes = grown
             self._added += 1
             self._start()
-            self._changed.notify_all()
+            # Only the first one of a batch: to wake the thread for each costs more than to write them.
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
 
     def flush(self, *, time_limit: timedelta = timedelta(seconds=30)) -> bool:
         """Have all that was added until now written at once; whether it was in time."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,11 +29,13 @@ RawHeaders = list[tuple[bytes, bytes]]
 class ConfigurationEndpoint:
     """Answers 304 from memory, at once or when the wait is over, and 200 with bytes that are kept ready."""
 
+    path = PATH  # for whoever counts requests by route
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; errors are those of the services, answered by the application's handlers."""
         context: Context = scope["app"].state.context
-        headers = Headers(scope=scope)
-        known_tags = headers.get("if-none-match")
+        scope["route"] = self
+        known_tags = _header(scope, b"if-none-match")
         wait = _wait_seconds(scope["query_string"]) if scope["query_string"] else 0
         known = await _known(context, scope)
         # Only agents wait: a key may be revoked meanwhile, and nobody would look.
@@ -49,7 +51,8 @@ class ConfigurationEndpoint:
             await _send(send, HTTPStatus.NOT_MODIFIED, _headers(known.verdict.etag))
             return
         document = await context.configurations.document(known.cluster)
-        await _send_document(send, document, gzipped=_accepts_gzip(headers))
+        coding = _header(scope, b"accept-encoding") or ""
+        await _send_document(send, document, gzipped=_accepts_gzip(coding))
 
 
 def configuration_route() -> Route:
@@ -98,9 +101,15 @@ async def _leaving(receive: Receive) -> AsyncIterator[Future[None]]:
         task.cancel()
 
 
-def _accepts_gzip(headers: Headers) -> bool:
+def _header(scope: Scope, name: bytes) -> str | None:
+    """A header as RFC 9110 reads it: lines of one name are one list."""
+    values = [value for one, value in scope["headers"] if one == name]
+    return b", ".join(values).decode("latin-1") if values else None
+
+
+def _accepts_gzip(header: str) -> bool:
     """Whether gzip is named, and not with the weight 0."""
-    for coding in headers.get("accept-encoding", "").split(","):
+    for coding in header.split(","):
         name, _, weight = coding.partition(";")
         if name.strip().lower() == "gzip":
             return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
