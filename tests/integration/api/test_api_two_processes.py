@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import pytest
+import requests
 
 from common.api_client import ApiClient
 from common.api_transport import ApiTransport
@@ -15,6 +16,7 @@ from common.atomic_files import read_key
 from common.contracts.clusters import ClusterCreate, VariablePut
 from common.contracts.files import FileUpload
 from common.contracts.keys import ApiKeyCreate, Role
+from common.contracts.probers import ProberConfigPut, ProberCreate
 from common.contracts.recipes import RecipeCreate, RecipeUpdate
 from common.errors import ApiRefusedError
 from tests.integration.api.test_api_main import Started
@@ -129,3 +131,66 @@ def test_a_key_that_one_revokes_opens_nothing_at_the_other(
             break
         pause.wait(0.05)
     assert status_of(holder.clusters) == 401
+
+
+def test_documents_carry_every_change_and_never_go_back(
+    client: Client, addresses: list[str], tmp_path: Path
+) -> None:
+    first = client(0)
+    names = [f"n{writer}" for writer in range(WRITERS)]
+    first.create_recipe(RecipeCreate(slug="local", files=[FileUpload.of("main.tf", b"")]))
+    first.create_cluster(
+        ClusterCreate(slug="demo", recipe="local", variables=dict.fromkeys(names, 0))
+    )
+    command = ["./ping", *(f"${{cluster.variables.{name}}}" for name in names)]
+    files = [FileUpload.of("ping", b"#!")]
+    first.create_prober(ProberCreate(slug="ping", command=command, files=files))
+    first.put_config("ping", "all", ProberConfigPut(clusters=["*"]))
+    readers = [Reader(address, read_key(tmp_path / "data" / "admin.key")) for address in addresses]
+
+    def write(writer: int) -> None:
+        own = client(writer)
+        for value in range(1, WRITES + 1):
+            seen = own.variable("demo", names[writer])
+            own.put_variable("demo", names[writer], VariablePut(value=value), etag=seen.etag)
+            for reader in readers:
+                reader.read()
+
+    together(write)
+    for reader in readers:
+        reader.read_until(dict.fromkeys(names, WRITES))
+    # One revision is one document, whoever tells it.
+    told = {pair for reader in readers for pair in reader.told}
+    assert len({revision for revision, _ in told}) == len(told)
+    assert len({reader.told[-1] for reader in readers}) == 1
+
+
+class Reader:
+    """Reads the document from one process again and again; several threads may."""
+
+    def __init__(self, address: str, key: str) -> None:
+        self._address = f"{address}/api/v1/clusters/demo/configuration"
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._lock = Lock()
+        self.told: list[tuple[int, str]] = []
+
+    def read(self) -> dict[str, Any]:
+        """The variables in the document, whose revision is not below that of any earlier answer."""
+        with self._lock, requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(self._address, headers=self._headers, timeout=30)
+            assert answer.status_code == 200, answer.text
+            document = answer.json()
+            assert not self.told or self.told[-1][0] <= document["revision"]
+            self.told.append((document["revision"], answer.headers["ETag"]))
+        variables: dict[str, Any] = document["variables"]
+        return variables
+
+    def read_until(self, wanted: dict[str, Any]) -> None:
+        """Wait, with an end, for a document that carries all of it."""
+        pause = Event()
+        for _ in range(100):
+            if self.read() == wanted:
+                return
+            pause.wait(0.05)
+        raise AssertionError(self.read())
