@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format migrate bench requirements clean
+.PHONY: help demo test check soak format migrate bench requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +28,9 @@ test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, th
 	@.ci/part --summary
 
 check: test ## The same as `make test`
+
+soak: $(VENV)/.tests ## Ask the API far more of what its OpenAPI document allows than `make test` does; minutes
+	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true

@@ -7,9 +7,9 @@ Every name is `MR_PROBER_` + the field in upper case, except the two `S3_…` ke
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +25,7 @@ def _duration(value: object) -> object:
 
 Duration = Annotated[timedelta, Field(ge=timedelta(0)), BeforeValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+PositiveNumber = Annotated[int, Field(ge=1, le=36500)]
 
 
 class _Settings(BaseSettings):
@@ -36,6 +37,10 @@ class _Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="how much is logged"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="how it is logged: `text` for people, `json` for programs, one object a line",
     )
 
 
@@ -51,20 +56,94 @@ class DatabaseSettings(_Settings):
         None,
         description="key from which agents' tokens are derived; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
     )
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="keys of sensitive variables, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
+    )
 
 
-class ApiSettings(DatabaseSettings):
+class StoredSettings(DatabaseSettings):
+    """Where objects are: in S3 as soon as both keys are set, else in the data folder."""
+
+    s3_access_key_id: SecretStr | None = Field(
+        None,
+        validation_alias="S3_ACCESS_KEY_ID",
+        description="id of the static key for S3; with both keys set, S3 holds files and publications",
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, validation_alias="S3_SECRET_ACCESS_KEY", description="the secret of that key"
+    )
+    s3_endpoint_url: str = Field(
+        "https://storage.yandexcloud.net", description="address of S3; empty: Amazon's"
+    )
+    s3_region: str = Field("ru-central1", description="region of S3")
+    s3_configurations_bucket: str = Field(
+        "mr-prober-configurations", description="bucket of published configurations"
+    )
+    s3_files_bucket: str = Field("mr-prober-files", description="bucket of contents of files")
+    s3_states_bucket: str = Field("mr-prober-states", description="bucket of terraform's states")
+    s3_logs_bucket: str = Field("mr-prober-logs", description="bucket of logs")
+    published_url: str = Field(
+        "",
+        description="https address under which agents read the bucket of published configurations; without S3 it is a `file:` address",
+    )
+
+    @model_validator(mode="after")
+    def _both_keys_or_none(self) -> Self:
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY: set both or neither")
+        return self
+
+
+class ApiSettings(StoredSettings):
     """Settings of the API."""
 
     api_host: str = Field("127.0.0.1", description="address on which the API listens")
     api_port: Port = Field(8080, description="port on which the API listens")
+    api_workers: int = Field(1, ge=1, le=64, description="processes that answer on that port")
+    api_tls_certificate: Path | None = Field(
+        None, description="file of the certificate chain (PEM); with it the API speaks https"
+    )
+    api_tls_key: Path | None = Field(None, description="file of the certificate's key (PEM)")
+    approver_must_differ: bool = Field(
+        False, description="whether nobody may approve a plan of what they changed themselves"
+    )
     api_url: str = Field(
         "",
         description="address under which people and agents reach the API; default: made of host and port",
     )
+    api_allowed_hosts: str = Field(
+        "",
+        description="more names that callers may send as Host, comma-separated; always: loopback and the host of `MR_PROBER_API_URL`; `*`: any",
+    )
+    retention_deployments_days: PositiveNumber = Field(
+        90, description="days for which finished deployments and their logs are kept"
+    )
+    retention_deployments_per_cluster: PositiveNumber = Field(
+        20, description="newest deployments of each cluster that are kept whatever their age"
+    )
+    retention_revisions_days: PositiveNumber = Field(
+        90, description="days for which revisions are kept that nothing uses any more"
+    )
+    retention_revisions_per_parent: PositiveNumber = Field(
+        10,
+        description="newest revisions of each recipe and prober that are kept whatever their age",
+    )
+    retention_agents_days: PositiveNumber = Field(
+        7, description="days for which agents are kept that do not report any more"
+    )
+    retention_tombstones_days: PositiveNumber = Field(
+        30, description="days for which destroyed clusters, recipes and probers are kept"
+    )
+    retention_audit_days: PositiveNumber = Field(
+        365, description="days for which the audit log is kept"
+    )
+    retention_files_days: PositiveNumber = Field(
+        1, description="days for which contents of files are kept that no revision names (yet)"
+    )
 
 
-class CreatorSettings(DatabaseSettings):
+class CreatorSettings(StoredSettings):
     """Settings of Creator."""
 
     api_url: str = Field(
@@ -72,7 +151,7 @@ class CreatorSettings(DatabaseSettings):
     )
     fallback_url: str = Field(
         "",
-        description="where agents read the configuration when the API is away; handed to recipes",
+        description="where agents read the configuration when the API is away, if `MR_PROBER_PUBLISHED_URL` does not say; handed to recipes",
     )
     creator_poll_interval: Duration = Field(
         timedelta(seconds=1), description="pause between two passes over the clusters, seconds"
@@ -107,8 +186,8 @@ class AgentSettings(_Settings):
         Path("data/agent"), description="folder of the agent: document, files, state"
     )
     agent_poll_interval: Duration = Field(
-        timedelta(seconds=5),
-        description="pause between two questions for a new configuration, seconds",
+        timedelta(seconds=25),
+        description="how long the API holds a question for a new configuration, at most 30 seconds",
     )
     solomon_url: str = Field("", description="address of Solomon; empty: metrics are not pushed")
     solomon_token: SecretStr | None = Field(None, description="OAuth token for Solomon")

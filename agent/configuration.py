@@ -7,32 +7,39 @@ The agent starts from what is on disk and goes on with it for as long as the API
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from agent.errors import DocumentRefusedError, FileDamagedError
-from agent.plan import HostPlan, PlannedProber, planned_prober
+from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
+from agent.secret_values import SecretSource, SecretValues
 from agent.store import Store
 from common.contracts.configuration import ConfigurationDocument, etag_of
 from common.contracts.files import FileReference
+from common.contracts.references import secrets_in
 from common.contracts.resolution import EffectiveProber, Host, resolve
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
 log = logging.getLogger(__name__)
 
 _LONGEST_BACK_OFF = timedelta(seconds=15)
+_PAUSE = timedelta(seconds=5)
+_PAUSE_AFTER_NEWS = timedelta(seconds=0.5)
+# Of the wait: what an API that rounds or ends early for its own reasons may be short of.
+_HELD_SHARE = 0.9
 _MAX_PROBLEM_LENGTH = 1000
 
 
-class ConfigurationSource(Protocol):
-    """Where documents and files come from; ApiError if they do not."""
+class ConfigurationSource(SecretSource, Protocol):
+    """Where documents, files and secrets come from; ApiError if they do not."""
 
-    def configuration(self, etag: str) -> bytes | None:
-        """The document's bytes, or None if it is still the one with this ETag."""
+    def configuration(self, etag: str, *, wait: timedelta) -> bytes | None:
+        """The document's bytes, or None if it is still the one with this ETag, after waiting for another one."""
 
     def file(self, sha256: str) -> bytes:
         """The content of a file, not checked."""
@@ -74,27 +81,43 @@ def checked_document(
     return document
 
 
-def poll_delay(interval: timedelta, *, failures: int, jitter: float) -> timedelta:
-    """The pause before the next poll: the interval, longer after failures; `jitter` is from 0 to 1 and adds ±10 %."""
-    longest = max(interval, _LONGEST_BACK_OFF)
-    doublings = min(max(0, failures - 1), 10)
-    pause: timedelta = min(longest, interval * 2.0**doublings)
+def poll_delay(
+    wait: timedelta, *, took: timedelta, changed: bool, failures: int, jitter: float
+) -> timedelta:
+    """The pause before the next question; `jitter` is from 0 to 1 and adds ±10 %.
+
+    Zero if the API held the last one for as long as it was asked to.
+    Short after news, so that the next ones are not missed; longer if an API without `wait`,
+    or one that holds too many, answered at once; longer and longer after failures.
+    """
+    pause = min(wait, _PAUSE)
+    if failures:
+        longest = max(pause, _LONGEST_BACK_OFF)
+        pause = min(longest, pause * 2.0 ** min(failures - 1, 10))
+    elif changed:
+        pause = min(wait, _PAUSE_AFTER_NEWS)
+    elif took >= wait * _HELD_SHARE:
+        return timedelta()
     return pause * (0.9 + 0.2 * jitter)
 
 
 def follow(
     configuration: "Configuration",
     *,
-    interval: timedelta,
+    wait: timedelta,
     stopping: threading.Event,
     deliver: Callable[[ConfigurationNews], None],
 ) -> None:
     """Deliver what is on disk, then poll until told to stop; the body of a thread."""
     deliver(configuration.start_from_disk())
     while not stopping.is_set():
-        deliver(configuration.poll())
+        started = time.monotonic()
+        etag = configuration.etag
+        deliver(configuration.poll(wait))
         delay = poll_delay(
-            interval,
+            wait,
+            took=timedelta(seconds=time.monotonic() - started),
+            changed=configuration.etag != etag,
             failures=configuration.failures,
             jitter=random.random(),  # noqa: S311 - no secret
         )
@@ -117,9 +140,10 @@ class Configuration:
         self._store = store
         self._cluster_slug = cluster_slug
         self._host = Host(host)
+        self._secrets = SecretValues(source, store)
         self._clock_ns = clock_ns
         self._document: ConfigurationDocument | None = None
-        self._etag = ""
+        self.etag = ""
         self._plan: HostPlan | None = None
         self._incomplete = False
         self._problem = ""
@@ -140,10 +164,12 @@ class Configuration:
             self._fail(error)
         return self._news()
 
-    def poll(self) -> ConfigurationNews:
-        """Ask once for a newer document; no mishap is raised, each one is told in the news or in the log."""
+    def poll(self, wait: timedelta = timedelta()) -> ConfigurationNews:
+        """Ask once for a newer document and let the API hold the question that long; no mishap is raised, each one is told in the news or in the log."""
         try:
-            content = self._source.configuration(self._etag)
+            # Missing files may come any moment, and no new document tells of them.
+            patience = min(wait, _PAUSE) if self._incomplete else wait
+            content = self._source.configuration(self.etag, wait=patience)
             if content is not None:
                 self._take(content)
             elif self._incomplete and self._document:
@@ -187,19 +213,40 @@ class Configuration:
 
     def _use(self, document: ConfigurationDocument, content: bytes, plan: HostPlan) -> None:
         self._document = document
-        self._etag = etag_of(content)
+        self.etag = etag_of(content)
         self._plan = plan
 
     def _planned(self, document: ConfigurationDocument, *, files_from_disk_only: bool) -> HostPlan:
         self._incomplete = False
+        secrets = self._secrets.values(
+            secrets_in(document.variables), from_disk_only=files_from_disk_only
+        )
         probers = tuple(
-            self._planned_prober(prober, files_from_disk_only=files_from_disk_only)
+            self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
             for prober in resolve(document, self._host)
         )
         return HostPlan(document.cluster.id, document.cluster.slug, document.revision, probers)
 
+    def _with_secrets(
+        self,
+        prober: EffectiveProber,
+        secrets: Mapping[str, JsonValue],
+        *,
+        files_from_disk_only: bool,
+    ) -> PlannedProber:
+        if missing := sorted(secrets_of(prober) - secrets.keys()):
+            self._incomplete = True
+            reason = self._secrets.refusal or "the API did not give it"
+            problem = f"its secret {', '.join(missing)} cannot be had: {reason}"
+            return planned_prober(prober, folder=None, problem=problem)
+        return self._planned_prober(prober, secrets, files_from_disk_only=files_from_disk_only)
+
     def _planned_prober(
-        self, prober: EffectiveProber, *, files_from_disk_only: bool
+        self,
+        prober: EffectiveProber,
+        secrets: Mapping[str, JsonValue],
+        *,
+        files_from_disk_only: bool,
     ) -> PlannedProber:
         if prober.problem:
             return planned_prober(prober, folder=None)
@@ -207,7 +254,8 @@ class Configuration:
             folder = self._store.unpacked(prober.files)
             if folder is None and not files_from_disk_only:
                 self._fetch_missing(prober.files)
-            return planned_prober(prober, folder=folder or self._store.unpack(prober.files))
+            folder = folder or self._store.unpack(prober.files)
+            return planned_prober(prober, folder=folder, secrets=secrets)
         # Without the API the whole document waits: a prober that runs is better than one without its new files.
         except (ApiRefusedError, FileDamagedError, FileNotFoundError) as error:
             self._incomplete = True

@@ -51,7 +51,7 @@ def main() -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     try:
         return _run(settings)
     except MrProberError as error:
@@ -200,7 +200,7 @@ class _Parts:
             clock_ns=boot_ns,
         )
         arguments = {
-            "interval": self._settings.agent_poll_interval,
+            "wait": self._settings.agent_poll_interval,
             "stopping": stopping,
             "deliver": self._deliver,
         }

@@ -5,16 +5,20 @@ it is broken and says why, the others run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from agent.outputs import OUTPUTS
 from common.contracts.probers import EffectiveAxis, EffectiveSettings
-from common.contracts.references import as_text
+from common.contracts.references import as_text, secrets_in, with_secrets
 from common.contracts.resolution import Combination, EffectiveProber
 from common.contracts.values import canonical_json
+from common.masking import forms_of
 
 MODES = ("run",)
 # Solomon's own labels, those of every point of ours, and those that tell our series apart.
@@ -42,12 +46,14 @@ class RunSpec:
     prober_slug: str
     labels: Mapping[str, str]
     arguments: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # may hold secrets
     folder: Path
     interval: timedelta
     time_limit: timedelta
     grace: timedelta
     output: str
+    # Texts that no reason may repeat.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,27 @@ class HostPlan:
         return {spec.key: spec for prober in self.probers for spec in prober.specs}
 
 
+def secrets_of(prober: EffectiveProber) -> set[str]:
+    """Names of the secrets without which the prober cannot run."""
+    return {
+        name
+        for run in prober.runs
+        for value in run.secret_environment.values()
+        for name in secrets_in(value)
+    }
+
+
 def planned_prober(
-    prober: EffectiveProber, *, folder: Path | None, problem: str = ""
+    prober: EffectiveProber,
+    *,
+    folder: Path | None,
+    problem: str = "",
+    secrets: Mapping[str, JsonValue] = MappingProxyType({}),
 ) -> PlannedProber:
-    """The prober as this agent runs it; `folder` holds its unpacked files, `problem` says why there is none."""
+    """The prober as this agent runs it; `folder` holds its unpacked files, `problem` says why there is none.
+
+    `secrets` has the value of each secret that it needs, or there is a problem.
+    """
     labels = tuple(_labels(combination) for combination in prober.combinations)
     keys = tuple(_key(prober.id, combination) for combination in prober.combinations)
     problem = prober.problem or _unsupported(prober.settings) or problem
@@ -94,12 +117,13 @@ def planned_prober(
                 prober_slug=prober.slug,
                 labels=labels[run.combinations[0]],
                 arguments=run.arguments,
-                environment=run.environment,
+                environment={**run.environment, **_filled(run.secret_environment, secrets)},
                 folder=folder,
                 interval=timedelta(seconds=prober.settings.interval_seconds),
                 time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
                 grace=timedelta(seconds=prober.settings.grace_seconds),
                 output=prober.settings.output,
+                secrets=_hidden(run.secret_environment, secrets),
             )
             for run in prober.runs
         )
@@ -107,6 +131,15 @@ def planned_prober(
         id=prober.id, slug=prober.slug, revision=prober.revision,
         keys=keys, labels=labels, specs=specs, problem=problem,
     )  # fmt: skip
+
+
+def _filled(wanted: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> dict[str, str]:
+    return {name: as_text(with_secrets(value, secrets)) for name, value in wanted.items()}
+
+
+def _hidden(wanted: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    names = {name for value in wanted.values() for name in secrets_in(value)}
+    return tuple(form for name in sorted(names) for form in forms_of(secrets[name]))
 
 
 def _key(prober_id: UUID, combination: Combination) -> RunKey:

@@ -23,6 +23,7 @@ from agent.scheduler import SECOND_NS
 from agent.verdict import Ending, Verdict, cannot_start, verdict
 from agent.wiper import Wiper
 from common import processes
+from common.masking import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -221,8 +222,8 @@ def _verdict_of(run: RunningProcess) -> Verdict:
             exit_code=run.exit_code if run.exit_code is not None else -signal.SIGKILL,
             time_limit_passed=run.cause is EndCause.TIME_LIMIT,
             time_limit=run.spec.time_limit,
-            stdout=run.stdout.text(),
-            stderr=run.stderr.text(),
+            stdout=without_secrets(run.stdout.text(), run.spec.secrets),
+            stderr=without_secrets(run.stderr.text(), run.spec.secrets),
         )
     )
 

@@ -8,6 +8,7 @@ so that after a crash, a full disk or a flipped bit it is fetched again and neve
     files/<sha256>           content of a file
     unpacked/<content hash>/ files of a prober's revision, read-only: the working directory of its runs
     temporary/               TMPDIRs of runs
+    secrets.json             values of secrets, readable for the agent's user only; not named by a hash
 """
 
 import hashlib
@@ -17,9 +18,12 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from agent.errors import FileDamagedError
 from agent.folders import remove_folder
 from common.atomic_files import write_atomically
+from common.contracts.configuration import ClusterSecrets
 from common.contracts.files import FileReference, content_hash
 from common.contracts.identifiers import SHA256_PATTERN
 
@@ -33,6 +37,7 @@ class Store:
         """`root` is absolute; what is missing in it is made."""
         self._documents = root / "documents"
         self._current = root / "current"
+        self._secrets = root / "secrets.json"
         self._files = root / "files"
         self._unpacked = root / "unpacked"
         self.temporary = root / "temporary"
@@ -63,6 +68,17 @@ class Store:
         for other in self._documents.iterdir():
             if other.name != name:
                 other.unlink(missing_ok=True)
+
+    def secrets(self) -> ClusterSecrets:
+        """The secrets that were kept; none if they are not there or damaged."""
+        try:
+            return ClusterSecrets.model_validate_json(self._secrets.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return ClusterSecrets()
+
+    def keep_secrets(self, secrets: ClusterSecrets) -> None:
+        """Keep these and no others, readable for nobody else."""
+        write_atomically(self._secrets, secrets.model_dump_json().encode(), mode=0o600)
 
     def has_file(self, sha256: str) -> bool:
         """Whether the content is there and undamaged."""

@@ -12,30 +12,71 @@ from api.context import Context
 from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
+from api.openapi_document import trimmed
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
-from api.routes import agents, clusters, health, keys, pages, probers, recipes, sign_in
+from api.routes import (
+    agents,
+    audit,
+    cluster_actions,
+    clusters,
+    fleet,
+    health,
+    installation,
+    keys,
+    metrics,
+    pages,
+    prober_switches,
+    probers,
+    recipes,
+    secrets,
+    sign_in,
+)
+from api.routes.configuration import configuration_route
+from api.routes.reports import reports_route
 from common.contracts.values import Problem
 from common.version import VERSION
 
-RESOURCES = (recipes, clusters, agents, probers, keys)
+RESOURCES = (
+    recipes,
+    clusters,
+    cluster_actions,
+    agents,
+    fleet,
+    secrets,
+    probers,
+    prober_switches,
+    installation,
+    keys,
+    audit,
+)
 _PROBLEM: dict[str, Any] = {
     "model": Problem,
     "content": {"application/problem+json": {}},
     "description": "a problem, in words and by field",
 }
 _PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
-    (401, 403, 404, 409, 413, 422, 503), _PROBLEM
+    (400, 401, 403, 404, 409, 412, 413, 421, 422, 428, 503), _PROBLEM
 )
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, made at the first question."""
+        if self.openapi_schema is None:
+            self.openapi_schema = trimmed(super().openapi())
+        return self.openapi_schema
 
 
 def application_of(context: Context) -> FastAPI:
     """The whole API on one database, storage, key and clock."""
-    application = FastAPI(
+    application = _Application(
         title="Mr. Prober",
         version=VERSION,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Our own is in api/metrics.py; FastAPI's would look for its parts at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # From the outside in: every answer is logged, nobody passes without a key, no body is too large.
         middleware=[
             Middleware(Edge),
@@ -45,8 +86,9 @@ def application_of(context: Context) -> FastAPI:
     )
     application.state.context = context
     add_error_handlers(application)
+    application.router.routes[:0] = [configuration_route(), reports_route()]
     application.include_router(_version_1())
-    for module in (health, sign_in, pages):
+    for module in (health, metrics, sign_in, pages):
         application.include_router(module.router)
     application.mount("/static", StaticFiles(directory=STATIC_FOLDER))
     application.mount("/docs/assets", StaticFiles(directory=SWAGGER_FOLDER))

@@ -3,7 +3,6 @@
 import re
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,8 +30,10 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = limit_of(scope["path"])
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit:
+        announced = next(
+            (value for name, value in scope["headers"] if name == b"content-length"), b""
+        )
+        if announced.isdigit() and int(announced) > limit:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             await problem_response(status, _too_large(limit))(scope, receive, send)
             return

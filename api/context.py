@@ -3,12 +3,22 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from api.agent_doorkeeper import AgentDoorkeeper
+from api.configurations import Configurations
+from api.key_ring import KeyRing
+from api.metrics import Metrics
+from api.report_writer import PERIOD, ReportWriter
+from api.services.cluster_actions import retire_previous_token
+from api.waiting_room import WaitingRoom
+from common.encryption import NO_KEYS, Keyring
 from common.object_storage import ObjectStorage
 from database.models import now
 from database.session import Database
@@ -25,6 +35,51 @@ class Context:
     storage: ObjectStorage
     server_key: bytes
     clock: Callable[[], datetime] = now
+    report_period: timedelta = PERIOD
+    keyring: Keyring = NO_KEYS
+    approver_must_differ: bool = False
+    # Names under which this API may be addressed, in lower case; None: any.
+    allowed_hosts: frozenset[str] | None = None
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """Who recognizes the holders of keys."""
+        return KeyRing(self.database, self.clock)
+
+    @cached_property
+    def doorkeeper(self) -> AgentDoorkeeper:
+        """Who recognizes agents."""
+        return AgentDoorkeeper(self.server_key)
+
+    @cached_property
+    def configurations(self) -> Configurations:
+        """What this process knows of clusters and their documents."""
+        return Configurations(self.database, self.clock)
+
+    @cached_property
+    def report_writer(self) -> ReportWriter:
+        """Who writes agents' reports down."""
+        return ReportWriter(
+            self.database, period=self.report_period, after_batch=self._retire_tokens
+        )
+
+    @cached_property
+    def waiting_room(self) -> WaitingRoom:
+        """Who holds a request open until something changes."""
+        return WaitingRoom(self.configurations)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What this process says about itself."""
+        return Metrics(self._figures)
+
+    def _figures(self) -> dict[str, float]:
+        pool = self.database.engine.pool
+        figures: dict[str, float] = {"held_requests": self.waiting_room.count}
+        if isinstance(pool, QueuePool):
+            figures["database_connections"] = pool.checkedin() + pool.checkedout()
+            figures["database_connections_in_use"] = pool.checkedout()
+        return figures
 
     @contextmanager
     def describing(self) -> Iterator[Session]:
@@ -40,6 +95,11 @@ class Context:
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _DESCRIPTION_LOCK}
                 )
             yield session
+
+    def _retire_tokens(self, cluster_ids: set[UUID]) -> None:
+        for cluster_id in sorted(cluster_ids):
+            with self.database.writing() as session:
+                retire_previous_token(session, cluster_id, now=self.clock())
 
 
 def context_of(request: Request) -> Context:

@@ -9,7 +9,13 @@ from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
 from api.services.paging import Paging
-from common.contracts.identifiers import CLUSTER_VARIABLE_PATTERN, SHA256_PATTERN, SLUG_PATTERN
+from common.contracts.files import MAX_PATH_BYTES
+from common.contracts.identifiers import (
+    CLUSTER_VARIABLE_PATTERN,
+    HOST_PATTERN,
+    SHA256_PATTERN,
+    SLUG_PATTERN,
+)
 
 
 def _identity(request: Request) -> Identity:
@@ -30,17 +36,30 @@ ThePaging = Annotated[Paging, Depends(_paging)]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
+HostInPath = Annotated[str, Path(pattern=HOST_PATTERN)]
+PathInPath = Annotated[str, Path(max_length=MAX_PATH_BYTES)]
 NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-def require_own_cluster(caller: Identity, cluster_id: UUID, *, token_version: int) -> None:
+def require_own_cluster(
+    caller: Identity,
+    cluster_id: UUID,
+    *,
+    token_version: int,
+    previous_version: int | None = None,
+) -> None:
     """ForbiddenError for an agent of another cluster, or with a token that was rotated away.
 
-    The previous version stays valid: agents get the new one only with the next deployment.
+    During a rotation the previous version stays valid: agents get the new one only with the next deployment.
     """
     if not isinstance(caller, AgentOf):
         return
     if caller.cluster_id != cluster_id:
         raise ForbiddenError("this token belongs to another cluster")
-    if caller.token_version not in {token_version, token_version - 1} or caller.token_version < 1:
+    if caller.token_version not in {token_version, previous_version}:
         raise ForbiddenError("this token was replaced by a newer one")
+
+
+def caller_version(caller: Identity) -> int | None:
+    """With which version of its token an agent calls."""
+    return caller.token_version if isinstance(caller, AgentOf) else None

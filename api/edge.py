@@ -1,16 +1,21 @@
 """The API's edge: security headers, one log line per request, and the catch-all that keeps one bug from being silent."""
 
+import itertools
 import logging
+import re
+import secrets
 from http import HTTPStatus
 from time import monotonic
 from urllib.parse import quote
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.context import Context
 from api.errors import problem_response
 
 log = logging.getLogger(__name__)
+
+_DECENT_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 _NOTHING_FROM_OUTSIDE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -18,6 +23,18 @@ _NOTHING_FROM_OUTSIDE = (
 )
 # Swagger UI sets styles from its script.
 _DOCS_POLICY = _NOTHING_FROM_OUTSIDE.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+_PROCESS = secrets.token_hex(10)
+_COUNTER = itertools.count(1)
+# By whether it is the page of Swagger UI.
+_HEADERS = {
+    is_docs: [
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+    for is_docs, policy in ((False, _NOTHING_FROM_OUTSIDE), (True, _DOCS_POLICY))
+}
 
 
 class Edge:
@@ -31,43 +48,84 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        reply = _Reply(scope["path"], send)
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        reply = _Reply(scope["path"], request_id, send)
         started = monotonic()
         try:
             await self._app(scope, receive, reply.send)
         except Exception:
             # A bug: it must not take the process down, and must not pass unseen.
-            log.exception("request failed method=%s path=%s", scope["method"], quote(scope["path"]))
+            log.exception(
+                "request failed id=%s method=%s path=%s",
+                request_id,
+                scope["method"],
+                quote(scope["path"]),
+            )
             if not reply.status:
                 answer = problem_response(
                     HTTPStatus.INTERNAL_SERVER_ERROR, "a mistake of ours: the API's log has details"
                 )
                 await answer(scope, receive, reply.send)
+        seconds = monotonic() - started
+        context: Context = scope["app"].state.context
+        context.metrics.count(scope, reply.status, seconds)
         # The path only: a query may hold the token of a sign-in link.
-        log.info(
-            "request method=%s path=%s status=%d milliseconds=%d",
-            scope["method"],
-            quote(scope["path"]),
-            reply.status,
-            (monotonic() - started) * 1000,
-        )
+        # What thousands of agents hear all day is not worth a line each: nothing new, thanks for the report.
+        level = logging.DEBUG if _is_usual(scope["path"], reply.status) else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "request id=%s method=%s path=%s status=%d milliseconds=%d",
+                request_id,
+                scope["method"],
+                quote(scope["path"]),
+                reply.status,
+                seconds * 1000,
+            )
+
+
+def _is_usual(path: str, status: int) -> bool:
+    return status == HTTPStatus.NOT_MODIFIED or (
+        status == HTTPStatus.NO_CONTENT and path.endswith("/reports")
+    )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id, if it is a decent one, so that a request can be followed through several services."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            return given if _DECENT_ID.fullmatch(given) else _next_id()
+    return _next_id()
+
+
+def _next_id() -> str:
+    """Unique among all processes; random bits for each request would cost more than the answer to an agent."""
+    return f"{_PROCESS}{next(_COUNTER):012x}"
 
 
 class _Reply:
     """Adds our headers to the answer and remembers its status."""
 
-    def __init__(self, path: str, send: Send) -> None:
+    def __init__(self, path: str, request_id: str, send: Send) -> None:
         self._path = path
+        self._request_id = request_id
         self._send = send
         self.status = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            policy = _DOCS_POLICY if self._path == "/docs" else _NOTHING_FROM_OUTSIDE
-            headers["Content-Security-Policy"] = policy
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
-            headers.setdefault("Cache-Control", "no-store")
+            # Raw, since this runs for every question of every agent; nothing inside sets any of ours.
+            headers = [
+                *message.get("headers", ()),
+                (b"x-request-id", self._request_id.encode("latin-1")),
+            ]
+            # A 304 has nothing that could do harm: what is shown again keeps the headers it came with.
+            if self.status != HTTPStatus.NOT_MODIFIED:
+                headers += _HEADERS[self._path == "/docs"]
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": headers}
         await self._send(message)

@@ -15,13 +15,17 @@ from starlette.exceptions import HTTPException
 
 from api.pages import problem_page, wants_page
 from api.services.errors import (
+    BreaksClustersError,
+    ChangedMeanwhileError,
     ConflictError,
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    PreconditionMissingError,
     UnauthenticatedError,
 )
 from common.contracts.values import FieldProblem, Problem
+from common.encryption import EncryptionError
 from common.object_storage import ObjectStorageError
 
 log = logging.getLogger(__name__)
@@ -30,9 +34,12 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     InvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
+    ChangedMeanwhileError: HTTPStatus.PRECONDITION_FAILED,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     ObjectStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    EncryptionError: HTTPStatus.SERVICE_UNAVAILABLE,
     OperationalError: HTTPStatus.SERVICE_UNAVAILABLE,
     InterfaceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PoolTimeoutError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -43,6 +50,7 @@ _OWN_WORDS: Mapping[type[Exception], str] = {
     OperationalError: "the database does not answer: try again",
     InterfaceError: "the database does not answer: try again",
     PoolTimeoutError: "the database is too busy: try again",
+    EncryptionError: "a secret cannot be encrypted or opened: the API's log says why",
     ObjectStorageError: "the object storage does not answer: try again",
     DataError: "a value is of a kind or size that the database cannot hold",
 }
@@ -64,11 +72,15 @@ def add_error_handlers(application: FastAPI) -> None:
 
 
 def problem_response(
-    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = ()
+    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = (), etag: str = ""
 ) -> Response:
     """The answer that carries a problem."""
-    problem = Problem(title=status.phrase, status=status, detail=detail, errors=list(errors))
-    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    problem = Problem(
+        title=status.phrase, status=status, detail=detail, errors=list(errors), etag=etag
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
+    if etag:
+        headers["ETag"] = etag
     return Response(
         problem.model_dump_json(),
         status_code=status,
@@ -94,8 +106,10 @@ def _problem_answer(error: Exception) -> Response:
     kind = next(kind for kind in STATUS_OF if isinstance(error, kind))
     if STATUS_OF[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request refused: %s", " ".join(str(error).split()))  # theirs have many lines
-    errors = error.problems if isinstance(error, InvalidError) else []
-    return problem_response(STATUS_OF[kind], _OWN_WORDS.get(kind, str(error)), errors=errors)
+    errors = error.problems if isinstance(error, InvalidError | BreaksClustersError) else []
+    etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
+    words = _OWN_WORDS.get(kind, str(error))
+    return problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:

@@ -5,19 +5,29 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
+from uvicorn.supervisors import multiprocess
 
 from api.application import application_of
+from api.background import jobs_of
 from api.context import Context
+from api.hosts import allowed_hosts
+from api.key_rotation import rotate
 from api.services.keys import ensure_admin_key, valid_key
+from api.services.retention import Policy
 from api.services.sign_in import make_link_token
 from common.atomic_files import read_or_make_key
+from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.object_storage import FileSystemObjectStorage
+from common.storages import storages_of
 from database.models import now
 from database.schema import require_schema
 from database.session import Database
@@ -26,10 +36,13 @@ from settings import ApiSettings
 log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 10
+_WORKER_SILENT_SECONDS = 30
+_KEY_FILE = "encryption.key"
 _EXAMPLES = """examples:
   PYTHONPATH=. python api/main.py                            start the API on 127.0.0.1:8080
   MR_PROBER_API_PORT=9000 PYTHONPATH=. python api/main.py    start it on another port
   PYTHONPATH=. python api/main.py --sign-in-link             print a fresh sign-in link and exit
+  PYTHONPATH=. python api/main.py rotate-encryption-key      encrypt all sensitive variables with a new key
 
 All settings are environment variables: api/README.md has their table."""
 
@@ -43,9 +56,11 @@ def main() -> int:
     arguments = _arguments()
     try:
         settings = ApiSettings()
-        set_up_logging(settings.log_level)
+        set_up_logging(settings.log_level, settings.log_format)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells what it looks at
-        if arguments.sign_in_link:
+        if arguments.command == "rotate-encryption-key":
+            _say(_rotated(settings))
+        elif arguments.sign_in_link:
             _say(_sign_in_link(_context(settings), settings, _address_of(settings)))
         else:
             _serve(settings)
@@ -67,6 +82,13 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["serve", "rotate-encryption-key"],
+        default="serve",
+        help="what to do; rotate-encryption-key may be interrupted and repeated, while all goes on",
+    )
+    parser.add_argument(
         "--sign-in-link",
         action="store_true",
         help="print a fresh one-time sign-in link for the admin key and exit",
@@ -74,28 +96,100 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+class _Server(uvicorn.Server):
+    """Answers held requests as soon as the end is asked for; uvicorn would wait for them."""
+
+    def __init__(self, context: Context, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._context = context
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At SIGTERM or SIGINT."""
+        self._context.waiting_room.close()
+        super().handle_exit(sig, frame)
+
+
 def _serve(settings: ApiSettings) -> None:
+    _refuse_half_of_tls(settings)
     context = _context(settings)
     listener = _listener(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application_of(context),
-            access_log=False,  # it would print the token of sign-in links
-            log_config=None,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            server_header=False,
-        )
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Uvicorn raises its signals once more after its end; this way they are no second death.
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     address = _address_of(settings, port=listener.getsockname()[1])
     _say(f"Mr. Prober: {address}/")
     _say(f"Sign in: {_sign_in_link(context, settings, address)}")
     log.info("listening on host=%s port=%d", *listener.getsockname()[:2])
-    server.run(sockets=[listener])
+    if settings.api_workers > 1:
+        context.database.dispose()
+        _supervise(settings, listener)
+        return
+    server = _server(context, settings)
+    _answer(context, settings, lambda: server.run(sockets=[listener]))
+
+
+def _supervise(settings: ApiSettings, listener: socket.socket) -> None:
+    """Have several processes answer, and start those anew that die, until SIGTERM or SIGINT."""
+    multiprocess.Process = _Worker  # type: ignore[misc]  # uvicorn names no other way to give workers more than an application
+    multiprocess.Multiprocess(_config(settings, application=None), sockets=[listener]).run()
+    log.info("stopped")
+
+
+class _Worker(multiprocess.Process):
+    """One of several processes: it builds all that it needs by itself."""
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """What the new process does."""
+        settings = ApiSettings()
+        set_up_logging(settings.log_level, settings.log_format)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        context = _context(settings)
+        self._server = _server(context, settings)
+        _answer(context, settings, lambda: super(_Worker, self).target(sockets))
+
+
+def _config(settings: ApiSettings, *, application: FastAPI | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        application or "",
+        workers=settings.api_workers,
+        timeout_worker_healthcheck=_WORKER_SILENT_SECONDS,
+        access_log=False,  # it would print the token of sign-in links
+        log_config=None,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        server_header=False,
+        ssl_certfile=settings.api_tls_certificate,
+        ssl_keyfile=settings.api_tls_key,
+    )
+
+
+def _server(context: Context, settings: ApiSettings) -> _Server:
+    server = _Server(context, _config(settings, application=application_of(context)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Uvicorn raises its signals once more after its end; this way they are no second death.
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    return server
+
+
+def _answer(context: Context, settings: ApiSettings, serve: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT; then end what is under way, and write what is still to be written."""
+    storages = storages_of(settings, hostname=socket.gethostname())
+    jobs = jobs_of(context, storages, _retention(settings))
+    jobs.start()
+    serve()
+    context.report_writer.flush(time_limit=timedelta(seconds=_GRACE_SECONDS))
+    jobs.close()
     context.database.dispose()
     log.info("stopped")
+
+
+def _retention(settings: ApiSettings) -> Policy:
+    return Policy(
+        deployments=timedelta(days=settings.retention_deployments_days),
+        deployments_per_cluster=settings.retention_deployments_per_cluster,
+        revisions=timedelta(days=settings.retention_revisions_days),
+        revisions_per_parent=settings.retention_revisions_per_parent,
+        agents=timedelta(days=settings.retention_agents_days),
+        tombstones=timedelta(days=settings.retention_tombstones_days),
+        audit=timedelta(days=settings.retention_audit_days),
+        files=timedelta(days=settings.retention_files_days),
+    )
 
 
 def _context(settings: ApiSettings) -> Context:
@@ -104,8 +198,37 @@ def _context(settings: ApiSettings) -> Context:
     require_schema(database)
     return Context(
         database=database,
-        storage=FileSystemObjectStorage(settings.data_dir / "objects"),
+        storage=storages_of(settings, hostname=socket.gethostname()).files,
         server_key=server_key.encode(),
+        allowed_hosts=allowed_hosts(_address_of(settings), settings.api_allowed_hosts),
+        keyring=_keyring(settings, is_sqlite=database.is_sqlite),
+        approver_must_differ=settings.approver_must_differ,
+    )
+
+
+def _refuse_half_of_tls(settings: ApiSettings) -> None:
+    paths = (settings.api_tls_certificate, settings.api_tls_key)
+    if any(paths) and not all(paths):
+        raise StartError(
+            "MR_PROBER_API_TLS_CERTIFICATE and MR_PROBER_API_TLS_KEY: set both or none"
+        )
+    for path in filter(None, paths):
+        if not path.is_file():
+            raise StartError(f"TLS: there is no file {path}")
+
+
+def _rotated(settings: ApiSettings) -> str:
+    context = _context(settings)
+    key_file = None if settings.encryption_keys else settings.data_dir / _KEY_FILE
+    return rotate(context.database, context.keyring, key_file)
+
+
+def _keyring(settings: ApiSettings, *, is_sqlite: bool) -> Keyring:
+    keys = settings.encryption_keys
+    return keyring_of_installation(
+        keys.get_secret_value() if keys else None,
+        settings.data_dir / _KEY_FILE,
+        may_make=is_sqlite,
     )
 
 
@@ -153,7 +276,8 @@ def _address_of(settings: ApiSettings, *, port: int | None = None) -> str:
         return settings.api_url.rstrip("/")
     host = "127.0.0.1" if settings.api_host in {"", "0.0.0.0", "::"} else settings.api_host  # noqa: S104 - compared, not bound
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port or settings.api_port}"
+    scheme = "https" if settings.api_tls_certificate else "http"
+    return f"{scheme}://{host}:{port or settings.api_port}"
 
 
 def _say(text: str) -> None:

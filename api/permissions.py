@@ -11,21 +11,31 @@ OPEN_PATHS = frozenset(
     {"/health/live", "/health/ready", "/sign-in", "/static/style.css", "/static/favicon.svg"}
 )
 _SLUG = "[^/]+"
+_CLUSTER = rf"/api/v1/clusters/{_SLUG}"
 _AGENT_ROUTES = (
-    ("GET", re.compile(rf"/api/v1/clusters/{_SLUG}/configuration")),
-    ("POST", re.compile(rf"/api/v1/clusters/{_SLUG}/reports")),
+    ("GET", re.compile(rf"{_CLUSTER}/configuration")),
+    ("POST", re.compile(rf"{_CLUSTER}/reports")),
+    ("GET", re.compile(rf"{_CLUSTER}/secrets")),
     ("GET", re.compile(r"/api/v1/files/[^/]+")),
 )
-_REPORTS = re.compile(rf"/api/v1/clusters/{_SLUG}/reports")
-_WRITERS = frozenset({Role.EDITOR, Role.ADMIN})
+_FOR_AGENTS_ONLY = re.compile(rf"{_CLUSTER}/(reports|secrets)")
+_FOR_ADMINS_ONLY = re.compile(r"/api/v1/(keys|audit)(/.*)?", re.DOTALL)
+# Whether to go through with a plan is another right than to write what is planned.
+_DECISIONS = re.compile(rf"{_CLUSTER}/deployments/{_SLUG}/(approve|reject)")
+_OF_A_CLUSTER = re.compile(rf"/api/v1/clusters/({_SLUG})(/.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class KeyHolder:
-    """Somebody with an API key, or a browser signed in with one."""
+    """Somebody with an API key, or a browser signed in with one.
+
+    `clusters`: slugs of the only clusters that the key may change; None: all, and everything else.
+    """
 
     key_id: UUID
     role: Role
+    name: str = ""
+    clusters: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,23 @@ def is_permitted(identity: Identity, method: str, path: str) -> bool:
     """Whether this kind of caller may call this route at all."""
     if isinstance(identity, AgentOf):
         return any(method == one and route.fullmatch(path) for one, route in _AGENT_ROUTES)
-    if path == "/api/v1/keys" or path.startswith("/api/v1/keys/"):
+    if _FOR_AGENTS_ONLY.fullmatch(path):
+        return False
+    if _FOR_ADMINS_ONLY.fullmatch(path):
         return identity.role is Role.ADMIN
     if method in READING:
         return True
-    return identity.role in _WRITERS and not _REPORTS.fullmatch(path)
+    return _may_write(identity, path) and _is_in_scope(identity.clusters, path)
+
+
+def _may_write(holder: KeyHolder, path: str) -> bool:
+    if _DECISIONS.fullmatch(path):
+        return holder.role in {Role.APPROVER, Role.ADMIN}
+    return holder.role in {Role.EDITOR, Role.ADMIN}
+
+
+def _is_in_scope(clusters: frozenset[str] | None, path: str) -> bool:
+    if clusters is None:
+        return True
+    found = _OF_A_CLUSTER.fullmatch(path)
+    return found is not None and found[1] in clusters

@@ -20,6 +20,30 @@ class Measurement:
         return self.our_milliseconds / self.floor_milliseconds
 
 
+@dataclass(frozen=True)
+class RateMeasurement:
+    """One row of a server under load: answers per second, the floor's beside ours; CPU in cores, floor and ours.
+
+    Per core: answers per second of the server's CPU time, which other work on the machine disturbs least.
+    """
+
+    what: str
+    floor: str
+    floor_rate: float
+    our_rate: float
+    floor_rate_per_core: float
+    our_rate_per_core: float
+    server_cpu: tuple[float, float]
+    generator: str
+    generator_cpu: tuple[float, float]
+    notes: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Our rate per core as a share of the floor's."""
+        return self.our_rate_per_core / self.floor_rate_per_core
+
+
 def best_cpu_milliseconds(action: Callable[[], object], *, repetitions: int = 7) -> float:
     """CPU time of the fastest repetition: the one that the rest of the machine disturbed least."""
     times = []

@@ -1,24 +1,29 @@
 """`make bench`: every benchmark in turn, as a table on the screen and in RESULTS.md."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import resolution
-from benchmarks.measurement import Measurement
+from benchmarks.api import agents
+from benchmarks.measurement import Measurement, RateMeasurement
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {"resolution": resolution.measure}
+RATE_BENCHMARKS: dict[str, Callable[[], list[RateMeasurement]]] = {"api": agents.measure}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
     """Measure, print, write down."""
     rows = [row for measure in BENCHMARKS.values() for row in measure()]
-    RESULTS.write_text(_markdown(rows))
-    Console().print(_table(rows))
+    rates = [row for measure in RATE_BENCHMARKS.values() for row in measure()]
+    RESULTS.write_text(_markdown(rows, rates))
+    console = Console()
+    console.print(_table(_HEAD, [_cells(row) for row in rows]))
+    console.print(_table(_RATE_HEAD, [_rate_cells(row) for row in rates]))
 
 
 def _cells(row: Measurement) -> tuple[str, ...]:
@@ -31,27 +36,64 @@ def _cells(row: Measurement) -> tuple[str, ...]:
     )
 
 
+def _rate_cells(row: RateMeasurement) -> tuple[str, ...]:
+    return (
+        row.what,
+        row.floor,
+        f"{row.floor_rate:,.0f}",
+        f"{row.our_rate:,.0f}",
+        f"{row.floor_rate_per_core:,.0f}",
+        f"{row.our_rate_per_core:,.0f}",
+        f"{row.ratio:.2f}",
+        " / ".join(f"{cores:.2f}" for cores in row.server_cpu),
+        f"{row.generator}: " + " / ".join(f"{cores:.2f}" for cores in row.generator_cpu),
+        row.notes,
+    )
+
+
 _HEAD = ("what", "floor", "floor, ms CPU", "ours, ms CPU", "ours / floor")
+_RATE_HEAD = (
+    "what",
+    "floor",
+    "floor, 1/s",
+    "ours, 1/s",
+    "floor, 1/s per core",
+    "ours, 1/s per core",
+    "ours / floor, per core",
+    "server's CPU, cores (floor / ours)",
+    "load generator's CPU, cores (floor / ours)",
+    "seen during the measurement",
+)
 
 
-def _table(rows: list[Measurement]) -> Table:
-    table = Table(*_HEAD)
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(*head)
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*row)
     return table
 
 
-def _markdown(rows: list[Measurement]) -> str:
+def _markdown(rows: list[Measurement], rates: list[RateMeasurement]) -> str:
     lines = [
         "# Benchmarks: the newest results",
         "",
         f"Made by `make bench` with Python {sys.version.split()[0]}. Both columns come from one run: compare them, not machines.",
         "",
-        f"| {' | '.join(_HEAD)} |",
-        f"|{' --- |' * len(_HEAD)}",
-        *(f"| {' | '.join(_cells(row))} |" for row in rows),
+        *_markdown_table(_HEAD, [_cells(row) for row in rows]),
+        "",
+        "Servers are real processes with one worker, pinned to one core; the load comes over loopback from another one.",
+        "",
+        *_markdown_table(_RATE_HEAD, [_rate_cells(row) for row in rates]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Object storage: where contents of files are, behind one narrow port. S3 and the file system fulfil it."""
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +33,24 @@ class ObjectStorage(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens if there is none."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object in a listing."""
+
+    key: str
+    stored_at: datetime
+
+
+class ListedStorage(ObjectStorage, Protocol):
+    """A storage that also tells what it holds."""
+
+    def listed(self, folder: str) -> Iterator[StoredObject]:
+        """The objects of one folder, without those below its folders; ObjectStorageError."""
 
 
 def file_key(sha256: str) -> str:
@@ -75,3 +96,23 @@ class FileSystemObjectStorage:
             return (self._root / key).is_file()
         except OSError as error:
             raise ObjectStorageError("look for", key, error) from error
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folders stay."""
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise ObjectStorageError("delete", key, error) from error
+
+    def listed(self, folder: str) -> Iterator[StoredObject]:
+        """Look through the folder; a file that goes meanwhile is not told."""
+        try:
+            for path in sorted((self._root / folder).iterdir()):
+                # What is being written has a name of its own that begins with a dot.
+                if path.is_file() and not path.name.startswith("."):
+                    stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                    yield StoredObject(f"{folder}/{path.name}", stored_at)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ObjectStorageError("list", folder, error) from error

@@ -7,6 +7,8 @@ from typing import IO
 
 PIPE = subprocess.PIPE
 Process = subprocess.Popen[bytes]
+# What `Process.wait(seconds)` raises.
+TimeLimitError = subprocess.TimeoutExpired
 
 
 def start(

@@ -28,7 +28,7 @@ from creator.errors import (
     TerraformRefusedError,
 )
 from creator.logs import DeploymentLog
-from creator.planner import Action, Decision
+from creator.planner import Action, Decision, Ruling, may_apply_as_approved
 from creator.records import ClusterRecord, Records
 from creator.terraform import (
     EXIT_CODE_WITH_CHANGES,
@@ -41,7 +41,14 @@ from creator.terraform import (
     shortened,
 )
 from creator.terraform_process import Command, Ended, TerraformProcess
-from creator.workspaces import Workspace, Workspaces, prepare, remove
+from creator.workspaces import (
+    Workspace,
+    Workspaces,
+    keep_secrets,
+    known_secrets,
+    prepare,
+    remove,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,19 +118,21 @@ class Deployer:
         """
         cluster = description.cluster
         deployment_id = self._records.begin(
-            cluster.id,
+            cluster,
             description.revision.id,
             cause=decision.reason,
             fingerprint=description.fingerprint,
         )
         workspace = self._workspaces.of(cluster.id)
         path = workspace.deployment_log(deployment_id)
+        # A plan shows values as they were, too.
+        secrets = (*description.secrets, *known_secrets(workspace))
         attempt = Attempt(
             id=deployment_id,
             description=description,
             decision=decision,
             workspace=workspace,
-            log=DeploymentLog(path, description.secrets),
+            log=DeploymentLog(path, secrets),
         )
         outcome = self._outcome(attempt)
         self._finish(attempt, outcome)
@@ -131,7 +140,8 @@ class Deployer:
 
     def finish_destroy(self, cluster: ClusterRecord) -> None:
         """The cluster has nothing (left) to destroy."""
-        self._records.cluster_destroyed(cluster.id)
+        if not self._records.cluster_destroyed(cluster.id):
+            return
         remove(self._workspaces.of(cluster.id))
         log.info("destroyed cluster=%s", cluster.slug)
 
@@ -174,6 +184,7 @@ class Deployer:
     def _prepare(self, attempt: Attempt) -> None:
         description = attempt.description
         files, contents = self._descriptions.recipe(description.revision)
+        keep_secrets(attempt.workspace, attempt.log.secrets)
         prepare(attempt.workspace, files, contents, description.values.declared)
         if undeclared := description.values.undeclared:
             names = ", ".join(undeclared)
@@ -211,30 +222,46 @@ class Deployer:
         policy = attempt.description.cluster.deploy_policy
         # Who deletes a cluster has decided that it goes, whatever its policy.
         if attempt.is_destroy or policy is DeployPolicy.AUTOMATIC:
-            self._apply(attempt)
-            return Outcome(DeploymentState.SUCCEEDED)
+            return self._apply(attempt)
+        if policy is DeployPolicy.APPROVE and (ruling := _approval(attempt, summary)):
+            return self._apply(attempt, ruling)
         state = DeploymentState.SUCCEEDED
         if policy is DeployPolicy.APPROVE:
             state = DeploymentState.WAITING_FOR_APPROVAL
         self._records.cluster_planned(attempt.cluster_id)
         return Outcome(None if _says_nothing_new(attempt, summary, state) else state)
 
-    def _apply(self, attempt: Attempt) -> None:
-        self._records.applying(attempt.cluster_id, attempt.id)
+    def _apply(self, attempt: Attempt, ruling: Ruling | None = None) -> Outcome:
+        reason = self._records.begin_apply(
+            attempt.cluster_id, attempt.id, destroys=attempt.is_destroy
+        )
+        if reason:
+            return Outcome(DeploymentState.SUPERSEDED, f"the plan was not applied: {reason}")
+        if ruling:
+            self._records.approved(attempt.id, ruling)
         kind = Kind.DESTROY if attempt.is_destroy else Kind.APPLY
         self._step(attempt, kind, self._engine.arguments.apply(attempt.workspace.saved_plan))
         if not attempt.is_destroy:
             self._record_deployed(attempt, was_applied=True)
+        return Outcome(DeploymentState.SUCCEEDED)
 
     def _record_deployed(self, attempt: Attempt, *, was_applied: bool = False) -> None:
         description = attempt.description
         known = description.cluster.situation.deployed_fingerprint == description.fingerprint
         hosts = None if known and not was_applied else self._hosts(attempt)
         self._records.cluster_deployed(attempt.cluster_id, description.fingerprint, hosts)
+        keep_secrets(attempt.workspace, description.secrets)
 
     def _hosts(self, attempt: Attempt) -> Mapping[str, HostDescription]:
         answer = self._answer(attempt, self._engine.arguments.output())
-        return hosts_output(answer) or {}
+        hide = attempt.log.without_secrets
+        return {
+            name: HostDescription(
+                address=hide(host.address),
+                labels={label: hide(value) for label, value in host.labels.items()},
+            )
+            for name, host in (hosts_output(answer) or {}).items()
+        }
 
     def _step(
         self,
@@ -319,6 +346,15 @@ class Deployer:
         return store_now_and_then
 
 
+def _approval(attempt: Attempt, summary: PlanSummary) -> Ruling | None:
+    """Who approved this very plan."""
+    attempts = attempt.description.cluster.situation.attempts
+    newest = attempts[0] if attempts else None
+    if newest and may_apply_as_approved(newest, attempt.description.fingerprint, summary):
+        return newest.ruling
+    return None
+
+
 def _says_nothing_new(attempt: Attempt, summary: PlanSummary, state: DeploymentState) -> bool:
     """Whether a check found the very difference that the newest deployment shows already."""
     attempts = attempt.description.cluster.situation.attempts
@@ -326,7 +362,7 @@ def _says_nothing_new(attempt: Attempt, summary: PlanSummary, state: DeploymentS
     return (
         attempt.decision.action is Action.CHECK
         and newest is not None
-        and newest.state is state
+        and (newest.state is state or newest.is_rejected)
         and newest.fingerprint == attempt.description.fingerprint
         and newest.summary == summary
     )

@@ -1,14 +1,21 @@
 """Read: what each cluster should be made of, with the declared variables of each recipe revision remembered."""
 
+import hmac
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState
 from common.contracts.files import FileReference
+from common.encryption import Keyring, variable_context
+from common.masking import forms_of
 from common.object_storage import ObjectStorage, ObjectStorageError
+from common.published import fallback_url
 from creator.desired import (
     Engine,
     Handover,
@@ -19,11 +26,12 @@ from creator.desired import (
 )
 from creator.errors import FileContentError
 from creator.records import ClusterRecord, RecipeRevisionRecord, Records
-from creator.workspaces import Workspaces, read_recipe
+from creator.workspaces import Workspaces, known_secrets, read_recipe
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED_REVISIONS = 1000
+_TOKENS_HIDDEN = 10
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,16 @@ class Platform:
 
     api_url: str
     fallback_url: str
-    server_key: bytes
+    server_key: bytes = field(repr=False)
+    keyring: Keyring
     terraform_version: str
+    # Under which the API publishes; empty: nobody told Creator.
+    published_url: str = ""
+
+    def fallback_url_of(self, cluster_id: UUID) -> str:
+        """Where agents of the cluster read their configuration when the API is away."""
+        published = fallback_url(self.published_url, self.server_key, cluster_id)
+        return published or self.fallback_url
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Description:
     revision: RecipeRevisionRecord
     values: Values
     fingerprint: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)  # what no log may show, in all its spellings
 
 
 class Descriptions:
@@ -62,30 +78,33 @@ class Descriptions:
         self._without_recipe: set[UUID] = set()
 
     def of(self, cluster: ClusterRecord) -> Description | None:
-        """What the cluster should be; None if its recipe has no such revision."""
+        """What the cluster should be; None if its recipe has no such revision. EncryptionError."""
         if cluster.revision is None:
             if cluster.id not in self._without_recipe:  # once, not once per pass
                 log.warning("the recipe has no such revision (yet) cluster=%s", cluster.slug)
             self._without_recipe.add(cluster.id)
             return None
         self._without_recipe.discard(cluster.id)
-        secrets = self.secrets_of(cluster.id, cluster.agent_token_version)
+        tokens = self._tokens(cluster.id, cluster.agent_token_version)
+        opened = self._opened(cluster)
+        variables = {**cluster.variables, **opened}
         handover = Handover(
             cluster=cluster.slug,
             api_url=self._platform.api_url,
-            agent_token=secrets[0],
-            fallback_url=self._platform.fallback_url,
+            agent_token=tokens[0],
+            fallback_url=self._platform.fallback_url_of(cluster.id),
         )
         declared = self._declared_by(cluster.revision)
         if declared is None:  # the deployment will fail, and say why
-            declared = frozenset(cluster.variables)
-        values = values_for(cluster.variables, handover, declared)
+            declared = frozenset(variables)
+        values = values_for(variables, handover, declared, sensitive=opened)
+        forms = [form for value in opened.values() for form in forms_of(value)]
         return Description(
             cluster=cluster,
             revision=cluster.revision,
             values=values,
             fingerprint=self._fingerprint(cluster, cluster.revision, values),
-            secrets=secrets,
+            secrets=(*tokens, *forms),
         )
 
     def recipe(
@@ -95,9 +114,25 @@ class Descriptions:
         files = self._records.files(revision.id)
         return files, read_recipe(self._storage, files)
 
-    def secrets_of(self, cluster_id: UUID, agent_token_version: int) -> tuple[str, ...]:
-        """Values of the cluster that no log may show; the first one is the agents' token."""
-        return (agent_token(self._platform.server_key, cluster_id, version=agent_token_version),)
+    def secrets_left(self, cluster_id: UUID, agent_token_version: int) -> tuple[str, ...]:
+        """What no log of the cluster may show, also if its description has changed since terraform ran."""
+        tokens = self._tokens(cluster_id, agent_token_version)
+        return (*tokens, *known_secrets(self._workspaces.of(cluster_id)))
+
+    def _tokens(self, cluster_id: UUID, newest: int) -> tuple[str, ...]:
+        """The agents' token and those before it, which a plan may show as what was there before."""
+        versions = range(newest, max(0, newest - _TOKENS_HIDDEN), -1)
+        key = self._platform.server_key
+        return tuple(agent_token(key, cluster_id, version=version) for version in versions)
+
+    def _opened(self, cluster: ClusterRecord) -> dict[str, JsonValue]:
+        """The values of the sensitive variables."""
+        return {
+            name: json.loads(
+                self._platform.keyring.decrypt(text, context=variable_context(cluster.id, name))
+            )
+            for name, text in cluster.encrypted.items()
+        }
 
     def _fingerprint(
         self, cluster: ClusterRecord, revision: RecipeRevisionRecord, values: Values
@@ -106,7 +141,7 @@ class Descriptions:
         return fingerprint(
             "deploy" if active else "destroy",
             recipe_hash=revision.content_hash,
-            values=values.declared,
+            values=values.shown(_fingerprint_key(self._platform.server_key)),
             engine=Engine(
                 terraform_version=self._platform.terraform_version,
                 backend=self._workspaces.of(cluster.id).backend(),
@@ -123,3 +158,8 @@ class Descriptions:
                 self._declared.clear()
             self._declared[revision.id] = declared_variables(contents)
         return self._declared[revision.id]
+
+
+def _fingerprint_key(server_key: bytes) -> bytes:
+    # Not the encryption key: its rotation must not deploy every cluster anew.
+    return hmac.digest(server_key, b"fingerprints of sensitive variables", "sha256")

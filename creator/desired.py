@@ -1,10 +1,11 @@
 """What a cluster should be made of: the recipe's files, the values handed to it, and one fingerprint of all that. Pure."""
 
 import hashlib
+import hmac
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import JsonValue
@@ -46,8 +47,17 @@ class Handover:
 class Values:
     """Values for terraform, and the names of those which the recipe does not declare: they are for probers."""
 
-    declared: Mapping[str, JsonValue]
+    declared: Mapping[str, JsonValue] = field(repr=False)
     undeclared: tuple[str, ...]
+    # Names of the declared values that are sensitive.
+    sensitive: frozenset[str] = frozenset()
+
+    def shown(self, key: bytes) -> dict[str, JsonValue]:
+        """The declared values with a keyed hash in place of each sensitive one: for fingerprints, which anybody may see."""
+        return {
+            name: _keyed_hash(key, name, value) if name in self.sensitive else value
+            for name, value in self.declared.items()
+        }
 
 
 def declared_variables(files: Mapping[str, bytes]) -> frozenset[str]:
@@ -69,13 +79,19 @@ def declared_variables(files: Mapping[str, bytes]) -> frozenset[str]:
 
 
 def values_for(
-    variables: Mapping[str, JsonValue], handover: Handover, declared: frozenset[str]
+    variables: Mapping[str, JsonValue],
+    handover: Handover,
+    declared: frozenset[str],
+    *,
+    sensitive: Collection[str] = (),
 ) -> Values:
     """The values that the recipe declares; ours win over a cluster's variable of the same name."""
-    offered = {**variables, **handover.values()}
+    ours = handover.values()
+    offered = {**variables, **ours}
     return Values(
         declared={name: value for name, value in offered.items() if name in declared},
         undeclared=tuple(sorted(variables.keys() - declared)),
+        sensitive=frozenset(sensitive) & declared - ours.keys(),
     )
 
 
@@ -95,6 +111,10 @@ def fingerprint(
         "backend": dict(engine.backend),
     }
     return hashlib.sha256(canonical_json(whole)).hexdigest()
+
+
+def _keyed_hash(key: bytes, name: str, value: JsonValue) -> JsonValue:
+    return {"hmac": hmac.digest(key, canonical_json([name, value]), "sha256").hex()}
 
 
 def _declared_in_json(content: bytes) -> list[str]:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from creator.terraform import MAX_LOG_LENGTH, shortened, without_secrets
+from common.masking import without_secrets
+from creator.terraform import MAX_LOG_LENGTH, shortened
 
 _MAX_PART_BYTES = MAX_LOG_LENGTH // 2 - 100  # room for the mark between the two parts
 
@@ -16,7 +17,7 @@ class DeploymentLog:
     """Our lines and the output of all steps, in order."""
 
     path: Path
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
 
     def add(self, line: str) -> int:
         """Append a line of ours; the position after it (bytes); OSError."""

@@ -13,10 +13,12 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 
 from common.contracts.clusters import DeploymentState
+from common.encryption import EncryptionError
 from creator.deployer import Deployer
 from creator.descriptions import Descriptions
 from creator.errors import CreatorStopsError
 from creator.planner import Action, Pace, decide
+from creator.recipe_checks import RecipeChecks
 from creator.records import ClusterRecord, Records, UnfinishedDeployment
 from creator.recovery import Recovery
 
@@ -38,6 +40,7 @@ class Parts:
     descriptions: Descriptions
     deployer: Deployer
     recovery: Recovery
+    recipe_checks: RecipeChecks
 
 
 class Loop:
@@ -50,10 +53,14 @@ class Loop:
         self._descriptions = parts.descriptions
         self._deployer = parts.deployer
         self._recovery = parts.recovery
+        self._recipe_checks = parts.recipe_checks
         self._pace = pace
         self._clock = clock
         self._stop = stop
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+        # People wait for verdicts on recipes, so these do not stand in line behind deployments.
+        self._checker = ThreadPoolExecutor(1, thread_name_prefix="checker")
+        self._checking: Future[None] | None = None
         self._work: dict[UUID, Future[DeploymentState | None]] = {}
         self._not_before: dict[UUID, datetime] = {}
         self._database_is_away = False
@@ -77,13 +84,15 @@ class Loop:
     def run_once(self) -> bool:
         """One pass over what is due, to its end; whether everything went well."""
         mistakes = self.mistakes
+        self._recipe_checks.run()
         self.start_pass()
         states = [future.result() for future in list(self._work.values())]
         return self.mistakes == mistakes and not any(state in _BAD for state in states)
 
     def close(self) -> None:
         """Wait for the workers, which see `stop` at once."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._workers, self._checker):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def start_pass(self) -> None:
         """Give everything that is due to the workers, and return."""
@@ -97,11 +106,21 @@ class Loop:
             described = self._guarded(cluster.id, partial(self._due, cluster))
             if described is not None:
                 self._work[cluster.id] = self._workers.submit(self._work_on, cluster.id)
+        self._start_checks()
+
+    def _start_checks(self) -> None:
+        if self._checking is not None:
+            if not self._checking.done():
+                return
+            if error := self._checking.exception():  # a bug of ours; clusters go on
+                self.mistakes += 1
+                log.error("recipes could not be checked", exc_info=error)
+        self._checking = self._checker.submit(self._recipe_checks.run)
 
     def _settled(self, left: UnfinishedDeployment) -> bool:
         if left.cluster_id in self._work:  # it is ours, and under way
             return False
-        secrets = self._descriptions.secrets_of(left.cluster_id, left.agent_token_version)
+        secrets = self._descriptions.secrets_left(left.cluster_id, left.agent_token_version)
         settle = self._recovery.settle
         return bool(self._guarded(left.cluster_id, partial(settle, left, secrets)))
 
@@ -140,6 +159,8 @@ class Loop:
             return None
         except OperationalError as error:
             log.warning("the database is away cluster_id=%s: %s", cluster_id, error)
+        except EncryptionError as error:
+            log.error("cannot open a secret cluster_id=%s: %s", cluster_id, error)  # noqa: TRY400 - the traceback says nothing more
         except Exception:  # a bug of ours, which this cluster has met
             log.exception("cannot deal with a cluster cluster_id=%s", cluster_id)
         self.mistakes += 1

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from threading import Event
 from pydantic import ValidationError
 
 from common.atomic_files import read_or_make_key
+from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.object_storage import FileSystemObjectStorage
+from common.storages import storages_of
+from creator.check_records import CheckRecords
 from creator.deployer import Deployer, Engine
 from creator.descriptions import Descriptions, Platform
 from creator.errors import AnotherCreatorError, CannotStartError, ServerKeyMissingError
@@ -28,6 +31,7 @@ from creator.installation import (
 )
 from creator.loop import Loop, Parts
 from creator.planner import Pace
+from creator.recipe_checks import RecipeChecks
 from creator.records import Records
 from creator.recovery import Recovery
 from creator.terraform import Arguments, environment
@@ -53,7 +57,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing is set up yet
         return 1
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,15 +109,18 @@ def build_loop(
         },
         step_time_limit=settings.creator_step_time_limit,
     )
+    storages = storages_of(settings, hostname=socket.gethostname())
     platform = Platform(
         api_url=settings.api_url,
         fallback_url=settings.fallback_url,
+        published_url=storages.published_url,
         server_key=_server_key(settings),
+        keyring=_keyring(settings),
         terraform_version=terraform_version(engine, data_folder),
     )
     records = Records(database, _now)
     workspaces = Workspaces(data_folder)
-    storage = FileSystemObjectStorage(data_folder / "objects")
+    storage = storages.files
     descriptions = Descriptions(records, storage, workspaces, platform)
     parts = Parts(
         records=records,
@@ -121,6 +128,9 @@ def build_loop(
         deployer=Deployer(records, descriptions, workspaces, engine, stop),
         recovery=Recovery(
             records, workspaces, _now, step_time_limit=settings.creator_step_time_limit
+        ),
+        recipe_checks=RecipeChecks(
+            CheckRecords(database, _now), storage, engine, data_folder, stop
         ),
     )
     pace = Pace(settings.creator_maximum_plan_age, settings.creator_retry_delay)
@@ -150,6 +160,15 @@ def _server_key(settings: CreatorSettings) -> bytes:
     if not settings.database_url.get_secret_value().startswith("sqlite"):
         raise ServerKeyMissingError
     return read_or_make_key(settings.data_dir.resolve() / "server.key").encode()
+
+
+def _keyring(settings: CreatorSettings) -> Keyring:
+    keys = settings.encryption_keys
+    return keyring_of_installation(
+        keys.get_secret_value() if keys else None,
+        settings.data_dir.resolve() / "encryption.key",
+        may_make=settings.database_url.get_secret_value().startswith("sqlite"),
+    )
 
 
 def _now() -> datetime:

@@ -50,6 +50,40 @@ class Attempt:
     fingerprint: str
     finished_at: datetime | None
     summary: PlanSummary | None = None
+    ruling: "Ruling | None" = None
+
+    @property
+    def is_approved(self) -> bool:
+        """A person said yes, and Creator has not acted on it yet."""
+        waits = self.state is DeploymentState.WAITING_FOR_APPROVAL
+        return waits and self.ruling is not None and self.ruling.approved
+
+    @property
+    def is_rejected(self) -> bool:
+        """A person said no to this very plan."""
+        return self.ruling is not None and not self.ruling.approved
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a person ruled about a plan."""
+
+    approved: bool
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What people decided about a cluster, or about all of them, beside its description."""
+
+    paused_by: str = ""
+    paused_until: datetime | None = None  # None: until somebody ends it
+    is_paused: bool = False
+    deploy_requested_at: datetime | None = None
+    deploy_requested_by: str = ""
+    applies_stopped: bool = False
+    applies_stopped_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +96,10 @@ class ClusterSituation:
     last_planned_at: datetime | None
     attempts: Sequence[Attempt]
     was_applied: bool  # an apply was started at least once
+    recipe_problem: str = ""  # why terraform calls the recipe's revision invalid
+    # A new revision is judged first; until then, at most.
+    verdict_expected_until: datetime | None = None
+    switches: Switches = Switches()
 
 
 @dataclass(frozen=True)
@@ -77,12 +115,47 @@ def decide(
 ) -> Decision:
     """What to do about the cluster; `desired_fingerprint` stands for its recipe, values and tools of now."""
     wanted = _wanted(cluster, desired_fingerprint, now, pace=pace)
-    if wanted.action not in (Action.CHECK, Action.DEPLOY, Action.DESTROY):
+    if wanted.action in (Action.SKIP, Action.WAIT):
         return wanted
+    if reason := reason_to_wait(cluster.switches, now):
+        return Decision(Action.WAIT, reason)
+    if wanted.action is Action.FINISH_DESTROY or cluster.switches.deploy_requested_at:
+        return wanted  # who asks for it now does not want to hear of delays
     until = retry_at(cluster.attempts, desired_fingerprint, pace=pace)
     if until is not None and now < until:
         return Decision(Action.WAIT, f"the last attempt failed, next one at {until:%H:%M:%S} UTC")
     return wanted
+
+
+def reason_to_wait(switches: Switches, now: datetime) -> str:
+    """Why nothing may be done about the cluster now; empty if it may. A pause ends by itself."""
+    if switches.applies_stopped:
+        return f"all applies are stopped by {switches.applies_stopped_by}"
+    until = switches.paused_until
+    if switches.is_paused and (until is None or now < until):
+        end = f" until {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+        return f"the cluster is paused by {switches.paused_by}{end}"
+    return ""
+
+
+def reason_not_to_apply(
+    switches: Switches, state: ClusterState, now: datetime, *, destroys: bool
+) -> str:
+    """Asked once more between plan and apply, which may be an hour apart; empty if the plan may be applied."""
+    if reason := reason_to_wait(switches, now):
+        return reason
+    planned_for = ClusterState.DELETING if destroys else ClusterState.ACTIVE
+    return "" if state is planned_for else f"the cluster is {state} meanwhile"
+
+
+def may_apply_as_approved(newest: Attempt | None, fingerprint: str, summary: PlanSummary) -> bool:
+    """Whether a new plan is the one that a person approved, as far as can be told: for the same thing, with the same figures."""
+    return (
+        newest is not None
+        and newest.is_approved
+        and newest.fingerprint == fingerprint
+        and newest.summary == summary
+    )
 
 
 def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> datetime | None:
@@ -107,7 +180,13 @@ def _wanted(
         return Decision(Action.SKIP, "the cluster is destroyed")
     if cluster.state is ClusterState.DELETING:
         return _destruction(cluster)
-    if reason := _reason_to_deploy(cluster, desired_fingerprint):
+    return _by_verdict(cluster, now) or _of_active(cluster, desired_fingerprint, now, pace=pace)
+
+
+def _of_active(
+    cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
+) -> Decision:
+    if reason := _request(cluster.switches) or _reason_to_deploy(cluster, desired_fingerprint):
         return Decision(Action.DEPLOY, reason)
     age = now - cluster.last_planned_at if cluster.last_planned_at else timedelta.max
     if age >= pace.maximum_plan_age:
@@ -115,10 +194,25 @@ def _wanted(
     return Decision(Action.SKIP, "nothing has changed")
 
 
+def _by_verdict(cluster: ClusterSituation, now: datetime) -> Decision | None:
+    """What terraform's verdict on the recipe's revision forbids."""
+    if cluster.recipe_problem:
+        return Decision(
+            Action.SKIP, f"the revision of the recipe is invalid: {cluster.recipe_problem}"
+        )
+    if cluster.verdict_expected_until is not None and now < cluster.verdict_expected_until:
+        return Decision(Action.WAIT, "terraform judges the new revision of the recipe first")
+    return None
+
+
 def _destruction(cluster: ClusterSituation) -> Decision:
     if cluster.was_applied:
         return Decision(Action.DESTROY, "the cluster is being deleted")
     return Decision(Action.FINISH_DESTROY, "nothing was ever applied")
+
+
+def _request(switches: Switches) -> str:
+    return f"asked for by {switches.deploy_requested_by}" if switches.deploy_requested_at else ""
 
 
 def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str) -> str:
@@ -140,8 +234,10 @@ def _reason_in_policy(policy: DeployPolicy, newest: Attempt, *, deployed: bool) 
     if policy is DeployPolicy.AUTOMATIC:
         done = deployed and newest.state is not DeploymentState.WAITING_FOR_APPROVAL
         return "" if done else "planned changes may be applied now"
-    # With the other policies a plan is all that may be made, and one was made.
-    planned = newest.state is _STATE_WHEN_PLANNED[policy]
+    if policy is DeployPolicy.APPROVE and newest.is_approved and newest.ruling:
+        return f"approved by {newest.ruling.by}"
+    # Otherwise a plan is all that may be made, and one was made.
+    planned = newest.state is _STATE_WHEN_PLANNED[policy] or newest.is_rejected
     return "" if deployed or planned else "the deploy policy has changed"
 
 

@@ -6,7 +6,7 @@ A row is committed before what it announces begins, so that whoever comes after 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +22,30 @@ from common.contracts.clusters import (
     PlanSummary,
 )
 from common.contracts.files import FileReference
-from creator.planner import ATTEMPTS_LOOKED_AT, Attempt, ClusterSituation
+from common.contracts.recipes import RevisionProblem, Validity
+from creator.planner import (
+    ATTEMPTS_LOOKED_AT,
+    Attempt,
+    ClusterSituation,
+    Ruling,
+    Switches,
+    reason_not_to_apply,
+)
 from creator.process_table import RunningProcess
 from creator.terraform import Kind
 from database.configuration_changes import mark_changed
-from database.models import Cluster, Deployment, DeploymentStep, RecipeFile, RecipeRevision
+from database.models import (
+    Cluster,
+    Deployment,
+    DeploymentStep,
+    InstallationSwitches,
+    RecipeFile,
+    RecipeRevision,
+)
 from database.session import Database
 
+# How long a deployment waits for the verdict on a new revision: with nobody to judge, it goes on without.
+VERDICT_TIME = timedelta(minutes=1)
 _UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
 
 
@@ -38,6 +55,8 @@ class RecipeRevisionRecord:
 
     id: UUID
     content_hash: str
+    problem: str = ""  # why it is invalid
+    verdict_expected_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,7 @@ class ClusterRecord:
     slug: str
     agent_token_version: int
     variables: Mapping[str, JsonValue]
+    encrypted: Mapping[str, str]  # values of sensitive variables
     revision: RecipeRevisionRecord | None
     situation: ClusterSituation
 
@@ -103,12 +123,14 @@ class Records:
             deleting = [row.id for row in rows if row.state is ClusterState.DELETING]
             applied = _applied_revisions(session, deleting) if deleting else {}
             attempts = _attempts(session, chosen)
+            installation = _installation(session)
         return [
             _cluster_record(
                 row,
                 attempts=attempts.get(row.id, []),
                 wanted=wanted.get(row.id),
                 applied=applied.get(row.id),
+                switches=_switches(row, installation),
             )
             for row in rows
         ]
@@ -131,17 +153,22 @@ class Records:
 
     # Deployments
 
-    def begin(self, cluster_id: UUID, revision_id: UUID, *, cause: str, fingerprint: str) -> UUID:
-        """A new deployment is under way; its id."""
+    def begin(
+        self, cluster: ClusterRecord, revision_id: UUID, *, cause: str, fingerprint: str
+    ) -> UUID:
+        """A new deployment is under way; its id. The request for it, if somebody asked, is served."""
         row = Deployment(
-            cluster_id=cluster_id,
+            cluster_id=cluster.id,
             recipe_revision_id=revision_id,
             cause=cause,
             fingerprint=fingerprint,
             started_at=self._clock(),
         )
+        requested_at = cluster.situation.switches.deploy_requested_at
         with self._database.writing() as session:
             session.add(row)
+            if requested_at is not None:
+                _serve_request(session, cluster.id, requested_at)
         return row.id
 
     def begin_step(self, deployment_id: UUID, kind: Kind, arguments: Sequence[str]) -> UUID:
@@ -172,11 +199,27 @@ class Records:
         """There is a plan."""
         self._update_deployment(deployment_id, summary=summary.model_dump())
 
-    def applying(self, cluster_id: UUID, deployment_id: UUID) -> None:
-        """From here on the cluster is neither what was deployed before nor what is being deployed now."""
+    def begin_apply(self, cluster_id: UUID, deployment_id: UUID, *, destroys: bool) -> str:
+        """Why the plan must not be applied after all; if it may (empty), the deployment is applying.
+
+        From here on the cluster is neither what was deployed before nor what is being deployed now,
+        and its deletion cannot be taken back.
+        """
         with self._database.writing() as session:
-            _set(session, deployment_id, {"state": DeploymentState.APPLYING})
-            _set_cluster(session, cluster_id, {"deployed_fingerprint": ""})
+            query = select(Cluster).where(Cluster.id == cluster_id).with_for_update()
+            row = session.scalars(query).one()
+            switches = _switches(row, _installation(session))
+            reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=destroys)
+            if not reason:
+                _set(session, deployment_id, {"state": DeploymentState.APPLYING})
+                _set_cluster(session, cluster_id, {"deployed_fingerprint": ""})
+        return reason
+
+    def approved(self, deployment_id: UUID, ruling: Ruling) -> None:
+        """The deployment goes through because a person approved its plan."""
+        self._update_deployment(
+            deployment_id, approved=True, decided_by=ruling.by, decided_at=ruling.at
+        )
 
     def close(self, deployment_id: UUID, state: DeploymentState, *, error: str, log: str) -> None:
         """The deployment is over, or waits for a person; a new plan takes the place of one that still waits."""
@@ -220,13 +263,17 @@ class Records:
         with self._database.writing() as session:
             _supersede_waiting(session, cluster_id, self._clock())
 
-    def cluster_destroyed(self, cluster_id: UUID) -> None:
-        """Nothing of the cluster is left but its row."""
+    def cluster_destroyed(self, cluster_id: UUID) -> bool:
+        """Nothing of the cluster is left but its row; False if its deletion was taken back meanwhile."""
         values = {"state": ClusterState.DESTROYED, "deleted_at": self._clock()}
         with self._database.writing() as session:
+            query = select(Cluster.state).where(Cluster.id == cluster_id).with_for_update()
+            if session.scalars(query).one() is not ClusterState.DELETING:
+                return False
             _set_hosts(session, cluster_id, {})
             _set_cluster(session, cluster_id, values)
             _supersede_waiting(session, cluster_id, self._clock())
+        return True
 
     def _update_step(self, step_id: UUID, **values: Any) -> None:
         with self._database.writing() as session:
@@ -278,13 +325,26 @@ def _wanted_revisions(
         RecipeRevision.recipe_id == Cluster.recipe_id,
         RecipeRevision.number == func.coalesce(Cluster.recipe_revision, newest.scalar_subquery()),
     )
-    query = (
-        select(Cluster.id, RecipeRevision.id, RecipeRevision.content_hash)
-        .join(RecipeRevision, wanted)
-        .where(chosen)
+    query = select(Cluster.id, RecipeRevision).join(RecipeRevision, wanted).where(chosen)
+    return {row[0]: _revision_record(row[1]) for row in session.execute(query)}
+
+
+def _revision_record(revision: RecipeRevision) -> RecipeRevisionRecord:
+    never_judged = revision.validity is Validity.UNCHECKED and revision.checked_at is None
+    is_invalid = revision.validity is Validity.INVALID
+    return RecipeRevisionRecord(
+        id=revision.id,
+        content_hash=revision.content_hash,
+        problem=_first_problem(revision.problems) if is_invalid else "",
+        verdict_expected_until=revision.created_at + VERDICT_TIME if never_judged else None,
     )
-    rows = session.execute(query)
-    return {row[0]: RecipeRevisionRecord(id=row[1], content_hash=row[2]) for row in rows}
+
+
+def _first_problem(problems: Sequence[Any]) -> str:
+    for problem in map(RevisionProblem.model_validate, problems):
+        place = f"{problem.file}:{problem.line}: " if problem.file else ""
+        return f"{place}{problem.message}"
+    return "terraform does not say why"
 
 
 def _applied_revisions(
@@ -338,6 +398,7 @@ def _attempts(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[
                 fingerprint=row.fingerprint,
                 finished_at=row.finished_at,
                 summary=PlanSummary.model_validate(row.summary) if row.summary else None,
+                ruling=_ruling(row),
             )
         )
     return attempts
@@ -349,12 +410,14 @@ def _cluster_record(
     attempts: Sequence[Attempt],
     wanted: RecipeRevisionRecord | None,
     applied: RecipeRevisionRecord | None,
+    switches: Switches,
 ) -> ClusterRecord:
     return ClusterRecord(
         id=row.id,
         slug=row.slug,
         agent_token_version=row.agent_token_version,
-        variables={variable.name: variable.value for variable in row.variables},
+        variables={one.name: one.value for one in row.variables if one.encrypted is None},
+        encrypted={one.name: one.encrypted for one in row.variables if one.encrypted is not None},
         revision=applied or wanted,
         situation=ClusterSituation(
             state=row.state,
@@ -363,8 +426,40 @@ def _cluster_record(
             last_planned_at=row.last_planned_at,
             attempts=attempts,
             was_applied=applied is not None,
+            recipe_problem=wanted.problem if wanted else "",
+            verdict_expected_until=wanted.verdict_expected_until if wanted else None,
+            switches=switches,
         ),
     )
+
+
+def _switches(row: Cluster, installation: InstallationSwitches | None) -> Switches:
+    return Switches(
+        is_paused=row.paused_at is not None,
+        paused_by=row.paused_by,
+        paused_until=row.paused_until,
+        deploy_requested_at=row.deploy_requested_at,
+        deploy_requested_by=row.deploy_requested_by,
+        applies_stopped=installation is not None and installation.applies_stopped,
+        applies_stopped_by=installation.changed_by if installation else "",
+    )
+
+
+def _installation(session: Session) -> InstallationSwitches | None:
+    return session.get(InstallationSwitches, 1)
+
+
+def _ruling(row: Deployment) -> Ruling | None:
+    if row.approved is None or row.decided_at is None:
+        return None
+    return Ruling(approved=row.approved, by=row.decided_by, at=row.decided_at)
+
+
+def _serve_request(session: Session, cluster_id: UUID, requested_at: datetime) -> None:
+    """A request that came after the one we saw stays."""
+    served = and_(Cluster.id == cluster_id, Cluster.deploy_requested_at == requested_at)
+    values = {"deploy_requested_at": None, "updated_at": Cluster.updated_at}
+    session.execute(update(Cluster).where(served).values(**values))
 
 
 def _unfinished(row: Deployment) -> UnfinishedDeployment:

@@ -5,7 +5,6 @@ python-terraform is used for one thing only, the spelling of options: docs/decis
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -52,6 +51,14 @@ class Arguments:
     def init(self) -> list[str]:
         """Prepare the workspace; whatever backend it was prepared for before, nothing is migrated."""
         return self._command("init", input=False, no_color=IsFlagged, reconfigure=IsFlagged)
+
+    def init_without_backend(self) -> list[str]:
+        """Fetch modules and providers, and touch no state."""
+        return self._command("init", backend=False, input=False, no_color=IsFlagged)
+
+    def validate(self) -> list[str]:
+        """Print as JSON what is wrong with the recipe."""
+        return self._command("validate", json=IsFlagged, no_color=IsFlagged)
 
     def plan(self, saved: Path, *, destroy: bool = False) -> list[str]:
         """Save a plan; exit code 0 = no changes, 2 = changes.
@@ -146,13 +153,6 @@ def error_in(log: str) -> str:
         return ""
     message = "\n".join(lines[begin:]).strip()
     return shortened(message, MAX_ERROR_LENGTH)
-
-
-def without_secrets(text: str, secrets: Sequence[str]) -> str:
-    """The text with each known secret value replaced."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "(sensitive)")
-    return text
 
 
 def shortened(text: str, limit: int) -> str:

@@ -53,6 +53,11 @@ class Workspace:
         """Where a command's JSON goes for a moment; it holds secrets in clear."""
         return self.run / "answer.json"
 
+    @property
+    def secrets(self) -> Path:
+        """What logs must not show: of this deployment, and of those since the last good one; in clear."""
+        return self.root / "secrets.json"
+
     def deployment_log(self, deployment_id: UUID) -> Path:
         """What the commands of a deployment print."""
         return self.run / f"{deployment_id}.log"
@@ -103,15 +108,34 @@ def prepare(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear(workspace.run)
     _clear(workspace.recipe, keep={_TERRAFORM_FOLDER, _LOCK_FILE})
+    unpack(workspace.recipe, files, contents)
+    # After the recipe's files: ours win.
+    _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": workspace.backend()}})
+    _write_json(workspace.recipe / VALUES_FILE, dict(values))
+
+
+def known_secrets(workspace: Workspace) -> tuple[str, ...]:
+    """What `keep_secrets` kept; OSError."""
+    try:
+        return tuple(json.loads(workspace.secrets.read_bytes()))
+    except FileNotFoundError:
+        return ()
+
+
+def keep_secrets(workspace: Workspace, secrets: Iterable[str]) -> None:
+    """Keep them beside the values, readable for Creator only: whoever comes after a crash hides them, too; OSError."""
+    workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_json(workspace.secrets, [*sorted(set(secrets))])
+
+
+def unpack(folder: Path, files: Iterable[FileReference], contents: Mapping[str, bytes]) -> None:
+    """Write a recipe's files into a folder; OSError."""
     for file in files:
-        path = workspace.recipe / file.path
+        path = folder / file.path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # a lock file of the recipe's own
         path.write_bytes(contents[file.path])
         path.chmod(0o700 if file.mode == "0755" else 0o600)
-    # After the recipe's files: ours win.
-    _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": workspace.backend()}})
-    _write_json(workspace.recipe / VALUES_FILE, dict(values))
 
 
 def remove(workspace: Workspace) -> None:

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.identifiers import new_id
 from common.contracts.keys import Role
+from common.contracts.recipes import Validity
 
 
 class Moment(TypeDecorator[datetime]):
@@ -122,6 +123,7 @@ class Recipe(Model):
     slug: Mapped[str] = mapped_column(String(63))
     description: Mapped[str] = mapped_column(Text, default="")
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]
@@ -141,6 +143,15 @@ class RecipeRevision(Model):
     recipe_id: Mapped[UUID] = mapped_column(ForeignKey("recipes.id"))
     number: Mapped[int]
     content_hash: Mapped[str] = mapped_column(String(64))
+    # list[common.contracts.recipes.DeclaredVariable]; null = nobody could find out.
+    declared_variables: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    # What terraform says of it, that is Creator; unchecked with problems = it could not judge yet.
+    validity: Mapped[Validity] = mapped_column(
+        _words(Validity, length=16), default=Validity.UNCHECKED
+    )
+    problems: Mapped[list[Any]] = mapped_column(default=list)
+    checked_at: Mapped[datetime | None]
+    check_again_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     recipe: Mapped[Recipe] = relationship(back_populates="revisions", lazy="raise")
@@ -165,7 +176,18 @@ class Cluster(Model):
     """A set of virtual machines: recipe, values, policy; and what Creator last saw of it."""
 
     __tablename__ = "clusters"
-    __table_args__ = (_living_slug("clusters"),)
+    __table_args__ = (
+        _living_slug("clusters"),
+        # Each API process sums these up once a second: from this index alone, whatever the rows hold.
+        Index(
+            "ix_clusters_digest",
+            "deleted_at",
+            "configuration_change",
+            "agent_token_version",
+            "previous_agent_token_version",
+            "created_at",
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63))
@@ -178,16 +200,27 @@ class Cluster(Model):
         _words(ClusterState, length=16), default=ClusterState.ACTIVE
     )
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     hosts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # from the output mr_prober_hosts
     agent_token_version: Mapped[int] = mapped_column(default=1)
     # Raised with every change that its configuration document may show.
     configuration_change: Mapped[int] = mapped_column(default=1)
+    # The version before, as long as agents with it are let in; NULL: only the current one is.
+    previous_agent_token_version: Mapped[int | None]
     # What the last successful deployment stood for; equal to the desired one = nothing to do.
     deployed_fingerprint: Mapped[str] = mapped_column(String(64), default="")
     last_planned_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]  # when it was destroyed
+    # People's switches: what Creator leaves alone, what must not be deleted, what is wanted at once.
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str] = mapped_column(String(100), default="")
+    paused_reason: Mapped[str] = mapped_column(Text, default="")
+    paused_until: Mapped[datetime | None]
+    protected: Mapped[bool] = mapped_column(default=False)
+    deploy_requested_at: Mapped[datetime | None]  # NULL again as soon as Creator begins
+    deploy_requested_by: Mapped[str] = mapped_column(String(100), default="")
 
     recipe: Mapped[Recipe] = relationship(lazy="raise")
     variables: Mapped[list["ClusterVariable"]] = relationship(
@@ -202,7 +235,14 @@ class ClusterVariable(Model):
 
     cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    # Of its own for its ETag: a variable that is made anew is another one.
+    id: Mapped[UUID] = mapped_column(default=new_id, server_default="0" * 32)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     value: Mapped[Any] = mapped_column(JSON(none_as_null=False).with_variant(JsonText(), "sqlite"))
+    # A sensitive value is here only, encrypted (common/encryption.py); `value` is null then.
+    encrypted: Mapped[str | None] = mapped_column(Text)
+    # Milliseconds, like a document's revision: a variable that is made anew never repeats one.
+    value_version: Mapped[int] = mapped_column(BigInteger, default=1)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
@@ -220,10 +260,13 @@ class Deployment(Model):
         _words(DeploymentState, length=24), default=DeploymentState.PLANNING
     )
     fingerprint: Mapped[str] = mapped_column(String(64))
-    recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"))
+    recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"), index=True)
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str] = mapped_column(Text, default="")
     log: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    decided_at: Mapped[datetime | None]  # a person approved or rejected the plan
+    decided_by: Mapped[str] = mapped_column(String(100), default="")
+    approved: Mapped[bool | None]
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
@@ -260,9 +303,15 @@ class Prober(Model):
     description: Mapped[str] = mapped_column(Text, default="")
     owner: Mapped[str] = mapped_column(String(200), default="")
     runbook_url: Mapped[str] = mapped_column(Text, default="")
+    severity: Mapped[str] = mapped_column(String(16), default="")
+    # A stopped prober is in no document.
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str] = mapped_column(String(100), default="")
+    stopped_reason: Mapped[str] = mapped_column(Text, default="")
     command: Mapped[list[str]]
     defaults: Mapped[dict[str, Any]] = mapped_column(default=dict)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     deleted_at: Mapped[datetime | None]
@@ -286,6 +335,10 @@ class ProberRevision(Model):
     number: Mapped[int]
     content_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
+    # A stopped revision runs nowhere: the newest one that is not stopped runs instead.
+    stopped_at: Mapped[datetime | None]
+    stopped_by: Mapped[str] = mapped_column(String(100), default="")
+    stopped_reason: Mapped[str] = mapped_column(Text, default="")
 
     prober: Mapped[Prober] = relationship(back_populates="revisions", lazy="raise")
     files: Mapped[list["ProberFile"]] = relationship(
@@ -321,6 +374,7 @@ class ProberConfig(Model):
     host_labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
@@ -337,6 +391,34 @@ class Document(Model):
     built_for_change: Mapped[int]
 
 
+class Publication(Model):
+    """What of a cluster's document has been published to object storage."""
+
+    __tablename__ = "publications"
+
+    # No foreign key: what was published outlives the cluster until it is taken back.
+    cluster_id: Mapped[UUID] = mapped_column(primary_key=True)
+    etag: Mapped[str] = mapped_column(String(66), default="")
+    # The token versions with which it is signed, and the storage: another one gets all anew.
+    signed_for: Mapped[str] = mapped_column(String(64), default="")
+    storage: Mapped[str] = mapped_column(String(64), default="")
+    # SHA-256 of every file there → since when no document names it (ISO 8601), null while one does.
+    files: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    published_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Lease(Model):
+    """Who of several processes may do a job just now, by the database's clock."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    # Raised with every new holder: a write with a lower one comes too late.
+    fencing: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime]
+
+
 class Agent(Model):
     """The newest report of one agent; history is Solomon's."""
 
@@ -349,8 +431,9 @@ class Agent(Model):
     version: Mapped[str] = mapped_column(String(64))
     report: Mapped[dict[str, Any]]  # common.contracts.reports.AgentReport
     clock_skew_seconds: Mapped[float]
+    token_version: Mapped[int | None]  # with which the newest report came
     first_seen_at: Mapped[datetime] = mapped_column(default=now)
-    reported_at: Mapped[datetime] = mapped_column(default=now)
+    reported_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class ApiKey(Model):
@@ -362,6 +445,9 @@ class ApiKey(Model):
     name: Mapped[str] = mapped_column(String(100))
     role: Mapped[Role] = mapped_column(_words(Role, length=16))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
+    # Slugs of the clusters that it may change; None: all, and what belongs to no cluster.
+    clusters: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    version: Mapped[int] = mapped_column(default=1, server_default="1")  # for its ETag
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
@@ -377,3 +463,41 @@ class SignInLink(Model):
     key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class InstallationSwitches(Model):
+    """The switches of the whole installation: one row, made when somebody first turns one."""
+
+    __tablename__ = "installation_switches"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # always 1
+    applies_stopped: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    changed_by: Mapped[str] = mapped_column(String(100), default="")
+    changed_at: Mapped[datetime | None]
+
+
+class AuditEntry(Model):
+    """Who changed what, and how: only ever added to."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index("ix_audit_log_kind_slug_id", "kind", "slug", "id"),
+        Index("ix_audit_log_actor_id", "actor", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(index=True)
+    # Of what may be gone by now, so no foreign keys.
+    key_id: Mapped[UUID | None]
+    actor: Mapped[str] = mapped_column(String(100))  # the key's name
+    role: Mapped[str] = mapped_column(String(16))  # a key's role, or agent, or creator
+    action: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(32))
+    object_id: Mapped[UUID]
+    slug: Mapped[str] = mapped_column(String(200))  # `demo`; of what it owns: `demo/hosts`
+    cluster_id: Mapped[UUID | None]
+    # What callers of the API could read of it: never a secret.
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request_id: Mapped[str] = mapped_column(String(64), default="")

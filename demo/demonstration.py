@@ -165,7 +165,7 @@ class Demonstration:
             client = self._client()
             clusters = client.clusters()
             for cluster in clusters:
-                client.delete_cluster(cluster.slug)
+                client.delete_cluster(cluster.slug, etag=cluster.etag)
         except ApiError as error:
             return f"clusters ({error})"
         return ", ".join(cluster.slug for cluster in clusters)

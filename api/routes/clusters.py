@@ -1,13 +1,18 @@
 """Routes of clusters, their variables, deployments, agents and grid."""
 
+from dataclasses import replace
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import SlugInPath, TheContext, ThePaging, VariableInPath
-from api.services import agents, deployments
+from api.dependencies import HostInPath, SlugInPath, TheContext, ThePaging, VariableInPath
+from api.routes.fleet import TheAgentFilter
+from api.services import agents, deployments, fleet
 from api.services import clusters as service
+from api.services.host_configuration import host_configuration
+from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
     Cluster,
@@ -17,6 +22,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.host_configuration import HostConfiguration
 from common.contracts.values import Page
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
@@ -30,31 +36,41 @@ def list_clusters(context: TheContext, paging: ThePaging) -> Page[Cluster]:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create_cluster(context: TheContext, new: ClusterCreate) -> Cluster:
+def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
     """Create a cluster; Creator deploys it."""
-    with context.describing() as session:
-        return service.create_cluster(session, new)
+    with writing.describing() as session:
+        return writing.shown(session, service.create_cluster(session, new))
 
 
 @router.get("/{slug}")
-def read_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+def read_cluster(context: TheContext, slug: SlugInPath, response: Response) -> Cluster:
     """One cluster with its last deployment."""
     with context.database.reading() as session:
-        return service.cluster(session, slug)
+        return tagged(response, service.cluster(session, slug))
 
 
 @router.patch("/{slug}")
-def update_cluster(context: TheContext, slug: SlugInPath, changes: ClusterUpdate) -> Cluster:
-    """Change the fields that are in the body; `recipe_revision: null` follows the newest."""
-    with context.describing() as session:
-        return service.update_cluster(session, slug, changes)
+def update_cluster(
+    writing: TheWriting,
+    slug: SlugInPath,
+    changes: ClusterUpdate,
+    force: Annotated[bool, Query()] = False,
+) -> Cluster:
+    """Change the fields that are in the body; `recipe_revision: null` follows the newest.
+
+    422 if the cluster's values do not fit that revision, unless `force=true`: they may come afterwards.
+    """
+    with writing.describing() as session:
+        written = service.update_cluster(session, slug, changes, writing.precondition, force=force)
+        return writing.shown(session, written)
 
 
 @router.delete("/{slug}", status_code=status.HTTP_202_ACCEPTED)
-def delete_cluster(context: TheContext, slug: SlugInPath) -> Cluster:
+def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
     """Ask for the cluster's end; Creator destroys it. May be repeated."""
-    with context.describing() as session:
-        return service.delete_cluster(session, slug)
+    with writing.describing() as session:
+        written = service.delete_cluster(session, slug, writing.precondition)
+        return writing.shown(session, written)
 
 
 @router.get("/{slug}/variables")
@@ -65,26 +81,32 @@ def list_variables(context: TheContext, slug: SlugInPath, paging: ThePaging) -> 
 
 
 @router.get("/{slug}/variables/{name}")
-def read_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> Variable:
+def read_variable(
+    context: TheContext, slug: SlugInPath, name: VariableInPath, response: Response
+) -> Variable:
     """One variable of a cluster."""
     with context.database.reading() as session:
-        return service.variable(session, slug, name)
+        return tagged(response, service.variable(session, slug, name))
 
 
 @router.put("/{slug}/variables/{name}")
 def put_variable(
-    context: TheContext, slug: SlugInPath, name: VariableInPath, new: VariablePut
+    writing: TheWriting, slug: SlugInPath, name: VariableInPath, new: VariablePut
 ) -> Variable:
-    """Set a variable; the same value again changes nothing."""
-    with context.describing() as session:
-        return service.put_variable(session, slug, name, new)
+    """Create or, with If-Match, replace a variable; the same value again changes nothing."""
+    with writing.describing() as session:
+        written = service.put_variable(
+            session, slug, name, new, writing.precondition, keyring=writing.context.keyring
+        )
+        return writing.shown(session, written)
 
 
 @router.delete("/{slug}/variables/{name}", status_code=status.HTTP_204_NO_CONTENT)
-def delete_variable(context: TheContext, slug: SlugInPath, name: VariableInPath) -> None:
+def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath) -> None:
     """Delete a variable."""
-    with context.describing() as session:
-        service.delete_variable(session, slug, name)
+    with writing.describing() as session:
+        deleted = service.delete_variable(session, slug, name, writing.precondition)
+        writing.done(session, deleted)
 
 
 @router.get("/{slug}/deployments")
@@ -112,11 +134,22 @@ def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UU
 
 
 @router.get("/{slug}/agents")
-def list_agents(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Agent]:
+def list_agents(
+    context: TheContext, slug: SlugInPath, paging: ThePaging, wanted: TheAgentFilter
+) -> Page[Agent]:
     """Agents that ever reported for a cluster."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
-        return agents.page_of_agents(session, cluster_id, paging, now=context.clock())
+        wanted = replace(wanted, cluster_id=cluster_id)
+        return fleet.page_of_fleet(session, wanted, paging, now=context.clock())
+
+
+@router.get("/{slug}/hosts/{host}/configuration")
+def read_host_configuration(
+    context: TheContext, slug: SlugInPath, host: HostInPath
+) -> HostConfiguration:
+    """What runs on one host: each setting with the layer that gave it, each run as the agent starts it."""
+    return host_configuration(context.database, slug, host, clock=context.clock)
 
 
 @router.get("/{slug}/grid")

@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 
 from api.dependencies import TheContext, ThePaging
 from api.services import keys as service
+from api.writing import TheWriting, tagged
 from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated
 from common.contracts.values import Page
 
@@ -20,14 +21,26 @@ def list_keys(context: TheContext, paging: ThePaging) -> Page[ApiKey]:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create_key(context: TheContext, new: ApiKeyCreate) -> ApiKeyCreated:
+def create_key(writing: TheWriting, new: ApiKeyCreate) -> ApiKeyCreated:
     """Create a key; this answer is the only place where its text appears."""
-    with context.database.writing() as session:
-        return service.create_key(session, new, now=context.clock())
+    with writing.context.database.writing() as session:
+        written, created = service.create_key(session, new, now=writing.context.clock())
+        writing.done(session, written)
+        return created
+
+
+@router.get("/{key_id}")
+def read_key(context: TheContext, key_id: UUID, response: Response) -> ApiKey:
+    """One key, without its text."""
+    with context.database.reading() as session:
+        return tagged(response, service.key(session, key_id))
 
 
 @router.delete("/{key_id}", status_code=status.HTTP_204_NO_CONTENT)
-def revoke_key(context: TheContext, key_id: UUID) -> None:
-    """Revoke a key, and every page that was signed in with it."""
+def revoke_key(writing: TheWriting, key_id: UUID) -> None:
+    """Revoke a key, and every page that was signed in with it; other processes notice within two seconds."""
+    context = writing.context
     with context.database.writing() as session:
-        service.revoke_key(session, key_id, now=context.clock())
+        deleted = service.revoke_key(session, key_id, writing.precondition, now=context.clock())
+        writing.done(session, deleted)
+    context.keys.forget()

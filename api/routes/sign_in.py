@@ -12,7 +12,7 @@ from api.dependencies import TheContext
 from api.gate import COOKIE_NAME, identity_of_cookie
 from api.pages import TEMPLATES
 from api.services import sign_in as service
-from api.services.keys import known_key, valid_key
+from api.services.keys import valid_key
 
 router = APIRouter(prefix="/sign-in", include_in_schema=False)
 
@@ -36,7 +36,7 @@ def sign_in(
     context: TheContext, request: Request, key: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
     """Sign in with an API key."""
-    known = known_key(context.database, key.strip(), now=context.clock())
+    known = context.keys.key_of(key.strip())
     if known is None:
         return _form(request, "No valid key has this text.")
     return _signed_in(context, request, known.id)

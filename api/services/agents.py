@@ -1,4 +1,4 @@
-"""Agents of a cluster and its grid, read from the database."""
+"""What agents of a cluster said, and its grid, read from the database."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,26 +9,11 @@ from sqlalchemy.orm import Session
 
 from api.services.documents import current_document
 from api.services.grid import grid_of
-from api.services.paging import Order, Paging, page_of
-from api.services.sightings import Sighting, agents_of
-from common.contracts.agents import Agent, Grid
+from api.services.sightings import Sighting
+from common.contracts.agents import Grid
 from common.contracts.reports import AgentReport
-from common.contracts.values import Page
 from database import models
 from database.session import Database
-
-
-def page_of_agents(
-    session: Session, cluster_id: UUID, paging: Paging, *, now: datetime
-) -> Page[Agent]:
-    """Agents of a cluster by instance."""
-    statement = select(models.Agent).where(models.Agent.cluster_id == cluster_id)
-    rows, token = page_of(session, statement, Order(models.Agent.instance, UUID), paging)
-    wanted = {row.instance for row in rows}
-    # Whether two speak for one host is seen only among all of them.
-    seen = agents_of(sightings(session, cluster_id), now)
-    items = sorted((one for one in seen if one.instance in wanted), key=lambda one: one.instance)
-    return Page(items=items, next_page_token=token)
 
 
 def cluster_grid(database: Database, slug: str, *, clock: Callable[[], datetime]) -> Grid:

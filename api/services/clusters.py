@@ -1,16 +1,32 @@
 """Clusters and their variables: what people describe; Creator makes it true."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
-from sqlalchemy.orm.attributes import flag_modified
 
+from api.entity_tags import Precondition, etag_of
+from api.services.audit import Deleted, Subject, Written
 from api.services.deployments import last_deployments
-from api.services.errors import InvalidError, NotActiveError, NotFoundError, SlugTakenError
+from api.services.errors import (
+    InvalidError,
+    NotActiveError,
+    NotFoundError,
+    ProtectedError,
+    SlugTakenError,
+)
 from api.services.paging import Order, Paging, page_of
 from api.services.recipes import find_living_recipe
+from api.services.secrets import described_value, new_variable, refuse_imitation, set_value
+from api.services.variable_checks import (
+    Values,
+    notices_of,
+    require_fitting,
+    require_fitting_value,
+    require_not_needed,
+)
 from common.contracts.clusters import (
     Cluster,
     ClusterCreate,
@@ -18,10 +34,12 @@ from common.contracts.clusters import (
     ClusterUpdate,
     Deployment,
     HostDescription,
+    Pause,
     Variable,
     VariablePut,
 )
-from common.contracts.values import Page, canonical_json
+from common.contracts.values import Page
+from common.encryption import NO_KEYS, Keyring
 from database import models
 from database.configuration_changes import mark_changed
 
@@ -35,16 +53,18 @@ def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
     )
     rows, token = page_of(session, statement, Order(models.Cluster.slug), paging)
     last = last_deployments(session, [row.id for row in rows])
-    return Page(items=[_described(row, last.get(row.id)) for row in rows], next_page_token=token)
+    said = notices_of(session, rows)
+    items = [_described(row, last.get(row.id), said.get(row.id, ())) for row in rows]
+    return Page(items=items, next_page_token=token)
 
 
 def cluster(session: Session, slug: str) -> Cluster:
     """One living cluster."""
     row = living_cluster(session, slug)
-    return _described(row, last_deployments(session, [row.id]).get(row.id))
+    return _shown(session, row, last_deployments(session, [row.id]).get(row.id))
 
 
-def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
+def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
     """A cluster with its first values."""
     if find_living_cluster_id(session, new.slug):
         raise SlugTakenError("cluster", new.slug, f"/api/v1/clusters/{new.slug}")
@@ -52,6 +72,9 @@ def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
     if recipe is None:
         raise InvalidError.of("recipe", "slug of a recipe that exists", given=new.recipe)
     _check_revision(session, recipe, new.recipe_revision)
+    require_fitting(session, recipe.id, new.recipe_revision, Values(new.variables))
+    for name, value in new.variables.items():
+        refuse_imitation(f"variables.{name}", value)
     row = models.Cluster(
         slug=new.slug,
         recipe=recipe,
@@ -65,28 +88,49 @@ def create_cluster(session: Session, new: ClusterCreate) -> Cluster:
     )
     session.add(row)
     session.flush()
-    return _described(row, None)
+    return Written(_subject(row), None, _shown(session, row, None))
 
 
-def update_cluster(session: Session, slug: str, changes: ClusterUpdate) -> Cluster:
-    """Change the fields that the caller named."""
-    row = _active_cluster(session, slug)
+def update_cluster(
+    session: Session,
+    slug: str,
+    changes: ClusterUpdate,
+    expected: Precondition,
+    *,
+    force: bool = False,
+) -> Written[Cluster]:
+    """Change the fields that the caller named; with `force` also to a revision that the values do not fit yet."""
+    row = _active_cluster(session, slug, expected)
+    last = last_deployments(session, [row.id]).get(row.id)
+    before = _described(row, last)
     if "recipe_revision" in changes.model_fields_set:
         _check_revision(session, row.recipe, changes.recipe_revision)
+        if not force and changes.recipe_revision != row.recipe_revision:
+            values = Values.of(row.variables)
+            require_fitting(session, row.recipe_id, changes.recipe_revision, values)
         row.recipe_revision = changes.recipe_revision
     if "deploy_policy" in changes.model_fields_set:
         row.deploy_policy = changes.deploy_policy
+    if "protected" in changes.model_fields_set:
+        row.protected = changes.protected
+    if session.is_modified(row):
+        row.version += 1
     session.flush()
-    return _described(row, last_deployments(session, [row.id]).get(row.id))
+    return Written(_subject(row), before, _shown(session, row, last))
 
 
-def delete_cluster(session: Session, slug: str) -> Cluster:
+def delete_cluster(session: Session, slug: str, expected: Precondition) -> Written[Cluster]:
     """Ask Creator to destroy it; asking twice is asking once."""
-    row = living_cluster(session, slug, lock=True)
+    row = _expected_cluster(session, slug, expected)
+    last = last_deployments(session, [row.id]).get(row.id)
+    before = _described(row, last)
+    if row.protected:
+        raise ProtectedError(slug)
     if row.state is ClusterState.ACTIVE:
         row.state = ClusterState.DELETING
+        row.version += 1
         session.flush()
-    return _described(row, last_deployments(session, [row.id]).get(row.id))
+    return Written(_subject(row), before, _shown(session, row, last), action="delete")
 
 
 def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
@@ -104,28 +148,48 @@ def variable(session: Session, slug: str, name: str) -> Variable:
     return _described_variable(_variable_row(session, living_cluster_id(session, slug), name))
 
 
-def put_variable(session: Session, slug: str, name: str, new: VariablePut) -> Variable:
+def put_variable(
+    session: Session,
+    slug: str,
+    name: str,
+    new: VariablePut,
+    expected: Precondition,
+    *,
+    keyring: Keyring = NO_KEYS,
+) -> Written[Variable]:
     """Set a variable; the same value again changes nothing."""
     row = _active_cluster(session, slug)
-    found = next((one for one in row.variables if one.name == name), None)
+    found = _expected_variable(row, name, expected)
+    require_fitting_value(session, row, name, new.value)
     if found is None:
-        found = models.ClusterVariable(name=name, value=new.value, managed_by=new.managed_by)
+        found = new_variable(row.id, name, new, keyring=keyring)
         row.variables.append(found)
         mark_changed(session, [row.id])
-    elif canonical_json(found.value) != canonical_json(new.value):
-        found.value = new.value
-        flag_modified(found, "value")  # to Python, 1 equals true
-        mark_changed(session, [row.id])
+        session.flush()
+        return Written(_variable_subject(row, found), None, _described_variable(found))
+    before = _described_variable(found)
+    is_new_value = set_value(found, new, keyring=keyring)
     found.managed_by = new.managed_by
+    if session.is_modified(found):  # asked before any query: those write first
+        found.version += 1
+    if is_new_value:
+        mark_changed(session, [row.id])
     session.flush()
-    return _described_variable(found)
+    return Written(_variable_subject(row, found), before, _described_variable(found))
 
 
-def delete_variable(session: Session, slug: str, name: str) -> None:
+def delete_variable(
+    session: Session, slug: str, name: str, expected: Precondition
+) -> Deleted[Variable]:
     """Take a variable away."""
     row = _active_cluster(session, slug)
-    session.delete(_variable_row(session, row.id, name))
+    found = _variable_row(session, row.id, name)
+    _expected_variable(row, name, expected)
+    require_not_needed(session, row, name)
+    before = _described_variable(found)
+    session.delete(found)
     mark_changed(session, [row.id])
+    return Deleted(_variable_subject(row, found), before)
 
 
 def living_cluster(session: Session, slug: str, *, lock: bool = False) -> models.Cluster:
@@ -164,11 +228,44 @@ def described_hosts(hosts: dict[str, JsonValue]) -> dict[str, HostDescription]:
     return {name: HostDescription.model_validate(host) for name, host in sorted(hosts.items())}
 
 
-def _active_cluster(session: Session, slug: str) -> models.Cluster:
-    row = living_cluster(session, slug, lock=True)
+def _active_cluster(
+    session: Session, slug: str, expected: Precondition | None = None
+) -> models.Cluster:
+    """The locked row of a cluster that takes changes; `expected` of the cluster itself."""
+    row = (
+        _expected_cluster(session, slug, expected)
+        if expected
+        else living_cluster(session, slug, lock=True)
+    )
     if row.state is not ClusterState.ACTIVE:
         raise NotActiveError(slug, row.state)
     return row
+
+
+def _expected_cluster(session: Session, slug: str, expected: Precondition) -> models.Cluster:
+    row = living_cluster(session, slug, lock=True)
+    expected.require("cluster", slug, etag_of(row.id, row.version))
+    return row
+
+
+def _expected_variable(
+    row: models.Cluster, name: str, expected: Precondition
+) -> models.ClusterVariable | None:
+    """The variable, if there is one; the cluster's row is locked, so it stays what it is."""
+    found = next((one for one in row.variables if one.name == name), None)
+    if found is None:
+        expected.require_absent("variable", f"{row.slug}/{name}")
+    else:
+        expected.require("variable", f"{row.slug}/{name}", etag_of(found.id, found.version))
+    return found
+
+
+def _subject(row: models.Cluster) -> Subject:
+    return Subject("cluster", row.id, row.slug, cluster_id=row.id)
+
+
+def _variable_subject(row: models.Cluster, found: models.ClusterVariable) -> Subject:
+    return Subject("variable", found.id, f"{row.slug}/{found.name}", cluster_id=row.id)
 
 
 def _check_revision(session: Session, recipe: models.Recipe, number: int | None) -> None:
@@ -193,23 +290,60 @@ def _variable_row(session: Session, cluster_id: UUID, name: str) -> models.Clust
 
 def _described_variable(row: models.ClusterVariable) -> Variable:
     return Variable(
-        name=row.name, value=row.value, managed_by=row.managed_by, updated_at=row.updated_at
+        name=row.name,
+        etag=etag_of(row.id, row.version),
+        value=row.value,
+        sensitive=row.encrypted is not None,
+        value_version=row.value_version,
+        managed_by=row.managed_by,
+        updated_at=row.updated_at,
     )
 
 
-def _described(row: models.Cluster, last_deployment: Deployment | None) -> Cluster:
+def _shown(session: Session, row: models.Cluster, last_deployment: Deployment | None) -> Cluster:
+    return _described(row, last_deployment, notices_of(session, [row]).get(row.id, ()))
+
+
+def described_cluster(session: Session, row: models.Cluster) -> Cluster:
+    """A cluster on the wire, with its last deployment."""
+    return _shown(session, row, last_deployments(session, [row.id]).get(row.id))
+
+
+def cluster_subject(row: models.Cluster) -> Subject:
+    """A cluster in the audit log."""
+    return _subject(row)
+
+
+def _pause(row: models.Cluster) -> Pause | None:
+    if row.paused_at is None:
+        return None
+    return Pause(
+        by=row.paused_by, at=row.paused_at, reason=row.paused_reason, until=row.paused_until
+    )
+
+
+def _described(
+    row: models.Cluster, last_deployment: Deployment | None, notices: Sequence[str] = ()
+) -> Cluster:
     return Cluster(
         id=row.id,
         slug=row.slug,
+        etag=etag_of(row.id, row.version),
         recipe=row.recipe.slug,
         recipe_revision=row.recipe_revision,
         deploy_policy=row.deploy_policy,
         state=row.state,
-        variables={variable.name: variable.value for variable in row.variables},
+        variables={variable.name: described_value(variable) for variable in row.variables},
         hosts=described_hosts(row.hosts),
         managed_by=row.managed_by,
+        paused=_pause(row),
+        protected=row.protected,
+        deploy_requested_by=row.deploy_requested_by if row.deploy_requested_at else "",
+        agent_token_version=row.agent_token_version,
+        previous_agent_token_version=row.previous_agent_token_version,
         last_deployment=last_deployment,
         last_planned_at=row.last_planned_at,
+        notices=list(notices),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

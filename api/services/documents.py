@@ -13,6 +13,7 @@ from api.services.clusters import described_hosts
 from api.services.errors import NotFoundError
 from api.services.prober_configs import document_config
 from api.services.revisions import described_revision, newest_revisions
+from api.services.secrets import described_value
 from common.contracts.clusters import HostDescription
 from common.contracts.configuration import (
     FORMAT,
@@ -25,16 +26,6 @@ from common.contracts.references import cluster_variables_in
 from common.contracts.resolution import matches_any
 from database import models
 from database.session import Database
-
-
-@dataclass(frozen=True)
-class DocumentHead:
-    """One cheap look at a cluster: whose document it is, and whether the stored one is still right."""
-
-    cluster_id: UUID
-    agent_token_version: int
-    etag: str
-    is_fresh: bool
 
 
 @dataclass(frozen=True)
@@ -77,49 +68,36 @@ def next_revision(previous: int, now: datetime) -> int:
     return max(previous + 1, int(now.timestamp() * 1000))
 
 
-def head(session: Session, slug: str) -> DocumentHead:
-    """The head of a living cluster's document, or NotFoundError."""
-    row = session.execute(
-        select(
-            models.Cluster.id,
-            models.Cluster.agent_token_version,
-            models.Cluster.configuration_change,
-            models.Document.etag,
-            models.Document.built_for_change,
-        )
-        .outerjoin(models.Document, models.Document.cluster_id == models.Cluster.id)
-        .where(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError("cluster", slug)
-    built: int | None = row.built_for_change
-    return DocumentHead(
-        cluster_id=row.id,
-        agent_token_version=row.agent_token_version,
-        etag=row.etag or "",
-        is_fresh=built is not None and row.configuration_change <= built,
-    )
-
-
 def current_document(
     database: Database, slug: str, *, clock: Callable[[], datetime]
 ) -> StoredDocument:
-    """The newest document of a cluster, built now if something changed."""
+    """The newest document of a cluster, built now if something changed; NotFoundError."""
     with database.reading() as session:
-        found = head(session, slug)
-        if found.is_fresh and (stored := _stored(session, found.cluster_id)):
-            return stored
+        row = session.execute(
+            select(models.Cluster.id, models.Cluster.configuration_change).where(
+                models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
+            )
+        ).one_or_none()
+    if row is None:
+        raise NotFoundError("cluster", slug)
+    return document_for_change(database, row.id, row.configuration_change, clock=clock)
+
+
+def document_for_change(
+    database: Database, cluster_id: UUID, change: int, *, clock: Callable[[], datetime]
+) -> StoredDocument:
+    """A document that shows this change of a living cluster, built now if none does; NotFoundError."""
+    with database.reading() as session:
+        row = session.execute(
+            select(models.Document.etag, models.Document.body).where(
+                models.Document.cluster_id == cluster_id,
+                models.Document.built_for_change >= change,
+            )
+        ).one_or_none()
+    if row:
+        return StoredDocument(row.etag, row.body)
     with database.writing() as session:
-        return _rebuilt(session, found.cluster_id, now=clock())
-
-
-def _stored(session: Session, cluster_id: UUID) -> StoredDocument | None:
-    row = session.execute(
-        select(models.Document.etag, models.Document.body).where(
-            models.Document.cluster_id == cluster_id
-        )
-    ).one_or_none()
-    return StoredDocument(row.etag, row.body) if row else None
+        return _rebuilt(session, cluster_id, now=clock())
 
 
 def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocument:
@@ -155,7 +133,7 @@ def _described(session: Session, cluster: models.Cluster) -> Described:
     return Described(
         cluster=DocumentCluster(id=cluster.id, slug=cluster.slug),
         hosts=described_hosts(cluster.hosts),
-        variables={variable.name: variable.value for variable in cluster.variables},
+        variables={variable.name: described_value(variable) for variable in cluster.variables},
         probers=_probers(session, cluster.slug),
     )
 
@@ -163,7 +141,7 @@ def _described(session: Session, cluster: models.Cluster) -> Described:
 def _probers(session: Session, cluster_slug: str) -> list[DocumentProber]:
     statement = (
         select(models.Prober)
-        .where(models.Prober.deleted_at.is_(None))
+        .where(models.Prober.deleted_at.is_(None), models.Prober.stopped_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
     matching = {
@@ -171,9 +149,13 @@ def _probers(session: Session, cluster_slug: str) -> list[DocumentProber]:
         for prober in session.scalars(statement)
         if (configs := _matching(prober.configs, cluster_slug))
     }
-    newest = newest_revisions(session, models.ProberRevision, [prober.id for prober in matching])
+    running = models.ProberRevision.stopped_at.is_(None)
+    ids = [prober.id for prober in matching]
+    newest = newest_revisions(session, models.ProberRevision, ids, running)
     return [
-        _document_prober(prober, newest[prober.id], configs) for prober, configs in matching.items()
+        _document_prober(prober, newest[prober.id], configs)
+        for prober, configs in matching.items()
+        if prober.id in newest  # with every revision stopped, nothing of it is left to run
     ]
 
 

@@ -7,20 +7,30 @@ MrProberError
     ├── ConflictError
     │   ├── SlugTakenError      an object of this name lives
     │   ├── InUseError          others need it
-    │   └── NotActiveError      the cluster is being deleted
+    │   ├── ProtectedError      the cluster must not be deleted
+    │   ├── ActionError         a request that does not fit how things stand
+    │   ├── NotActiveError      the cluster is being deleted
+    │   ├── VariableNeededError  the recipe of the cluster requires it
+    │   └── BreaksClustersError  values of clusters do not fit a new revision
+    ├── PreconditionMissingError  a change that does not name the version that it is meant for
+    ├── ChangedMeanwhileError   a change that is meant for another version
     ├── UnauthenticatedError    no key, or one that is not valid
     └── ForbiddenError          a valid key that may not do this
 
 No HTTP here: `api/errors.py` maps class to status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import JsonValue
 
 from common.contracts.clusters import ClusterState
+from common.contracts.recipes import BrokenVariable
 from common.contracts.values import FieldProblem
 from common.errors import MrProberError
+
+# An answer that lists thousands of problems helps nobody.
+_MAX_PROBLEMS = 200
 
 
 class ApiServiceError(MrProberError):
@@ -39,9 +49,10 @@ class NotFoundError(ApiServiceError):
 class InvalidError(ApiServiceError):
     """Values that do not fit; `problems` names each field."""
 
-    def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        super().__init__(f"{len(problems)} wrong field{'s' if len(problems) > 1 else ''}")
+    def __init__(self, problems: Iterable[FieldProblem]) -> None:
         self.problems = list(problems)
+        number = len(self.problems)
+        super().__init__(f"{number} wrong field{'s' if number > 1 else ''}")
 
     @classmethod
     def of(cls, field: str, expected: str, *, given: JsonValue = None) -> "InvalidError":
@@ -77,6 +88,63 @@ class NotActiveError(ConflictError):
     def __init__(self, slug: str, state: ClusterState) -> None:
         super().__init__(f"cluster {slug} is {state} and cannot be changed any more")
         self.state = state
+
+
+class VariableNeededError(ConflictError):
+    """A cluster cannot be deployed without the variable."""
+
+    def __init__(self, cluster: str, name: str) -> None:
+        super().__init__(f"the recipe of cluster {cluster} requires variable {name}")
+        self.name = name
+
+
+class BreaksClustersError(ConflictError):
+    """A new revision does not fit the values of clusters that would get it; `problems` names each."""
+
+    def __init__(self, broken: Sequence[BrokenVariable]) -> None:
+        clusters = sorted({one.cluster for one in broken})
+        super().__init__(
+            f"the revision would break {', '.join(clusters[:20])}{' and more' if len(clusters) > 20 else ''}:"
+            " change their variables first, or send it with force=true"
+        )
+        self.problems = [
+            FieldProblem(
+                field=f"clusters.{one.cluster}.variables.{one.variable}", expected=one.expected
+            )
+            for one in broken[:_MAX_PROBLEMS]
+        ]
+
+
+class PreconditionMissingError(ApiServiceError):
+    """Without the version, one writer would undo unseen what another one did."""
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(
+            f"{kind} {name} exists: read it, and send its ETag as If-Match with the change"
+        )
+
+
+class ChangedMeanwhileError(ApiServiceError):
+    """The object is not what the caller takes it for; `etag` is what it is now, empty if there is none."""
+
+    def __init__(self, kind: str, name: object, etag: str) -> None:
+        now = f"its ETag is {etag} now" if etag else "it is not there"
+        super().__init__(f"{kind} {name} changed meanwhile: {now}; read it and decide again")
+        self.etag = etag
+
+
+class ProtectedError(ConflictError):
+    """The cluster is protected from deletion."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(
+            f"cluster {slug} is protected: to delete it, set `protected` to false first"
+            f" (PATCH /api/v1/clusters/{slug})"
+        )
+
+
+class ActionError(ConflictError):
+    """What a person asked for does not fit how things stand; the text says what would."""
 
 
 class UnauthenticatedError(ApiServiceError):

@@ -1,32 +1,18 @@
 """Contents of files by hash, and who may read which."""
 
-from uuid import UUID
+from collections.abc import Container
 
 from sqlalchemy import select
 
 from api.services.errors import ForbiddenError, NotFoundError
-from common.contracts.configuration import ConfigurationDocument
 from common.object_storage import ObjectStorage, file_key
 from database import models
 from database.session import Database
 
 
-def cluster_slug(database: Database, cluster_id: UUID) -> str:
-    """The slug of a living cluster; ForbiddenError if it is gone, and its agents' rights with it."""
-    with database.reading() as session:
-        slug = session.scalar(
-            select(models.Cluster.slug).where(
-                models.Cluster.id == cluster_id, models.Cluster.deleted_at.is_(None)
-            )
-        )
-    if slug is None:
-        raise ForbiddenError("the cluster of this token is gone")
-    return slug
-
-
-def require_listed(document: ConfigurationDocument, sha256: str) -> None:
-    """ForbiddenError unless the document names the file."""
-    if sha256 not in document.file_hashes():
+def require_listed(listed: Container[str], sha256: str) -> None:
+    """ForbiddenError unless the document of the agent's cluster names the file."""
+    if sha256 not in listed:
         raise ForbiddenError("the configuration of this cluster names no such file")
 
 

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from api.entity_tags import Precondition, etag_of
+from api.services.audit import Deleted, Subject, Written
 from api.services.errors import InvalidError, NotFoundError
 from api.services.paging import Order, Paging, page_of
 from common.atomic_files import read_or_make_key
@@ -25,7 +27,8 @@ KEY_PREFIX = "mrp_"
 _MINIMUM_KEY_LENGTH = 40
 _LONGEST_LIFE = timedelta(days=36500)
 # How exact `last_used_at` is: a write per request would be too dear.
-_LAST_USE_EVERY = timedelta(minutes=5)
+LAST_USE_EVERY = timedelta(minutes=1)
+_SCOPED_ROLES = frozenset({Role.EDITOR, Role.APPROVER})
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class KnownKey:
 
     id: UUID
     role: Role
+    name: str
+    clusters: frozenset[str] | None
+    expires_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether its end has not come since it was read."""
+        return self.expires_at is None or now < self.expires_at
 
 
 def digest_of(text: str) -> str:
@@ -45,47 +55,80 @@ def page_of_keys(session: Session, paging: Paging) -> Page[ApiKey]:
     """Keys that are not revoked, oldest first."""
     statement = select(models.ApiKey).where(models.ApiKey.revoked_at.is_(None))
     rows, token = page_of(session, statement, Order(models.ApiKey.id, UUID), paging)
-    items = [ApiKey.model_validate(row, from_attributes=True) for row in rows]
-    return Page(items=items, next_page_token=token)
+    return Page(items=[_described(row) for row in rows], next_page_token=token)
 
 
-def create_key(session: Session, new: ApiKeyCreate, *, now: datetime) -> ApiKeyCreated:
-    """A new key; its text is in the answer and nowhere else."""
+def key(session: Session, key_id: UUID) -> ApiKey:
+    """One key that is not revoked."""
+    return _described(_row(session, key_id))
+
+
+def create_key(
+    session: Session, new: ApiKeyCreate, *, now: datetime
+) -> tuple[Written[ApiKey], ApiKeyCreated]:
+    """A new key, as it is listed, and with its text, which is nowhere else."""
     if new.expires_at and not now < new.expires_at < now + _LONGEST_LIFE:
         expected = "a moment in the future, within 100 years"
         raise InvalidError.of("expires_at", expected, given=new.expires_at.isoformat())
+    if new.clusters and new.role not in _SCOPED_ROLES:
+        expected = "no clusters: only what an editor or approver may change can be limited to some"
+        raise InvalidError.of("clusters", expected)
     text = KEY_PREFIX + secrets.token_urlsafe(32)
     row = models.ApiKey(
-        name=new.name, role=new.role, expires_at=new.expires_at, digest=digest_of(text)
+        name=new.name,
+        role=new.role,
+        clusters=sorted(set(new.clusters)) if new.clusters else None,
+        expires_at=new.expires_at,
+        digest=digest_of(text),
     )
     session.add(row)
     session.flush()
-    described = ApiKey.model_validate(row, from_attributes=True)
-    return ApiKeyCreated(**described.model_dump(), key=text)
+    described = _described(row)
+    created = ApiKeyCreated(**described.model_dump(), key=text)
+    return Written(_subject(row), None, described), created
 
 
-def revoke_key(session: Session, key_id: UUID, *, now: datetime) -> None:
+def revoke_key(
+    session: Session, key_id: UUID, expected: Precondition, *, now: datetime
+) -> Deleted[ApiKey]:
     """From now on the key opens nothing. Its row stays, so that its digest is never taken for a new one."""
-    row = session.get(models.ApiKey, key_id)
-    if row is None or row.revoked_at:
-        raise NotFoundError("key", key_id)
+    row = _row(session, key_id, lock=True)
+    expected.require("key", key_id, etag_of(row.id, row.version))
+    before = _described(row)
     row.revoked_at = now
+    row.version += 1
+    return Deleted(_subject(row), before)
 
 
-def known_key(database: Database, text: str, *, now: datetime) -> KnownKey | None:
-    """The valid key of this text, if there is one; notes its use."""
-    digest = digest_of(text)
+def find_key(database: Database, digest: str, *, now: datetime) -> KnownKey | None:
+    """The valid key of this digest, if there is one."""
     with database.reading() as session:
         row = session.scalars(
             select(models.ApiKey).where(models.ApiKey.digest == digest)
         ).one_or_none()
     if row is None or not hmac.compare_digest(row.digest, digest) or not _is_valid(row, now):
         return None
-    if row.last_used_at is None or now - row.last_used_at >= _LAST_USE_EVERY:
-        with database.writing() as session:
-            if used := session.get(models.ApiKey, row.id):
-                used.last_used_at = now
-    return KnownKey(row.id, row.role)
+    return known_key_of(row)
+
+
+def known_key_of(row: models.ApiKey) -> KnownKey:
+    """A row as a value."""
+    clusters = frozenset(row.clusters) if row.clusters is not None else None
+    return KnownKey(row.id, row.role, row.name, clusters, row.expires_at)
+
+
+def note_use(database: Database, key_id: UUID, *, now: datetime) -> None:
+    """Remember that the key was used; of several processes one is enough."""
+    is_due = models.ApiKey.last_used_at.is_(None) | (
+        models.ApiKey.last_used_at <= now - LAST_USE_EVERY
+    )
+    with database.writing() as session:
+        session.execute(
+            update(models.ApiKey)
+            .where(models.ApiKey.id == key_id, is_due)
+            .values(last_used_at=now)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def valid_key(session: Session, key_id: UUID, *, now: datetime) -> models.ApiKey | None:
@@ -109,6 +152,22 @@ def ensure_admin_key(database: Database, path: Path) -> UUID:
     except IntegrityError:  # another process of the first start was faster
         with database.writing() as session:
             return _key_id(session, digest_of(text))
+
+
+def _row(session: Session, key_id: UUID, *, lock: bool = False) -> models.ApiKey:
+    row = session.get(models.ApiKey, key_id, with_for_update=lock or None)
+    if row is None or row.revoked_at:
+        raise NotFoundError("key", key_id)
+    return row
+
+
+def _described(row: models.ApiKey) -> ApiKey:
+    described = ApiKey.model_validate(row, from_attributes=True)
+    return described.model_copy(update={"etag": etag_of(row.id, row.version)})
+
+
+def _subject(row: models.ApiKey) -> Subject:
+    return Subject("key", row.id, row.name)
 
 
 def _key_id(session: Session, digest: str) -> UUID:

@@ -6,12 +6,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
+from api.entity_tags import Precondition, etag_of
+from api.services.audit import Deleted, Subject, Written
 from api.services.clusters import described_hosts
 from api.services.errors import InvalidError, NotFoundError
+from api.services.matrix_checks import matrix_problems
 from api.services.paging import Order, Paging, page_of
 from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
+    layered_problems,
     order_problems,
     settings_problems,
     stored_settings,
@@ -37,37 +41,43 @@ def config(session: Session, prober_slug: str, slug: str) -> ProberConfig:
 
 
 def put_config(
-    session: Session, prober_slug: str, slug: str, new: ProberConfigPut
-) -> tuple[ProberConfig, bool]:
-    """Create or replace a config; also whether it is new. The same content again changes nothing."""
-    prober = living_prober(session, prober_slug)
+    session: Session, prober_slug: str, slug: str, new: ProberConfigPut, expected: Precondition
+) -> Written[ProberConfig]:
+    """Create or replace a config; the same content again changes nothing."""
+    prober = living_prober(session, prober_slug, lock=True)
+    row = _expected_config(prober, slug, expected)
     values: dict[str, Any] = new.model_dump(mode="json", exclude={"settings"})
     values["settings"] = stored_settings(new.settings)
     _check(session, prober, slug, new)
-    row = next((one for one in prober.configs if one.slug == slug), None)
     if row is None:
         row = models.ProberConfig(slug=slug, **values)
         prober.configs.append(row)
         mark_clusters_of(session, new.clusters)
         session.flush()
-        return described_config(row), True
+        return Written(_subject(prober, row), None, described_config(row))
+    before = described_config(row)
     globs = {*row.clusters, *new.clusters}
     for name, value in values.items():
         if canonical_json(getattr(row, name)) != canonical_json(value):
             setattr(row, name, value)
             flag_modified(row, name)  # to Python, 1 equals true
     if session.is_modified(row):
+        row.version += 1
         mark_clusters_of(session, globs)
     session.flush()
-    return described_config(row), False
+    return Written(_subject(prober, row), before, described_config(row))
 
 
-def delete_config(session: Session, prober_slug: str, slug: str) -> None:
+def delete_config(
+    session: Session, prober_slug: str, slug: str, expected: Precondition
+) -> Deleted[ProberConfig]:
     """Take a config away."""
-    prober = living_prober(session, prober_slug)
+    prober = living_prober(session, prober_slug, lock=True)
     row = _row(prober, slug)
+    _expected_config(prober, slug, expected)
     mark_clusters_of(session, row.clusters)
     prober.configs.remove(row)
+    return Deleted(_subject(prober, row), described_config(row))
 
 
 def document_config(row: models.ProberConfig) -> DocumentConfig:
@@ -91,6 +101,8 @@ def _check(session: Session, prober: models.Prober, slug: str, new: ProberConfig
         if other.slug != slug
     ]
     problems += order_problems(placed, others, _known_clusters(session) if others else [])
+    problems += layered_problems(prober.defaults, placed.config.settings, "settings", config=slug)
+    problems += matrix_problems(session, prober, [placed, *others], "settings.matrix")
     if problems:
         raise InvalidError(problems)
 
@@ -106,6 +118,23 @@ def _known_clusters(session: Session) -> list[KnownCluster]:
         )
         for row in rows
     ]
+
+
+def _expected_config(
+    prober: models.Prober, slug: str, expected: Precondition
+) -> models.ProberConfig | None:
+    """The config, if there is one; the prober's row is locked, so it stays what it is."""
+    name = f"{prober.slug}/{slug}"
+    row = next((one for one in prober.configs if one.slug == slug), None)
+    if row is None:
+        expected.require_absent("config", name)
+    else:
+        expected.require("config", name, etag_of(row.id, row.version))
+    return row
+
+
+def _subject(prober: models.Prober, row: models.ProberConfig) -> Subject:
+    return Subject("config", row.id, f"{prober.slug}/{row.slug}")
 
 
 def _row(prober: models.Prober, slug: str) -> models.ProberConfig:

@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from common.contracts.configuration import DocumentConfig
-from common.contracts.probers import ProberSettings
+from common.contracts.probers import (
+    MAX_MATRIX_VARIABLES,
+    RESERVED_LABELS,
+    EffectiveSettings,
+    ProberSettings,
+)
 from common.contracts.references import is_one_reference
-from common.contracts.resolution import Host, clashing_keys, matches_any, selects
+from common.contracts.resolution import Host, Layer, clashing_keys, matches_any, selects
 from common.contracts.values import FieldProblem
 
 HostLabels = Mapping[str, Mapping[str, str]]
@@ -31,7 +36,83 @@ class KnownCluster:
 
 
 def settings_problems(settings: ProberSettings, field_name: str) -> list[FieldProblem]:
-    """What no agent could run: a matrix whose values are a text, but no reference to a list."""
+    """What no agent could run, whatever the other layers say."""
+    matrix = settings.matrix or {}
+    count = len([axis for axis in matrix.values() if axis])
+    return [
+        *_values_problems(settings, field_name),
+        *_reserved_problems(matrix, field_name),
+        *_count_problems(count, f"{field_name}.matrix"),
+    ]
+
+
+def layered_problems(
+    defaults: Layer, settings: Layer, field_name: str, *, config: str
+) -> list[FieldProblem]:
+    """What is wrong with a config on top of its prober's defaults, where each alone may be right."""
+    layers = (defaults, settings)
+    axes = _merged_axes(layers)
+    problems = _count_problems(len(axes), f"{field_name}.matrix")
+    interval, limit = (_number(layers, name) for name in ("interval_seconds", "time_limit_seconds"))
+    if limit > interval and not _value(layers, "allow_overlap"):
+        problems.append(
+            FieldProblem(
+                field=f"{field_name}.time_limit_seconds",
+                given=limit,
+                expected=f"at most the interval of {interval:g} seconds (config {config}),"
+                " or allow_overlap: true",
+            )
+        )
+    return problems
+
+
+def _value(layers: Iterable[Layer], name: str) -> JsonValue:
+    value: JsonValue = EffectiveSettings.model_fields[name].default
+    for layer in layers:
+        if name in layer:
+            said = layer[name]
+            value = EffectiveSettings.model_fields[name].default if said is None else said
+    return value
+
+
+def _number(layers: Iterable[Layer], name: str) -> float:
+    value = _value(layers, name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _merged_axes(layers: Iterable[Layer]) -> set[str]:
+    axes: set[str] = set()
+    for layer in layers:
+        matrix = layer.get("matrix", {})
+        if matrix is None:
+            axes.clear()
+        if isinstance(matrix, dict):
+            axes |= {name for name, axis in matrix.items() if axis is not None}
+            axes -= {name for name, axis in matrix.items() if axis is None}
+    return axes
+
+
+def _count_problems(count: int, field_name: str) -> list[FieldProblem]:
+    if count <= MAX_MATRIX_VARIABLES:
+        return []
+    expected = f"at most {MAX_MATRIX_VARIABLES} variables: each is a label of the metrics"
+    return [FieldProblem(field=field_name, given=count, expected=expected)]
+
+
+def _reserved_problems(matrix: Iterable[str], field_name: str) -> list[FieldProblem]:
+    return [
+        FieldProblem(
+            field=f"{field_name}.matrix.{name}",
+            given=name,
+            expected=f"another name: the label {name} of the metrics is taken",
+        )
+        for name in matrix
+        if name in RESERVED_LABELS
+    ]
+
+
+def _values_problems(settings: ProberSettings, field_name: str) -> list[FieldProblem]:
+    """A matrix whose values are a text, but no reference to a list."""
     return [
         FieldProblem(
             field=f"{field_name}.matrix.{name}.values",

@@ -1,10 +1,12 @@
 """Reports of agents: one row per agent, the newest report only."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table
+from sqlalchemy import JSON, Table, Text, bindparam, cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,25 +17,54 @@ _TABLE: Table = Agent.__table__  # type: ignore[assignment]  # a mapped class' t
 _KEPT = {"cluster_id", "instance", "first_seen_at"}
 
 
-def store_report(session: Session, cluster_id: UUID, report: AgentReport, *, now: datetime) -> None:
-    """Keep the report, unless a later boot of the same agent has already spoken."""
-    values: dict[str, Any] = {
-        "cluster_id": cluster_id,
+@dataclass(frozen=True, slots=True)
+class ReceivedReport:
+    """A report as it came: when by our clock, with which version of the token, how many bytes."""
+
+    cluster_id: UUID
+    report: AgentReport
+    at: datetime
+    token_version: int | None
+    size: int
+    # During a rotation, with the new token: the older one may have become needless.
+    may_retire_token: bool = False
+
+    @property
+    def key(self) -> tuple[UUID, UUID]:
+        """Whose report it is."""
+        return self.cluster_id, self.report.instance
+
+
+def store_reports(session: Session, received: Sequence[ReceivedReport]) -> None:
+    """Keep the reports, except where a later boot of the same agent has already spoken; one per agent.
+
+    In the order of `key`, so that two processes never wait for each other.
+    """
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    # The text as it is: reading it only to write it again would cost more than the rest.
+    text: Any = bindparam("report", type_=Text)
+    report = cast(text, JSON) if is_postgresql else text
+    rows = [_row(one) for one in received]
+    statement = (postgresql if is_postgresql else sqlite).insert(_TABLE).values(report=report)
+    statement = statement.on_conflict_do_update(
+        index_elements=[_TABLE.c.cluster_id, _TABLE.c.instance],
+        set_={name: statement.excluded[name] for name in rows[0] if name not in _KEPT},
+        where=_TABLE.c.boot <= statement.excluded.boot,
+    )
+    session.execute(statement, rows)
+
+
+def _row(received: ReceivedReport) -> dict[str, Any]:
+    report = received.report
+    return {
+        "cluster_id": received.cluster_id,
         "instance": report.instance,
         "host": report.host,
         "boot": report.boot,
         "version": report.version,
-        "report": report.model_dump(mode="json"),
-        "clock_skew_seconds": (report.clock - now).total_seconds(),
-        "first_seen_at": now,
-        "reported_at": now,
+        "report": report.model_dump_json(),
+        "clock_skew_seconds": (report.clock - received.at).total_seconds(),
+        "first_seen_at": received.at,
+        "reported_at": received.at,
+        "token_version": received.token_version,
     }
-    is_postgresql = session.get_bind().dialect.name == "postgresql"
-    statement = (postgresql if is_postgresql else sqlite).insert(_TABLE).values(values)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[_TABLE.c.cluster_id, _TABLE.c.instance],
-            set_={name: statement.excluded[name] for name in values if name not in _KEPT},
-            where=_TABLE.c.boot <= statement.excluded.boot,
-        )
-    )

@@ -1,20 +1,21 @@
 """Revisions of recipes and probers: immutable sets of files, numbered from 1; equal content is the same revision."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
+from api.services.declared_variables import declared_variables
 from api.services.errors import InvalidError, NotFoundError
 from api.services.paging import Order, Paging, page_of, revision_number
 from common.contracts.files import FileReference, FileUpload, content_hash, path_conflicts
-from common.contracts.recipes import Revision
+from common.contracts.recipes import DeclaredVariable, Revision, Stop
 from common.contracts.values import Page
 from common.object_storage import ObjectStorage, store_file
-from database.models import ProberFile, ProberRevision, RecipeFile, RecipeRevision
+from database.models import Prober, ProberFile, ProberRevision, RecipeFile, RecipeRevision
 
 MAX_REVISION_BYTES = 32 * 1024 * 1024
 
@@ -27,6 +28,7 @@ class NewFiles:
     """Files whose contents are in storage, on their way into a revision."""
 
     references: list[FileReference]
+    declared_variables: list[DeclaredVariable] | None = None  # of recipes; None = not known
 
     @property
     def content_hash(self) -> str:
@@ -40,6 +42,19 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     Called outside of transactions: nobody waits for our disk.
     What a refused request leaves in storage is addressed by its hash and harms nobody.
     """
+    files = checked_files(uploads)
+    store_contents(storage, uploads)
+    return files
+
+
+def store_contents(storage: ObjectStorage, uploads: Iterable[FileUpload]) -> None:
+    """Store the contents that are not there yet."""
+    for upload in uploads:
+        store_file(storage, upload.content)
+
+
+def checked_files(uploads: Sequence[FileUpload]) -> NewFiles:
+    """The set of files, nothing stored; InvalidError if it cannot be unpacked."""
     if conflicts := path_conflicts(upload.path for upload in uploads):
         raise InvalidError.of(
             "files",
@@ -48,19 +63,33 @@ def stored_files(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFi
     size = sum(len(upload.content) for upload in uploads)
     if size > MAX_REVISION_BYTES:
         raise InvalidError.of("files", f"at most {MAX_REVISION_BYTES} bytes in all", given=size)
-    for upload in uploads:
-        store_file(storage, upload.content)
     return NewFiles([upload.reference() for upload in uploads])
 
 
+def stored_recipe(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewFiles:
+    """Store the files of a recipe, and find the variables that they declare."""
+    files = checked_recipe(uploads)
+    store_contents(storage, uploads)
+    return files
+
+
+def checked_recipe(uploads: Sequence[FileUpload]) -> NewFiles:
+    """The files of a recipe with the variables that they declare, nothing stored."""
+    files = checked_files(uploads)
+    return replace(files, declared_variables=declared_variables(uploads))
+
+
 def newest_revisions(
-    session: Session, kind: type[RevisionRow], parent_ids: Iterable[UUID]
+    session: Session,
+    kind: type[RevisionRow],
+    parent_ids: Iterable[UUID],
+    *conditions: ColumnElement[bool],
 ) -> dict[UUID, RevisionRow]:
-    """The newest revision of each parent, with its files: a constant number of statements."""
+    """The newest revision of each parent that fulfils all conditions, with its files: a constant number of statements."""
     parent = _parent(kind)
     newest = (
         select(parent.label("parent_id"), func.max(kind.number).label("number"))
-        .where(parent.in_(list(parent_ids)))
+        .where(parent.in_(list(parent_ids)), *conditions)
         .group_by(parent)
         .subquery()
     )
@@ -84,6 +113,7 @@ def add_revision(
         number=newest.number + 1 if newest else 1,
         content_hash=files.content_hash,
         files=[_file(kind, reference) for reference in files.references],
+        **_findings(kind, files),
     )
     session.add(row)
     session.flush()
@@ -113,17 +143,53 @@ def revision(session: Session, kind: type[RevisionRow], parent_id: UUID, number:
     return described_revision(row)
 
 
+def file_of(
+    session: Session, kind: type[RevisionRow], parent_id: UUID, *, number: int, path: str
+) -> FileReference:
+    """One file of a revision, or NotFoundError."""
+    listed = revision(session, kind, parent_id, number).files
+    for file in listed:
+        if file.path == path:
+            return file
+    raise NotFoundError("file", path)
+
+
 def described_revision(row: RecipeRevision | ProberRevision) -> Revision:
     """The revision on the wire."""
-    return Revision(
+    references = (FileReference.model_validate(file, from_attributes=True) for file in row.files)
+    described = Revision(
         number=row.number,
         content_hash=row.content_hash,
-        files=sorted(
-            (FileReference.model_validate(file, from_attributes=True) for file in row.files),
-            key=lambda file: file.path,
-        ),
+        files=sorted(references, key=lambda file: file.path),
+        stopped=stop_of(row) if isinstance(row, ProberRevision) else None,
         created_at=row.created_at,
     )
+    return described if isinstance(row, ProberRevision) else _judged(described, row)
+
+
+def stop_of(row: Prober | ProberRevision) -> Stop | None:
+    """Who stopped it, if it is stopped."""
+    if row.stopped_at is None:
+        return None
+    return Stop(by=row.stopped_by, at=row.stopped_at, reason=row.stopped_reason)
+
+
+def _judged(described: Revision, row: RecipeRevision) -> Revision:
+    return Revision.model_validate(
+        dict(described)
+        | {
+            "validity": row.validity,
+            "problems": row.problems,
+            "checked_at": row.checked_at,
+            "declared_variables": row.declared_variables,
+        }
+    )
+
+
+def _findings(kind: RevisionKind, files: NewFiles) -> dict[str, Any]:
+    if kind is ProberRevision or files.declared_variables is None:
+        return {}
+    return {"declared_variables": [one.model_dump() for one in files.declared_variables]}
 
 
 def _parent(kind: RevisionKind) -> InstrumentedAttribute[UUID]:

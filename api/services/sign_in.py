@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from api.services.keys import KnownKey, digest_of, valid_key
+from api.services.keys import KnownKey, digest_of, known_key_of, valid_key
 from database import models
 
 LINK_LIFE = timedelta(hours=1)
@@ -63,7 +63,7 @@ def claim_of_cookie(cookie: str, *, server_key: bytes, now: datetime) -> CookieC
 def key_of_claim(session: Session, claim: CookieClaim, *, now: datetime) -> KnownKey | None:
     """The key behind a cookie, if it still lives."""
     row = valid_key(session, claim.key_id, now=now)
-    return KnownKey(row.id, row.role) if row else None
+    return known_key_of(row) if row else None
 
 
 def _proof(claim: str, server_key: bytes) -> str:

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from common.contracts.identifiers import Slug
 from common.contracts.states import State
 from common.contracts.values import Wire
 
@@ -16,10 +17,28 @@ class Presence(StrEnum):
     EXPECTED = "expected"  # the recipe names it, no agent ever came
 
 
+class ChosenPresence(StrEnum):
+    """By what agents can be chosen; who never came is no agent."""
+
+    REPORTING = "reporting"
+    SILENT = "silent"
+
+
+class MissingHost(Wire):
+    """A host that the recipe of a cluster named, and from which no agent ever came."""
+
+    cluster: Slug
+    host: str
+    address: str
+
+
 class Agent(Wire):
     """The newest report of one agent, without its states."""
 
+    cluster: str = ""
     instance: UUID
+    # With which version of the cluster's token it reported.
+    token_version: int | None = None
     boot: int
     host: str
     labels: dict[str, str]

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
 from common.contracts.identifiers import ClusterVariableName, HostName, Slug
 from common.contracts.values import Input, Wire
@@ -58,17 +58,47 @@ class ClusterCreate(Input):
     managed_by: str = Field(default="", max_length=100)
 
 
+class Pause(Wire):
+    """Creator leaves the cluster alone, until a moment or until somebody ends it."""
+
+    by: str
+    at: datetime
+    reason: str
+    until: datetime | None
+
+
+class PauseRequest(Input):
+    """Why, and until when; without `until` somebody has to end it."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+    until: AwareDatetime | None = None
+
+
+class Rejection(Input):
+    """Why a plan is refused."""
+
+    reason: str = Field(default="", max_length=1000)
+
+
+class TokenRotation(Input):
+    """`force`: also if agents still use the version before, which are locked out then."""
+
+    force: bool = False
+
+
 class ClusterUpdate(Input):
     """A change of a cluster's own fields; absent fields stay, `recipe_revision: null` follows the newest."""
 
     recipe_revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
+    protected: bool = False
 
 
 class VariablePut(Input):
-    """The new value of a variable."""
+    """The new value of a variable; without `sensitive` it stays as sensitive as it is."""
 
-    value: JsonValue
+    value: JsonValue = Field(repr=False)
+    sensitive: bool = False
     managed_by: str = Field(default="", max_length=100)
 
 
@@ -76,7 +106,11 @@ class Variable(Wire):
     """A named JSON value of a cluster."""
 
     name: ClusterVariableName
+    etag: str = ""  # sent back as If-Match with a change
+    # Of a sensitive one it is null: what was written is never read again.
     value: JsonValue
+    sensitive: bool = False
+    value_version: int = 1  # raised with every new value
     managed_by: str
     updated_at: datetime
 
@@ -110,15 +144,23 @@ class Deployment(Wire):
     summary: PlanSummary | None
     error: str
     steps: list[Step]
+    # What a person ruled about the plan, if somebody did.
+    approved: bool | None = None
+    decided_by: str = ""
+    decided_at: datetime | None = None
     started_at: datetime
     finished_at: datetime | None
 
 
 class Cluster(Wire):
-    """A cluster as it is described and as it was last seen."""
+    """A cluster as it is described and as it was last seen; its ETag is that of its own fields.
+
+    A variable has an ETag of its own; what Creator and agents do changes none.
+    """
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     recipe: Slug
     recipe_revision: int | None
     deploy_policy: DeployPolicy
@@ -126,7 +168,14 @@ class Cluster(Wire):
     variables: dict[str, JsonValue]
     hosts: dict[HostName, HostDescription]
     managed_by: str
+    paused: Pause | None = None
+    protected: bool = False  # it cannot be deleted
+    deploy_requested_by: str = ""  # somebody asked for a deployment now, and Creator has not begun
+    agent_token_version: int = 1
+    previous_agent_token_version: int | None = None  # still valid, too
     last_deployment: Deployment | None
     last_planned_at: datetime | None
+    # In words: undeclared variables, why its recipe is not deployed.
+    notices: list[str] = []
     created_at: datetime
     updated_at: datetime

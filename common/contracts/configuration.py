@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from common.contracts.clusters import HostDescription
 from common.contracts.files import FileReference
@@ -77,6 +77,19 @@ class ConfigurationDocument(Wire):
             for files in prober.revisions.values()
             for file in files
         }
+
+
+class Secret(Wire):
+    """The newest value of a sensitive variable; its version is the one in the document, or a newer one."""
+
+    version: int
+    value: JsonValue = Field(repr=False)
+
+
+class ClusterSecrets(Wire):
+    """What a cluster's agents get for the secrets that its probers name."""
+
+    secrets: dict[str, Secret] = {}
 
 
 def etag_of(document: bytes) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from common.contracts.identifiers import Slug
 from common.contracts.values import Input, Wire
 
 
@@ -24,14 +25,18 @@ class ApiKeyCreate(Input):
     name: str = Field(min_length=1, max_length=100)
     role: Role
     expires_at: AwareDatetime | None = None
+    # Slugs of the only clusters that the key may change; null: all of them, and everything else.
+    clusters: list[Slug] | None = Field(default=None, min_length=1, max_length=1000)
 
 
 class ApiKey(Wire):
     """A key without its text, which is shown once and never stored."""
 
     id: UUID
+    etag: str = ""  # sent back as If-Match with a change
     name: str
     role: Role
+    clusters: list[Slug] | None = None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None

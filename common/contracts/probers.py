@@ -1,22 +1,53 @@
 """Probers and their configs: what runs, where, how often, with which variables and matrix."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from common.contracts.files import MAX_FILES, FileUpload
 from common.contracts.identifiers import ProberVariableName, Slug
-from common.contracts.recipes import Revision
+from common.contracts.recipes import Revision, Stop
 from common.contracts.values import Input, Wire
 
 Argument = Annotated[str, StringConstraints(max_length=8192, pattern=r"^[^\x00]*$")]
 Command = Annotated[list[Argument], Field(min_length=1, max_length=100)]
+MAX_WILDCARDS = 8
+# Each matrix variable is a label of its metrics; of 12 labels, four are ours.
+MAX_MATRIX_VARIABLES = 8
+
+
+def bounded_glob(glob: str) -> str:
+    """The glob itself, unless it has so many wildcards that matching it takes long."""
+    if glob.count("*") + glob.count("[") > MAX_WILDCARDS:
+        raise ValueError(f"at most {MAX_WILDCARDS} wildcards")
+    return glob
+
+
 Glob = Annotated[
-    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9*?._\[\]!-]+$")
+    str,
+    StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9*?._\[\]!-]+$"),
+    AfterValidator(bounded_glob),
 ]
+# Labels of ours and of Solomon, which no matrix variable can be.
+RESERVED_LABELS = frozenset(
+    {
+        "project", "cluster", "service", "name", "cluster_slug", "host", "prober_slug",
+        "outcome", "reason", "flag", "mode", "bin",
+    }
+)  # fmt: skip
 CLUSTER_HOSTS = "${cluster.hosts}"
+
+
+class Severity(StrEnum):
+    """How bad it is when the prober fails."""
+
+    NONE = ""
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
 
 
 class MatrixAxis(Input):
@@ -34,6 +65,8 @@ class ProberSettings(Input):
     interval_seconds: float | None = Field(default=None, ge=0.1, le=86400)
     time_limit_seconds: float | None = Field(default=None, ge=0.01, le=86400)
     grace_seconds: float | None = Field(default=None, ge=0, le=60)
+    # The time limit may be longer than the interval: runs may be due while one still runs.
+    allow_overlap: bool | None = None
     # Free text on purpose: an agent that does not know the word makes the prober broken.
     mode: str | None = Field(default=None, max_length=32)
     output: str | None = Field(default=None, max_length=32)
@@ -55,6 +88,7 @@ class EffectiveSettings(Wire):
     interval_seconds: float = Field(default=60, ge=0.1, le=86400)
     time_limit_seconds: float = Field(default=10, ge=0.01, le=86400)
     grace_seconds: float = Field(default=2, ge=0, le=60)
+    allow_overlap: bool = False
     mode: str = "run"
     output: str = "none"
     variables: dict[ProberVariableName, JsonValue] = {}
@@ -68,10 +102,24 @@ class ProberCreate(Input):
     description: str = Field(default="", max_length=2000)
     owner: str = Field(default="", max_length=200)
     runbook_url: str = Field(default="", max_length=2000)
+    severity: Severity = Severity.NONE
     command: Command
     defaults: ProberSettings = ProberSettings()
     files: list[FileUpload] = Field(default=[], max_length=MAX_FILES)
     managed_by: str = Field(default="", max_length=100)
+
+
+class ProberStop(Input):
+    """Why a prober is stopped everywhere; with `revision` only that one is."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+    revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
+
+
+class ProberStart(Input):
+    """What may run again: the prober, or one of its revisions."""
+
+    revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
 class ProberUpdate(Input):
@@ -80,6 +128,7 @@ class ProberUpdate(Input):
     description: str = Field(default="", max_length=2000)
     owner: str = Field(default="", max_length=200)
     runbook_url: str = Field(default="", max_length=2000)
+    severity: Severity = Severity.NONE
     command: Command = ["true"]
     defaults: ProberSettings = ProberSettings()
 
@@ -101,6 +150,7 @@ class ProberConfig(Wire):
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     order: int
     clusters: list[str]
     hosts: list[str]
@@ -112,17 +162,20 @@ class ProberConfig(Wire):
 
 
 class Prober(Wire):
-    """A prober with its newest revision and its configs."""
+    """A prober with its newest revision and its configs, which have ETags of their own."""
 
     id: UUID
     slug: Slug
+    etag: str = ""  # sent back as If-Match with a change
     description: str
     owner: str
     runbook_url: str
+    severity: Severity = Severity.NONE
     command: list[str]
     defaults: dict[str, JsonValue]
     managed_by: str
     revision: Revision
     configs: list[ProberConfig]
+    stopped: Stop | None = None
     created_at: datetime
     updated_at: datetime

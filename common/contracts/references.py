@@ -15,6 +15,7 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 CLUSTER_VARIABLES = "cluster.variables."
 
 Scope = Mapping[str, JsonValue]
+_SECRET_KEYS = {"secret", "version"}
 
 
 class UnknownReferenceError(ValueError):
@@ -23,6 +24,55 @@ class UnknownReferenceError(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(f"${{{name}}} is not known here")
         self.name = name
+
+
+class SecretInTextError(ValueError):
+    """A reference to a secret where it would be seen or could not be filled in."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__(
+            f"secret {', '.join(sorted(names))} can only be the whole value of a prober's variable,"
+            " not a part of a text, an argument or a matrix"
+        )
+
+
+def secret_reference(name: str, version: int) -> dict[str, JsonValue]:
+    """What stands in a document in the place of a sensitive variable's value."""
+    return {"secret": name, "version": version}
+
+
+def is_secret_reference(value: JsonValue) -> bool:
+    """Whether the value stands for a secret."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == _SECRET_KEYS
+        and isinstance(value["secret"], str)
+        and type(value["version"]) is int
+    )
+
+
+def secrets_in(value: JsonValue) -> dict[str, int]:
+    """The secrets to which a value refers, at any depth, each with the version that it needs."""
+    if isinstance(value, dict):
+        if is_secret_reference(value):
+            return {str(value["secret"]): int(str(value["version"]))}
+        return {
+            name: number for item in value.values() for name, number in secrets_in(item).items()
+        }
+    if isinstance(value, list):
+        return {name: number for item in value for name, number in secrets_in(item).items()}
+    return {}
+
+
+def with_secrets(value: JsonValue, secrets: Mapping[str, JsonValue]) -> JsonValue:
+    """The value with every secret filled in; KeyError for one that is not given."""
+    if isinstance(value, dict):
+        if is_secret_reference(value):
+            return secrets[str(value["secret"])]
+        return {key: with_secrets(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_secrets(item, secrets) for item in value]
+    return value
 
 
 def as_text(value: JsonValue) -> str:
@@ -77,7 +127,12 @@ def _texts(value: JsonValue) -> Iterator[str]:
 
 
 def _replacement(match: re.Match[str], scope: Scope) -> str:
-    return "${" if match[1] is None else as_text(_named(match[1], scope))
+    if match[1] is None:
+        return "${"
+    value = _named(match[1], scope)
+    if secrets := secrets_in(value):
+        raise SecretInTextError(set(secrets))
+    return as_text(value)
 
 
 def _named(name: str, scope: Scope) -> JsonValue:

@@ -6,14 +6,17 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from common.contracts.identifiers import HostName
-from common.contracts.values import StorableTexts, Wire
+from common.contracts.values import Wire
 
 MAX_REASONS = 200
 MAX_REASON_BYTES = 200
 REPORT_PERIOD_SECONDS = 30
 
-LabelName = Annotated[str, StringConstraints(max_length=64)]
-LabelValue = Annotated[str, StringConstraints(max_length=200)]
+# As a pattern and not as a check of ours: this runs for every text of thousands of reports a second.
+# No database holds NUL, and pydantic itself refuses lone surrogates.
+StorableText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+LabelName = Annotated[StorableText, StringConstraints(max_length=64)]
+LabelValue = Annotated[StorableText, StringConstraints(max_length=200)]
 StateCharacters = Annotated[str, StringConstraints(pattern=r"^[0-6]*$", max_length=100_000)]
 
 
@@ -31,21 +34,21 @@ class Reason(Wire):
 
     prober_id: UUID
     combination: int = Field(ge=0)
-    text: str = Field(max_length=MAX_REASON_BYTES)
+    text: StorableText = Field(max_length=MAX_REASON_BYTES)
 
 
-class AgentReport(StorableTexts, Wire):
+class AgentReport(Wire):
     """One report; identity is (cluster, host, instance, boot), the newest boot wins."""
 
     instance: UUID
     boot: int = Field(ge=0, le=2**31 - 1)
     host: HostName
     labels: dict[LabelName, LabelValue] = Field(default={}, max_length=16)
-    version: str = Field(max_length=64)
+    version: StorableText = Field(max_length=64)
     clock: AwareDatetime
     document_revision: int | None = None
     # Why the newest document is not in use, if it is not.
-    configuration_problem: str = Field(default="", max_length=1000)
+    configuration_problem: StorableText = Field(default="", max_length=1000)
     probers: list[ProberReport] = Field(default=[], max_length=2000)
     reasons: list[Reason] = Field(default=[], max_length=MAX_REASONS)
 

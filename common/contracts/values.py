@@ -52,6 +52,8 @@ class Problem(Wire):
     status: int
     detail: str
     errors: list["FieldProblem"] = []
+    # Of a stale change (412): the ETag that the object has now, empty if it is gone.
+    etag: str = ""
 
 
 class FieldProblem(Wire):
@@ -69,15 +71,23 @@ def canonical_json(value: JsonValue) -> bytes:
     ).encode()
 
 
-def _texts(value: object, *, levels: int = MAX_LEVELS) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        if not levels:
-            raise ValueError(f"at most {MAX_LEVELS} levels of lists and objects")
-        items = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        for item in items:
-            yield from _texts(item, levels=levels - 1)
+def _texts(value: object) -> Iterator[str]:
+    """All texts of a JSON value, level by level: this runs for each report, and generators in generators are slow."""
+    level = [value]
+    for levels in range(MAX_LEVELS, -1, -1):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, str):
+                yield item
+            elif isinstance(item, dict | list):
+                if not levels:
+                    raise ValueError(f"at most {MAX_LEVELS} levels of lists and objects")
+                below.extend(item)
+                if isinstance(item, dict):
+                    below.extend(item.values())
+        if not below:
+            return
+        level = below
 
 
 def _is_unicode(text: str) -> bool:

@@ -238,7 +238,11 @@ class Stack:
     def _edit_configs_for_this_machine(self) -> None:
         cluster = "environments/local/clusters/demo.yaml"
         self.edit(cluster, r"hosts: \d+", "hosts: 2")
-        self.edit("probers/http-get/prober.yaml", r"interval_seconds: 5", "interval_seconds: 1")
+        self.edit(
+            "probers/http-get/prober.yaml",
+            r"interval_seconds: 5",
+            "interval_seconds: 1\n  allow_overlap: true",
+        )
         for name, port in (
             ("tcp", 8091),
             ("http", 8092),

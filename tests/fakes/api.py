@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from common.contracts.clusters import (
     Cluster,
@@ -21,9 +21,18 @@ from common.contracts.probers import (
     ProberCreate,
     ProberUpdate,
 )
-from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, Revision, RevisionCreate
+from common.contracts.recipes import (
+    AddedRevision,
+    Recipe,
+    RecipeCreate,
+    RecipeUpdate,
+    Revision,
+    RevisionCreate,
+)
 from common.contracts.values import Input, Problem
 from common.errors import ApiRefusedError, ApiUnreachableError
+
+Row = TypeVar("Row", Recipe, Prober, Cluster)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -44,6 +53,7 @@ class ApiInMemory:
         self.writes: list[str] = []
         self.refused: set[str] = set()
         self.away_after: int | None = None
+        self._version = 0
 
     # Reading
 
@@ -71,24 +81,32 @@ class ApiInMemory:
         if body.slug in self.recipe_rows:
             raise refusal(409, "slug is taken")
         self.recipe_rows[body.slug] = Recipe(
-            id=new_id(), slug=body.slug, description=body.description, managed_by=body.managed_by,
+            id=new_id(), slug=body.slug, etag=self._next_etag(), description=body.description, managed_by=body.managed_by,
             revision=self._revision(1, body), created_at=NOW, updated_at=NOW,
         )  # fmt: skip
 
-    def change_recipe(self, slug: str, body: RecipeUpdate) -> None:
+    def change_recipe(self, slug: str, body: RecipeUpdate, *, etag: str) -> Recipe:
         self._write(f"change recipe {slug}")
-        row = self._row(self.recipe_rows, slug)
-        self.recipe_rows[slug] = row.model_copy(update=_set_fields(body))
+        row: Recipe = self._expected(self.recipe_rows, slug, etag)
+        return self._kept(self.recipe_rows, slug, row.model_copy(update=_set_fields(body)))
 
-    def add_recipe_revision(self, slug: str, body: RevisionCreate) -> None:
+    def add_recipe_revision(
+        self,
+        slug: str,
+        body: RevisionCreate,
+        *,
+        etag: str,
+        force: bool = False,  # noqa: ARG002 - it knows no clusters that could break
+    ) -> AddedRevision:
         self._write(f"change files of recipe {slug}")
-        row = self._row(self.recipe_rows, slug)
+        row: Recipe = self._expected(self.recipe_rows, slug, etag)
         revision = self._revision(row.revision.number + 1, body)
-        self.recipe_rows[slug] = row.model_copy(update={"revision": revision})
+        kept = self._kept(self.recipe_rows, slug, row.model_copy(update={"revision": revision}))
+        return AddedRevision(**revision.model_dump(), etag=kept.etag)
 
-    def delete_recipe(self, slug: str) -> None:
+    def delete_recipe(self, slug: str, *, etag: str) -> None:
         self._write(f"delete recipe {slug}")
-        self._row(self.recipe_rows, slug)
+        self._expected(self.recipe_rows, slug, etag)
         if users := [one.slug for one in self.cluster_rows.values() if one.recipe == slug]:
             raise refusal(409, f"used by cluster {', '.join(users)}")
         del self.recipe_rows[slug]
@@ -103,42 +121,49 @@ class ApiInMemory:
             include={"slug", "description", "owner", "runbook_url", "command", "managed_by"}
         )
         self.prober_rows[body.slug] = Prober(
-            id=new_id(), **fields, defaults=_stored(body.defaults), revision=self._revision(1, body), configs=[],
+            id=new_id(), etag=self._next_etag(), **fields, defaults=_stored(body.defaults), revision=self._revision(1, body), configs=[],
             created_at=NOW, updated_at=NOW,
         )  # fmt: skip
 
-    def change_prober(self, slug: str, body: ProberUpdate) -> None:
+    def change_prober(self, slug: str, body: ProberUpdate, *, etag: str) -> Prober:
         self._write(f"change prober {slug}")
-        row = self._row(self.prober_rows, slug)
-        self.prober_rows[slug] = row.model_copy(update=_set_fields(body))
+        row: Prober = self._expected(self.prober_rows, slug, etag)
+        return self._kept(self.prober_rows, slug, row.model_copy(update=_set_fields(body)))
 
-    def add_prober_revision(self, slug: str, body: RevisionCreate) -> None:
+    def add_prober_revision(self, slug: str, body: RevisionCreate, *, etag: str) -> AddedRevision:
         self._write(f"change files of prober {slug}")
-        row = self._row(self.prober_rows, slug)
+        row: Prober = self._expected(self.prober_rows, slug, etag)
         revision = self._revision(row.revision.number + 1, body)
-        self.prober_rows[slug] = row.model_copy(update={"revision": revision})
+        kept = self._kept(self.prober_rows, slug, row.model_copy(update={"revision": revision}))
+        return AddedRevision(**revision.model_dump(), etag=kept.etag)
 
-    def delete_prober(self, slug: str) -> None:
+    def delete_prober(self, slug: str, *, etag: str) -> None:
         self._write(f"delete prober {slug}")
-        if self._row(self.prober_rows, slug).configs:
+        if self._expected(self.prober_rows, slug, etag).configs:
             raise refusal(409, "it has configs")
         del self.prober_rows[slug]
 
-    def put_config(self, prober: str, slug: str, body: ProberConfigPut) -> None:
+    def put_config(
+        self, prober: str, slug: str, body: ProberConfigPut, *, etag: str = ""
+    ) -> ProberConfig:
         self._write(f"put config {prober}/{slug}")
         row = self._row(self.prober_rows, prober)
+        self._expected({config.slug: config for config in row.configs}, slug, etag)
         others = [config for config in row.configs if config.slug != slug]
         if any(config.order == body.order for config in others):
             raise refusal(422, "this order is taken")
         fields = body.model_dump(mode="json", exclude={"settings"})
         config = ProberConfig(
-            id=new_id(), slug=slug, **fields, settings=_stored(body.settings), updated_at=NOW
-        )
+            id=new_id(), slug=slug, etag=self._next_etag(), **fields,
+            settings=_stored(body.settings), updated_at=NOW,
+        )  # fmt: skip
         self.prober_rows[prober] = row.model_copy(update={"configs": [*others, config]})
+        return config
 
-    def delete_config(self, prober: str, slug: str) -> None:
+    def delete_config(self, prober: str, slug: str, *, etag: str) -> None:
         self._write(f"delete config {prober}/{slug}")
         row = self._row(self.prober_rows, prober)
+        self._expected({config.slug: config for config in row.configs}, slug, etag)
         configs = [config for config in row.configs if config.slug != slug]
         self.prober_rows[prober] = row.model_copy(update={"configs": configs})
 
@@ -149,31 +174,42 @@ class ApiInMemory:
         if body.recipe not in self.recipe_rows or body.slug in self.cluster_rows:
             raise refusal(422, "no such recipe, or slug is taken")
         self.cluster_rows[body.slug] = Cluster(
-            id=new_id(), slug=body.slug, recipe=body.recipe, recipe_revision=body.recipe_revision,
+            id=new_id(), slug=body.slug, etag=self._next_etag(), recipe=body.recipe, recipe_revision=body.recipe_revision,
             deploy_policy=body.deploy_policy, state=ClusterState.ACTIVE, variables={}, hosts={},
             managed_by=body.managed_by, last_deployment=None, last_planned_at=None, created_at=NOW, updated_at=NOW,
         )  # fmt: skip
         for name, value in body.variables.items():
             self._store(body.slug, name, VariablePut(value=value, managed_by=body.managed_by))
 
-    def change_cluster(self, slug: str, body: ClusterUpdate) -> None:
+    def change_cluster(
+        self,
+        slug: str,
+        body: ClusterUpdate,
+        *,
+        etag: str,
+        force: bool = False,  # noqa: ARG002 - its values always fit
+    ) -> Cluster:
         self._write(f"change cluster {slug}")
-        row = self._row(self.cluster_rows, slug)
-        self.cluster_rows[slug] = row.model_copy(update=_set_fields(body))
+        row: Cluster = self._expected(self.cluster_rows, slug, etag)
+        return self._kept(self.cluster_rows, slug, row.model_copy(update=_set_fields(body)))
 
-    def delete_cluster(self, slug: str) -> None:
+    def delete_cluster(self, slug: str, *, etag: str) -> Cluster:
         self._write(f"delete cluster {slug}")
-        row = self._row(self.cluster_rows, slug)
-        self.cluster_rows[slug] = row.model_copy(update={"state": ClusterState.DELETING})
+        row: Cluster = self._expected(self.cluster_rows, slug, etag)
+        ended = row.model_copy(update={"state": ClusterState.DELETING})
+        return self._kept(self.cluster_rows, slug, ended)
 
-    def put_variable(self, cluster: str, name: str, body: VariablePut) -> None:
+    def put_variable(
+        self, cluster: str, name: str, body: VariablePut, *, etag: str = ""
+    ) -> Variable:
         self._write(f"put variable {cluster}/{name}")
         self._row(self.cluster_rows, cluster)
-        self._store(cluster, name, body)
+        self._expected(self.variable_rows, (cluster, name), etag)
+        return self._store(cluster, name, body)
 
-    def delete_variable(self, cluster: str, name: str) -> None:
+    def delete_variable(self, cluster: str, name: str, *, etag: str) -> None:
         self._write(f"delete variable {cluster}/{name}")
-        self._row(self.variable_rows, (cluster, name))
+        self._expected(self.variable_rows, (cluster, name), etag)
         del self.variable_rows[cluster, name]
 
     # What Creator would do
@@ -197,10 +233,30 @@ class ApiInMemory:
             raise refusal(404, f"no {key}")
         return rows[key]
 
-    def _store(self, cluster: str, name: str, body: VariablePut) -> None:
-        self.variable_rows[cluster, name] = Variable(
-            name=name, value=body.value, managed_by=body.managed_by, updated_at=NOW
-        )
+    def _expected(self, rows: dict[Any, Any], key: Any, etag: str) -> Any:
+        """The row, if the caller knows it as it is; an empty ETag says that there is none."""
+        if not etag and key not in rows:
+            return None
+        row = self._row(rows, key)
+        if etag not in ("*", row.etag):
+            raise refusal(412, f"{key} changed meanwhile")
+        return row
+
+    def _kept(self, rows: dict[str, Row], key: str, row: Row) -> Row:
+        rows[key] = row.model_copy(update={"etag": self._next_etag()})
+        return rows[key]
+
+    def _next_etag(self) -> str:
+        self._version += 1
+        return f'"{self._version}"'
+
+    def _store(self, cluster: str, name: str, body: VariablePut) -> Variable:
+        row = Variable(
+            name=name, etag=self._next_etag(), value=body.value, managed_by=body.managed_by,
+            updated_at=NOW,
+        )  # fmt: skip
+        self.variable_rows[cluster, name] = row
+        return row
 
     def _revision(
         self, number: int, body: RecipeCreate | ProberCreate | RevisionCreate

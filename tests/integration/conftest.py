@@ -1,7 +1,11 @@
 """Databases for integration tests: each test gets a fresh one, made by the migrations, on SQLite and on PostgreSQL."""
 
+import json
 import shutil
+import socket
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +14,12 @@ from uuid import uuid4
 import pytest
 from alembic import command
 from alembic.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import create_engine, make_url, text
 
+from common.object_storage import ObjectStorageError
+from common.processes import start
+from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 from database.session import Database
 
 ROOT = Path(__file__).parents[2]
@@ -19,10 +27,10 @@ ROOT = Path(__file__).parents[2]
 _FAST_AND_LOOSE = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 
 
-def _migrate(database_url: str, revision: str = "head") -> None:
+def _migrate(database_url: str, revision: str = "head", *, down: bool = False) -> None:
     config = Config(ROOT / "alembic.ini")
     config.attributes["database_url"] = database_url
-    if revision == "base":
+    if down or revision == "base":
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)
@@ -30,7 +38,10 @@ def _migrate(database_url: str, revision: str = "head") -> None:
 
 @pytest.fixture(scope="session")
 def migrate() -> Callable[..., None]:
-    """`migrate(url)` brings a database up to the newest revision, `migrate(url, "base")` down to nothing."""
+    """`migrate(url)` brings a database up to the newest revision, `migrate(url, "base")` down to nothing.
+
+    `down=True`: down to the revision that is named.
+    """
     return _migrate
 
 
@@ -146,3 +157,63 @@ def _execute(url: str, statement: str) -> None:
     with engine.connect() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
+    """A real S3 server of our own, with the bucket `objects`."""
+    folder = tmp_path_factory.mktemp("s3")
+    keys = {"accessKey": "test-key", "secretKey": "test-secret"}
+    rights = ["Admin", "Read", "Write", "List", "Tagging"]
+    identity = {"name": "test", "credentials": [keys], "actions": rights}
+    (folder / "config.json").write_text(json.dumps({"identities": [identity]}))
+    ports = _free_ports(8)
+    options = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        server = start(
+            [
+                str(Path(sys.executable).with_name("weed")),
+                "server",
+                f"-dir={folder}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-master.volumeSizeLimitMB=64",
+                "-s3",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                f"-s3.config={folder / 'config.json'}",
+                *(f"-{option}={port}" for option, port in zip(options, ports, strict=True)),
+            ],
+            environment={"HOME": str(folder), "PATH": ""},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+    access = S3Access(f"http://127.0.0.1:{ports[6]}", "us-east-1", "test-key", "test-secret")
+    try:
+        _make_bucket(access, "objects", folder / "log")
+        yield access
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _make_bucket(access: S3Access, bucket: str, log: Path) -> None:
+    pause = threading.Event()
+    for _ in range(300):
+        try:
+            s3_client(access).create_bucket(Bucket=bucket)
+            S3ObjectStorage(s3_client(access), bucket).write("first", b"1")
+        except (BotoCoreError, ClientError, ObjectStorageError):
+            pause.wait(0.1)  # it is still starting
+        else:
+            return
+    raise AssertionError(log.read_text()[-5000:])
+
+
+def _free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports

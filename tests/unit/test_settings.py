@@ -34,7 +34,7 @@ def _default(field: FieldInfo) -> str:
 def settings_table(settings: type[BaseSettings]) -> list[str]:
     """The rows of a README's settings table."""
     return [
-        f"| `MR_PROBER_{name.upper()}` | {_default(field)} | {field.description} |".replace(
+        f"| `{field.validation_alias or f'MR_PROBER_{name.upper()}'}` | {_default(field)} | {field.description} |".replace(
             "|  |", "| |"
         )
         for name, field in settings.model_fields.items()
@@ -57,7 +57,7 @@ def test_the_settings_table_of_a_readme_is_its_class(
     rows = [
         " ".join(line.split()).replace("|  |", "| |")
         for line in (ROOT / readme).read_text().splitlines()
-        if line.startswith("| `MR_PROBER_")
+        if line.startswith(("| `MR_PROBER_", "| `S3_"))
     ]
     assert sorted(rows) == sorted(settings_table(settings))
 
@@ -65,7 +65,7 @@ def test_the_settings_table_of_a_readme_is_its_class(
 @pytest.fixture
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("MR_PROBER_"):
+        if name.startswith(("MR_PROBER_", "S3_")):
             monkeypatch.delenv(name)
 
 
@@ -109,3 +109,15 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MR_PROBER_DATABASE_URL", "postgresql+psycopg://user:planted@localhost/x")
     assert "planted" not in repr(ApiSettings())
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_s3_needs_both_keys_under_their_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ACCESS_KEY_ID", "id")
+    with pytest.raises(ValidationError, match="set both or neither"):
+        ApiSettings()
+    monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "planted")
+    for settings in (ApiSettings(), CreatorSettings()):
+        assert settings.s3_secret_access_key is not None
+        assert settings.s3_secret_access_key.get_secret_value() == "planted"
+        assert "planted" not in repr(settings)

@@ -72,12 +72,12 @@ class _Comparison:
                 yield Change(Action.CREATE, Kind.RECIPE, (slug,), fields, files)
             elif self._is_ours(Kind.RECIPE, slug, present.managed_by):
                 yield from _changed(
-                    Kind.RECIPE, slug, _recipe_fields(present), _recipe_fields(wanted)
+                    Kind.RECIPE, present, _recipe_fields(present), _recipe_fields(wanted)
                 )
                 yield from self._revision(Kind.RECIPE_REVISION, slug, present, wanted)
         for slug, recipe in self.current.recipes.items():
             if slug not in self.desired.recipes and recipe.managed_by == MANAGER:
-                yield Change(Action.DELETE, Kind.RECIPE, (slug,))
+                yield Change(Action.DELETE, Kind.RECIPE, (slug,), etag=recipe.etag)
 
     def probers(self) -> Iterator[Change]:
         """Probers and their revisions."""
@@ -89,7 +89,7 @@ class _Comparison:
                 yield Change(Action.CREATE, Kind.PROBER, (slug,), fields, files)
             elif self._is_ours(Kind.PROBER, slug, present.managed_by):
                 yield from _changed(
-                    Kind.PROBER, slug, _prober_fields(present), _prober_fields(wanted)
+                    Kind.PROBER, present, _prober_fields(present), _prober_fields(wanted)
                 )
                 yield from self._revision(Kind.PROBER_REVISION, slug, present, wanted)
         for slug, prober in self.current.probers.items():
@@ -107,10 +107,10 @@ class _Comparison:
             elif self._is_ours(Kind.CONFIG, "/".join(name), present.managed_by):
                 fields = field_changes(_config_fields(present), _config_fields(wanted))
                 if fields:
-                    yield Change(Action.CHANGE, Kind.CONFIG, name, fields)
+                    yield Change(Action.CHANGE, Kind.CONFIG, name, fields, etag=present.etag)
         for name, config in self.current_configs.items():
             if name not in self.desired.configs and config.managed_by == MANAGER:
-                yield Change(Action.DELETE, Kind.CONFIG, name)
+                yield Change(Action.DELETE, Kind.CONFIG, name, etag=config.etag)
 
     def clusters(self) -> Iterator[Change]:
         """Clusters; the variables of a new one come with it."""
@@ -123,12 +123,12 @@ class _Comparison:
                 yield Change(Action.CREATE, Kind.CLUSTER, (slug,), field_changes({}, fields))
             elif self._is_comparable(present, wanted):
                 yield from _changed(
-                    Kind.CLUSTER, slug, _cluster_fields(present), _cluster_fields(wanted)
+                    Kind.CLUSTER, present, _cluster_fields(present), _cluster_fields(wanted)
                 )
         for slug, cluster in self.current.clusters.items():
             ours = cluster.managed_by == MANAGER and cluster.state is ClusterState.ACTIVE
             if slug not in self.desired.clusters and ours:
-                yield Change(Action.DELETE, Kind.CLUSTER, (slug,))
+                yield Change(Action.DELETE, Kind.CLUSTER, (slug,), etag=cluster.etag)
 
     def variables(self) -> Iterator[Change]:
         """Variables of the clusters that are on both sides; those of another manager are its own affair."""
@@ -152,10 +152,11 @@ class _Comparison:
             elif (owner := current[name].managed_by) in ("", MANAGER):
                 before: Fields = {"value": current[name].value, "managed_by": owner}
                 if fields := field_changes(before, after):
-                    yield Change(Action.CHANGE, Kind.VARIABLE, (slug, name), fields)
+                    etag = current[name].etag
+                    yield Change(Action.CHANGE, Kind.VARIABLE, (slug, name), fields, etag=etag)
         for name, variable in current.items():
             if name not in wanted.variables and variable.managed_by == MANAGER:
-                yield Change(Action.DELETE, Kind.VARIABLE, (slug, name))
+                yield Change(Action.DELETE, Kind.VARIABLE, (slug, name), etag=variable.etag)
 
     def _revision(
         self,
@@ -166,7 +167,7 @@ class _Comparison:
     ) -> Iterator[Change]:
         files = file_changes(present.revision.files, wanted.files, self.current.contents)
         if files:
-            yield Change(Action.CHANGE, kind, (slug,), files=files)
+            yield Change(Action.CHANGE, kind, (slug,), files=files, etag=present.etag)
 
     def _deleted_prober(self, prober: Prober) -> Iterator[Change]:
         foreign = [config.slug for config in prober.configs if config.managed_by != MANAGER]
@@ -175,7 +176,7 @@ class _Comparison:
                 f"prober {prober.slug} is not deleted: config {', '.join(foreign)} of it is not ours"
             )
         else:
-            yield Change(Action.DELETE, Kind.PROBER, (prober.slug,))
+            yield Change(Action.DELETE, Kind.PROBER, (prober.slug,), etag=prober.etag)
 
     def _has_recipe(self, slug: str) -> bool:
         present = self.current.recipes.get(slug)
@@ -209,9 +210,11 @@ class _Comparison:
         return True
 
 
-def _changed(kind: Kind, slug: str, before: Fields, after: Fields) -> Iterator[Change]:
+def _changed(
+    kind: Kind, present: Recipe | Prober | Cluster, before: Fields, after: Fields
+) -> Iterator[Change]:
     if fields := field_changes(before, after):
-        yield Change(Action.CHANGE, kind, (slug,), fields)
+        yield Change(Action.CHANGE, kind, (present.slug,), fields, etag=present.etag)
 
 
 def _recipe_fields(recipe: Recipe | RecipeCreate) -> dict[str, JsonValue]:

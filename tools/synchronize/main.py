@@ -153,7 +153,7 @@ def _plan(options: Options) -> int:
 def _compared(options: Options) -> Iterator[tuple[Desired, Plan, ApiClient]]:
     """Both sides read and compared; mistakes of the repository come before any question to the API."""
     settings = SynchronizeSettings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     desired = read_repository(
         options.configs or settings.configs, options.environment or settings.environment
     )
@@ -176,6 +176,8 @@ def _key(settings: SynchronizeSettings) -> str:
 def _exit_code_of(applied: Applied) -> ExitCode:
     if not applied.left:
         return ExitCode.DONE
+    if applied.is_outdated:
+        return ExitCode.PARTLY
     nothing_done = not applied.done and (applied.failed or applied.stopped)
     return ExitCode.ERROR if nothing_done else ExitCode.PARTLY
 

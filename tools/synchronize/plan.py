@@ -77,13 +77,22 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one object; `name` is its slug, below it the name of the config or variable."""
+    """What happens to one object; `name` is its slug, below it the name of the config or variable.
+
+    `etag` is the object's version that was compared (a revision's is that of its recipe or prober).
+    """
 
     action: Action
     kind: Kind
     name: tuple[str, ...]
     fields: tuple[FieldChange, ...] = ()
     files: tuple[FileChange, ...] = ()
+    etag: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The slug of the object, or of the one that it belongs to."""
+        return self.name[0]
 
     @property
     def title(self) -> str:

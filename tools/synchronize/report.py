@@ -139,6 +139,7 @@ def _change_value(change: Change) -> JsonValue:
         "action": change.action.value,
         "kind": change.kind.value,
         "name": "/".join(change.name),
+        "etag": change.etag,
         "fields": [_field_value(field) for field in change.fields],
         "files": [_file_value(file) for file in change.files],
     }

@@ -66,6 +66,7 @@ class StubApi:
     def __init__(self) -> None:
         self.document = document()
         self.files: dict[str, bytes] = {}
+        self.secrets: dict[str, Any] | None = None
         self.status = 200
         self.reports: list[Any] = []
         self.asked: list[tuple[str, int]] = []
@@ -99,6 +100,8 @@ class StubApi:
         elif path == "/api/v1/clusters/demo/configuration":
             same = handler.headers["If-None-Match"] == etag_of(self.document)
             self._answer(handler, 304 if same else 200, b"" if same else self.document)
+        elif path == "/api/v1/clusters/demo/secrets" and self.secrets is not None:
+            self._answer(handler, 200, json.dumps({"secrets": self.secrets}).encode())
         elif (name := path.removeprefix("/api/v1/files/")) in self.files:
             self._answer(handler, 200, self.files[name])
         else:

@@ -320,3 +320,13 @@ def test_signals_are_as_they_were_for_anybody(bench: Bench) -> None:
     code = "import signal, sys; sys.exit(int(signal.getsignal(signal.SIGINT) is None))"
     assert bench.run(bench.spec("python3", "-c", code)).verdict.outcome is Outcome.SUCCESS
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_secret_that_a_prober_prints_is_not_repeated(bench: Bench) -> None:
+    secret = "correct-horse-battery"
+    spec = bench.shell(
+        'echo "cannot log in with $VAR_PASSWORD" >&2; exit 1',
+        environment={"VAR_PASSWORD": secret, "PATH": PATH},
+        secrets=(secret,),
+    )
+    assert bench.run(spec).verdict.reason == "cannot log in with (sensitive)"

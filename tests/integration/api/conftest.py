@@ -16,10 +16,12 @@ from api.services.keys import create_key
 from common.agent_tokens import agent_token
 from common.contracts.files import FileUpload
 from common.contracts.keys import ApiKeyCreate, Role
+from common.encryption import keyring_of_text
 from common.object_storage import FileSystemObjectStorage
 from database.session import Database
 
 SERVER_KEY = b"server key of the tests"
+ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
 
 
 class FakeClock:
@@ -35,6 +37,19 @@ class FakeClock:
         self.now += timedelta(**duration)
 
 
+class AttentiveClient(TestClient):
+    """One who reads before writing: tests that are not about preconditions need not speak of them."""
+
+    def request(self, method: str, url: Any, **options: Any) -> Any:
+        is_change = method in {"PATCH", "DELETE"} or str(url).endswith("/revisions")
+        headers = dict(options.get("headers") or {})
+        if method == "PUT" and super().request("GET", url).status_code == 200:
+            is_change = True
+        if is_change and method != "GET" and not {"If-Match", "If-None-Match"} & headers.keys():
+            options["headers"] = {**headers, "If-Match": "*"}
+        return super().request(method, url, **options)
+
+
 class Callers:
     """Clients of one application, by who calls."""
 
@@ -43,9 +58,17 @@ class Callers:
         self.context = context
 
     def with_token(self, token: str) -> TestClient:
-        return TestClient(
+        return AttentiveClient(
             self.application,
             headers={"Authorization": f"Bearer {token}"},
+            raise_server_exceptions=False,
+        )
+
+    def blunt(self, role: Role) -> TestClient:
+        """One who sends no precondition of which the test does not speak."""
+        return TestClient(
+            self.application,
+            headers={"Authorization": f"Bearer {self.key(role)}"},
             raise_server_exceptions=False,
         )
 
@@ -53,9 +76,11 @@ class Callers:
         return TestClient(self.application, raise_server_exceptions=False, follow_redirects=False)
 
     def key(self, role: Role) -> str:
+        return self.made_key(ApiKeyCreate(name=role.value, role=role))
+
+    def made_key(self, new: ApiKeyCreate) -> str:
         with self.context.database.writing() as session:
-            new = ApiKeyCreate(name=role.value, role=role)
-            return create_key(session, new, now=self.context.clock()).key
+            return create_key(session, new, now=self.context.clock())[1].key
 
     def role(self, role: Role) -> TestClient:
         return self.with_token(self.key(role))
@@ -76,6 +101,8 @@ def context(database: Database, tmp_path: Path, clock: FakeClock) -> Context:
         storage=FileSystemObjectStorage(tmp_path / "objects"),
         server_key=SERVER_KEY,
         clock=clock,
+        report_period=timedelta(),  # whoever has the answer sees the report
+        keyring=keyring_of_text(ENCRYPTION_KEY),
     )
 
 

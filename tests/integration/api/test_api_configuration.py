@@ -101,8 +101,8 @@ def test_its_revision_grows_even_when_the_clock_goes_back(
     assert api.get(ADDRESS).json()["revision"] == first + 1
 
 
-def test_shows_the_hosts_that_creator_recorded(
-    api: TestClient, demo: Any, context: Context
+def test_shows_the_hosts_that_creator_recorded_within_a_second(
+    api: TestClient, demo: Any, context: Context, clock: Any
 ) -> None:
     api.get(ADDRESS)
     updated_at = api.get("/api/v1/clusters/demo").json()["updated_at"]
@@ -113,20 +113,68 @@ def test_shows_the_hosts_that_creator_recorded(
         cluster = session.query(models.Cluster).one()
         cluster.hosts = {"demo-1": {"address": "127.77.0.1", "labels": {"zone": "a"}}}
         mark_changed(session, [cluster.id])
+    clock.forward(seconds=1)
     hosts = api.get(ADDRESS).json()["hosts"]
     assert hosts == {"demo-1": {"address": "127.77.0.1", "labels": {"zone": "a"}}}
 
 
-def test_304_never_reads_the_document(api: TestClient, demo: Any, context: Context) -> None:
-    etag = api.get(ADDRESS).headers["etag"]
+def test_that_is_known_costs_agents_no_query_and_one_look_a_second(
+    api: TestClient, demo: Any, callers: Any, context: Context, clock: Any
+) -> None:
+    agent = callers.agent(demo["id"])
+    etag = agent.get(ADDRESS).headers["etag"]
     statements: list[str] = []
     event.listen(
         context.database.engine,
         "before_cursor_execute",
         lambda _c, _cursor, statement, *_rest: statements.append(statement),
     )
-    assert api.get(ADDRESS, headers={"If-None-Match": etag}).status_code == 304
-    assert not [one for one in statements if "documents.body" in one]
+    for _ in range(5):
+        assert agent.get(ADDRESS, headers={"If-None-Match": etag}).status_code == 304
+        assert agent.get(ADDRESS).status_code == 200
+    assert statements == []
+    clock.forward(seconds=1)
+    for _ in range(5):
+        assert agent.get(ADDRESS, headers={"If-None-Match": etag}).status_code == 304
+    assert len([one for one in statements if "SELECT" in one]) == 1
+
+
+def test_is_sent_compressed_to_whoever_reads_that(api: TestClient, demo: Any) -> None:
+    plain = api.get(ADDRESS, headers={"Accept-Encoding": "identity"})
+    small = api.get(ADDRESS, headers={"Accept-Encoding": "br, GZIP;q=0.5"})
+    refused = api.get(ADDRESS, headers={"Accept-Encoding": "gzip;q=0, *"})
+    assert [one.headers.get("content-encoding") for one in (plain, small, refused)] == [
+        None,
+        "gzip",
+        None,
+    ]
+    assert plain.content == small.content == refused.content
+    assert int(small.headers["content-length"]) < int(plain.headers["content-length"])
+    assert plain.headers["etag"] == small.headers["etag"] == etag_of(plain.content)
+
+
+def test_changed_or_closed_by_another_process_is_so_here_within_a_second(
+    api: TestClient, demo: Any, callers: Any, context: Context, clock: Any
+) -> None:
+    here = callers.agent(demo["id"])
+    etag = here.get(ADDRESS).headers["etag"]
+    elsewhere = Context(context.database, context.storage, context.server_key, clock)
+    with elsewhere.database.writing() as session:
+        session.query(models.ClusterVariable).filter_by(name="used").one().value = 6
+        mark_changed(session, [UUID(demo["id"])])
+    assert here.get(ADDRESS, headers={"If-None-Match": etag}).status_code == 304
+    clock.forward(seconds=1)
+    changed = here.get(ADDRESS, headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json()["variables"]) == (200, {"used": 6})
+    with context.database.writing() as session:
+        cluster = session.query(models.Cluster).one()
+        cluster.agent_token_version, cluster.previous_agent_token_version = 2, None
+    clock.forward(seconds=1)
+    assert callers.agent(demo["id"], 2).get(ADDRESS).status_code == 200
+    with context.database.writing() as session:
+        session.query(models.Cluster).one().deleted_at = clock()
+    clock.forward(seconds=1)
+    assert callers.agent(demo["id"], 2).get(ADDRESS).status_code == 404
 
 
 def test_is_found_only_for_living_clusters(api: TestClient) -> None:

@@ -1,26 +1,20 @@
-"""Who gets in: every route, without a key, as an agent, and as each role."""
+"""Who gets in: credentials, cookies, hosts; who may what is in test_api_who_may_what.py."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import FastAPI
-from starlette.routing import Mount, Route
 
 from api.application import application_of
 from common.agent_tokens import agent_token
 from common.contracts.keys import Role
 from database.session import Database
+from tests.integration.api.route_table import filled, routes_of
 
 OPEN = {"/health/live", "/health/ready", "/sign-in"}
-AGENTS_OWN = {
-    ("GET", "/api/v1/clusters/{slug}/configuration"),
-    ("POST", "/api/v1/clusters/{slug}/reports"),
-    ("GET", "/api/v1/files/{sha256}"),
-}
-BODIES: dict[str, Any] = {"json": {}}
 
 
 @pytest.fixture
@@ -29,30 +23,6 @@ def database(sqlite_url: str) -> Iterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     opened.dispose()
-
-
-def routes_of(application: FastAPI) -> list[tuple[str, str]]:
-    """Every method and path, also those of mounts and of FastAPI's own."""
-    found = [("GET", f"{one.path}/any") for one in application.routes if isinstance(one, Mount)]
-    found += [("GET", "/openapi.json"), ("GET", "/unknown"), ("GET", "/api/v1/unknown")]
-    pages = [one for one in application.routes if isinstance(one, Route)]
-    found += [(method, one.path) for one in pages for method in one.methods or ()]
-    document = application.openapi()["paths"]
-    found += [(method.upper(), path) for path, methods in document.items() for method in methods]
-    found += [("GET", path) for path in ("/", "/clusters/{slug}", "/docs")]
-    return sorted(set(found))
-
-
-def filled(path: str) -> str:
-    values = {
-        "slug": "demo", "name": "a", "number": "1", "config": "all", "sha256": "0" * 64,
-        "deployment_id": str(UUID(int=1)), "key_id": str(UUID(int=1)),
-    }  # fmt: skip
-    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path)
-
-
-def test_the_walk_covers_the_whole_api(callers: Any) -> None:
-    assert len(routes_of(callers.application)) > 45
 
 
 def test_nobody_gets_in_without_a_key(callers: Any) -> None:
@@ -85,19 +55,6 @@ def test_a_wrong_credential_is_no_credential(callers: Any, credential: str) -> N
     assert callers.nobody().get("/api/v1/clusters", headers=headers).status_code == 401
 
 
-def test_an_agent_reaches_its_three_routes_only(callers: Any, described: Any) -> None:
-    agent = callers.agent(described.cluster("demo")["id"])
-    for method, path in routes_of(callers.application):
-        if path in OPEN:
-            continue
-        answer = agent.request(method, filled(path), json={})
-        if (method, path) in AGENTS_OWN:
-            # Valid or not, it is the route that answers; a hash outside of the document is a 403.
-            assert answer.status_code in {200, 422, 403 if "files" in path else 200}, path
-        else:
-            assert answer.status_code == 403, (method, path)
-
-
 @pytest.mark.parametrize("host", ["x/api/v1/files/x?", "x/sign-in#", "[", "x\u00e4"])
 def test_no_host_header_opens_another_door(callers: Any, described: Any, host: str) -> None:
     headers = {"Host": host.encode("latin-1")}
@@ -105,21 +62,6 @@ def test_no_host_header_opens_another_door(callers: Any, described: Any, host: s
     assert agent.get("/api/v1/clusters", headers=headers).status_code == 403
     assert callers.nobody().get("/api/v1/clusters", headers=headers).status_code == 401
     assert callers.nobody().get("/sign-in", headers=headers).status_code == 200
-
-
-@pytest.mark.parametrize("role", [Role.VIEWER, Role.APPROVER, Role.EDITOR])
-def test_roles_do_what_they_may_and_no_more(callers: Any, described: Any, role: Role) -> None:
-    described.cluster("demo")
-    described.prober("ping")
-    client = callers.role(role)
-    for method, path in routes_of(callers.application):
-        if path in OPEN:
-            continue
-        forbidden = "/keys" in path or path.endswith("/reports")
-        forbidden = forbidden or (role is not Role.EDITOR and method not in {"GET", "HEAD"})
-        answer = client.request(method, filled(path), json={} if method != "GET" else None)
-        assert (answer.status_code == 403) == forbidden, (method, path, answer.status_code)
-        assert answer.status_code < 500, (method, path)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +97,28 @@ def test_pages_load_nothing_from_outside(callers: Any, described: Any) -> None:
         assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\bstyle=", answer.text)
         for asset in re.findall(r"(?:src|href)=\"(/(?:static|docs/assets)/[^\"]+)", answer.text):
             assert viewer.get(asset).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "localhost/x"])
+def test_whoever_calls_the_api_by_another_name_is_sent_away(
+    callers: Any, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    allowed = replace(callers.context, allowed_hosts=frozenset({"localhost", "api.example"}))
+    monkeypatch.setattr(callers.application.state, "context", allowed)
+    admin = callers.role(Role.ADMIN)
+    for path in ("/api/v1/clusters", "/sign-in", "/"):
+        answer = admin.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert admin.get("/health/live", headers={"Host": host}).status_code == 200
+    for own in ("localhost:8080", "API.example"):
+        assert admin.get("/api/v1/clusters", headers={"Host": own}).status_code == 200
+
+
+def test_every_answer_names_its_request(callers: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "api.edge")
+    answers = [callers.nobody().get("/health/live") for _ in range(2)]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert len(set(ids)) == 2
+    lines = [record.getMessage() for record in caplog.records if record.name == "api.edge"]
+    assert all(f"id={one} " in line for one, line in zip(ids, lines, strict=True))

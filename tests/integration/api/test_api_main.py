@@ -1,5 +1,6 @@
 """The API as a process: how it starts, what it says when it cannot, how it ends."""
 
+import json
 import re
 import signal
 import socket
@@ -123,9 +124,51 @@ def test_says_in_one_line_why_it_cannot_start(run: Start, tmp_path: Path) -> Non
 
 
 def test_runs_on_postgresql_with_a_server_key(run: Start, postgresql_url: str) -> None:
-    api = run(MR_PROBER_DATABASE_URL=postgresql_url, MR_PROBER_SERVER_KEY="k" * 40)
+    api = run(
+        MR_PROBER_DATABASE_URL=postgresql_url,
+        MR_PROBER_SERVER_KEY="k" * 40,
+        MR_PROBER_ENCRYPTION_KEYS="e" * 40,
+    )
     address = api.said(r"Mr. Prober: (\S+)/\n")
     answer = requests.get(f"{address}/health/ready", timeout=30)
     assert answer.json() == {"status": "ready"}
     api.process.send_signal(signal.SIGINT)
     assert api.process.wait(30) == 0
+
+
+def test_several_workers_answer_on_one_port_and_end_together(run: Start) -> None:
+    api = run(MR_PROBER_API_WORKERS="2", MR_PROBER_LOG_FORMAT="json")
+    address = api.said(r"Mr. Prober: (\S+)/\n")
+    answer = requests.get(f"{address}/health/ready", timeout=60)
+    assert answer.json() == {"status": "ready"}
+    api.process.send_signal(signal.SIGTERM)
+    assert api.process.wait(60) == 0
+    lines = [json.loads(line) for line in api.stderr.splitlines()]
+    assert {line["level"] for line in lines} == {"INFO"}
+    assert "/health/ready" in {line["fields"].get("path") for line in lines}
+
+
+def test_the_encryption_key_changes_with_a_command(run: Start, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "encryption.key"
+    for kept in (2, 2):
+        command = run("rotate-encryption-key")
+        assert command.process.wait(60) == 0
+        assert "0 values encrypted again" in command.stdout
+        assert len(path.read_text().split()) == kept
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"MR_PROBER_API_TLS_KEY": "/x"}, "set both or none"),
+        ({"MR_PROBER_API_TLS_KEY": "/x", "MR_PROBER_API_TLS_CERTIFICATE": "/y"}, "no file /y"),
+        ({"MR_PROBER_ENCRYPTION_KEYS": "short"}, "fewer than 32 characters"),
+    ],
+)
+def test_says_what_is_wrong_with_keys_and_certificates(
+    run: Start, environment: dict[str, str], words: str
+) -> None:
+    api = run(**environment)
+    assert api.process.wait(60) == 1
+    assert words in api.stderr

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.context import Context
-from api.services.reports import store_report
+from api.services.reports import ReceivedReport, store_reports
 from common.contracts.clusters import DeploymentState
 from common.contracts.keys import Role
 from common.contracts.reports import REPORT_PERIOD_SECONDS, AgentReport
@@ -43,7 +43,9 @@ def test_the_first_page_counts_hosts_and_states(
             instance=uuid4(), boot=1, host="demo-1", version="1", clock=context.clock(),
             probers=probers,
         )  # fmt: skip
-        store_report(session, UUID(cluster["id"]), report, now=context.clock())
+        store_reports(
+            session, [ReceivedReport(UUID(cluster["id"]), report, context.clock(), 1, size=0)]
+        )
     page = api.get("/").text
     assert 'href="/clusters/demo"' in page
     assert "1 reporting" in page

@@ -13,8 +13,8 @@ Upload = Callable[..., dict[str, Any]]
 
 
 def test_are_created_read_changed_and_deleted(api: TestClient, described: Any) -> None:
-    created = described.prober("ping", owner="net", defaults={"interval_seconds": 5})
-    assert created["defaults"] == {"interval_seconds": 5}
+    created = described.prober("ping", owner="net", defaults={"interval_seconds": 15})
+    assert created["defaults"] == {"interval_seconds": 15}
     assert api.get("/api/v1/probers/ping").json() == created
     changed = api.patch("/api/v1/probers/ping", json={"command": ["./ping", "-4"]}).json()
     assert (changed["command"], changed["owner"]) == (["./ping", "-4"], "net")
@@ -45,7 +45,7 @@ def test_new_files_are_a_new_revision(api: TestClient, described: Any, file_uplo
 
 def test_configs_keep_what_their_author_said_and_no_more(api: TestClient, described: Any) -> None:
     described.prober("ping")
-    settings = {"interval_seconds": 5, "output": None, "matrix": {"target": {"values": ["a"]}}}
+    settings = {"interval_seconds": 15, "output": None, "matrix": {"target": {"values": ["a"]}}}
     stored = described.config("ping", "all", settings=settings)
     assert stored["settings"] == settings
     assert api.get("/api/v1/probers/ping/configs/all").json() == stored
@@ -60,14 +60,14 @@ def test_the_same_config_again_changes_nothing(
 ) -> None:
     described.cluster("demo")
     described.prober("ping")
-    body = {"clusters": ["*"], "settings": {"interval_seconds": 5}}
+    body = {"clusters": ["*"], "settings": {"interval_seconds": 15}}
     first = api.put("/api/v1/probers/ping/configs/all", json=body)
     change = _configuration_change(context)
     second = api.put("/api/v1/probers/ping/configs/all", json=body)
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json() == first.json()
     assert _configuration_change(context) == change
-    body["settings"] = {"interval_seconds": 6}
+    body["settings"] = {"interval_seconds": 16}
     assert api.put("/api/v1/probers/ping/configs/all", json=body).json() != first.json()
     assert _configuration_change(context) == change + 1
 

@@ -64,7 +64,7 @@ def test_equal_content_is_the_same_revision(
     assert (back.status_code, back.json()["number"]) == (201, 3)
     assert back.json()["content_hash"] == same.json()["content_hash"]
     assert [one["number"] for one in api.get(address).json()["items"]] == [3, 2, 1]
-    assert api.get(f"{address}/2").json() == other.json()
+    assert api.get(f"{address}/2").json().items() <= other.json().items()
     assert api.get(f"{address}/4").status_code == 404
 
 

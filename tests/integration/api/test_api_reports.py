@@ -163,14 +163,16 @@ def test_agents_read_the_files_of_their_own_document_only(
 
 
 def test_a_token_speaks_for_its_own_cluster_and_its_version_only(
-    api: TestClient, demo: Any, callers: Any, described: Any, context: Context
+    api: TestClient, demo: Any, callers: Any, described: Any, context: Context, clock: Any
 ) -> None:
     other = described.cluster("other")
     address = "/api/v1/clusters/demo/configuration"
     assert callers.agent(other["id"]).get(address).status_code == 403
     assert callers.agent(str(UUID(int=5))).get(address).status_code == 403
     with context.database.writing() as session:
-        session.get_one(models.Cluster, UUID(demo["id"])).agent_token_version = 3
+        row = session.get_one(models.Cluster, UUID(demo["id"]))
+        row.agent_token_version, row.previous_agent_token_version = 3, 2
+    clock.forward(seconds=1)
     allowed = {
         version: callers.agent(demo["id"], version).get(address).status_code for version in range(5)
     }

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from fastapi.testclient import TestClient
 
 from api.context import Context
-from api.services.reports import store_report
+from api.services.reports import ReceivedReport, store_reports
 from common.contracts.reports import AgentReport
 from database import models
 
@@ -74,7 +74,7 @@ def test_first_reports_of_one_agent_at_once_make_one_row(described: Any, context
             instance=instance, boot=boot, host="demo-1", version="1", clock=now, probers=[]
         )
         with context.database.writing() as session:
-            store_report(session, cluster_id, report, now=now)
+            store_reports(session, [ReceivedReport(cluster_id, report, now, 1, size=0)])
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(write, range(WRITERS)))

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,21 +15,27 @@ from pydantic import JsonValue, SecretStr
 from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload, undefer
 
-from common.contracts.clusters import ClusterState, DeployPolicy
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.files import FileUpload, content_hash
+from common.contracts.recipes import Validity
+from common.encryption import keyring_of_text, variable_context
 from common.object_storage import FileSystemObjectStorage, store_file
+from creator.loop import Loop
 from creator.main import ROOT, build_loop
 from creator.workspaces import Workspace, Workspaces
 from database.models import (
     Cluster,
     ClusterVariable,
     Deployment,
+    InstallationSwitches,
     Recipe,
     RecipeFile,
     RecipeRevision,
 )
 from database.session import Database
 from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
+
+ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
 
 
 class Installation:
@@ -44,10 +50,13 @@ class Installation:
             "creator_retry_delay": timedelta(0),
             "creator_maximum_plan_age": timedelta(hours=1),
             "server_key": SecretStr("key"),
+            "encryption_keys": SecretStr(ENCRYPTION_KEY),
         }
 
-    def add_recipe(self, slug: str, files: Mapping[str, str]) -> None:
-        """A recipe, or a new revision of it."""
+    def add_recipe(
+        self, slug: str, files: Mapping[str, str], *, validity: Validity = Validity.VALID
+    ) -> None:
+        """A recipe, or a new revision of it; judged already, unless a test says otherwise."""
         with self.database.writing() as session:
             recipe = session.scalars(select(Recipe).where(Recipe.slug == slug)).first()
             if recipe is None:
@@ -64,7 +73,10 @@ class Installation:
             for upload in uploads:
                 store_file(self.storage, upload.content)
             revision = RecipeRevision(
-                recipe_id=recipe.id, number=number + 1, content_hash=content_hash(references)
+                recipe_id=recipe.id,
+                number=number + 1,
+                content_hash=content_hash(references),
+                validity=validity,
             )
             revision.files = [RecipeFile(**reference.model_dump()) for reference in references]
             session.add(revision)
@@ -97,6 +109,49 @@ class Installation:
                 .values(value=value)
             )
 
+    def add_secret(self, slug: str, name: str, value: JsonValue) -> None:
+        """A sensitive variable, or a new value of it."""
+        cluster_id = self.cluster(slug).id
+        sealed = keyring_of_text(ENCRYPTION_KEY).encrypt(
+            json.dumps(value).encode(), context=variable_context(cluster_id, name)
+        )
+        with self.database.writing() as session:
+            found = session.get(ClusterVariable, (cluster_id, name))
+            if found is None:
+                found = ClusterVariable(cluster_id=cluster_id, name=name, value=None)
+                session.add(found)
+            found.encrypted = sealed
+
+    def secret(self, slug: str, name: str) -> str:
+        """A sensitive value as it is stored."""
+        with self.database.reading() as session:
+            row = session.get_one(ClusterVariable, (self.cluster(slug).id, name))
+        return row.encrypted or ""
+
+    def set_encrypted(self, slug: str, name: str, text: str) -> None:
+        """Write the stored form itself."""
+        with self.database.writing() as session:
+            row = session.get_one(ClusterVariable, (self.cluster(slug).id, name))
+            row.encrypted = text
+
+    def rule(self, slug: str, *, approved: bool) -> None:
+        """A person's ruling on the plan that waits."""
+        newest = self.deployments(slug)[0]
+        values: dict[str, Any] = {
+            "approved": approved,
+            "decided_by": "ann",
+            "decided_at": datetime.now(UTC),
+        }
+        if not approved:
+            values["state"] = DeploymentState.SUPERSEDED
+        with self.database.writing() as session:
+            session.execute(update(Deployment).where(Deployment.id == newest.id).values(**values))
+
+    def stop_applies(self, *, stopped: bool) -> None:
+        """The switch of the whole installation."""
+        with self.database.writing() as session:
+            session.merge(InstallationSwitches(id=1, applies_stopped=stopped, changed_by="ann"))
+
     def update_cluster(self, slug: str, **values: object) -> None:
         """Change fields of the cluster's row."""
         with self.database.writing() as session:
@@ -108,12 +163,16 @@ class Installation:
 
     def run_pass(self, **settings: object) -> bool:
         """One pass of a new Creator, to its end; whether all went well."""
-        given = self.settings | settings | {"data_dir": self.data_folder}
-        loop = build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
+        loop = self.loop(**settings)
         try:
             return loop.run_once()
         finally:
             loop.close()
+
+    def loop(self, **settings: object) -> Loop:
+        """The loop of a new Creator."""
+        given = self.settings | settings | {"data_dir": self.data_folder}
+        return build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
 
     def cluster(self, slug: str) -> Cluster:
         """The cluster's row, also of a destroyed one."""
@@ -153,6 +212,7 @@ class Installation:
             ),
             "MR_PROBER_DATA_DIR": str(self.data_folder),
             "MR_PROBER_SERVER_KEY": "key",
+            "MR_PROBER_ENCRYPTION_KEYS": ENCRYPTION_KEY,
             "MR_PROBER_CREATOR_POLL_INTERVAL": "0.05",
             "MR_PROBER_CREATOR_RETRY_DELAY": "0.05",
         }

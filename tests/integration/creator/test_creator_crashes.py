@@ -139,7 +139,7 @@ def test_a_step_that_never_started_is_settled_at_once(
     records = Records(sqlite_installation.database, now)
     (cluster,) = records.clusters()
     assert cluster.revision
-    left = records.begin(cluster.id, cluster.revision.id, cause="new cluster", fingerprint="f")
+    left = records.begin(cluster, cluster.revision.id, cause="new cluster", fingerprint="f")
     records.begin_step(left, Kind.INIT, ["terraform", "init"])
 
     assert sqlite_installation.run_pass()

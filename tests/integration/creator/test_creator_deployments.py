@@ -272,9 +272,9 @@ def test_only_the_newest_attempts_of_each_cluster_are_read(installation: Install
         revision_id = cluster.revision.id
         ids = []
         for number in range(attempts):
-            ids.append(records.begin(cluster_id, revision_id, cause="", fingerprint=str(number)))
+            ids.append(records.begin(cluster, revision_id, cause="", fingerprint=str(number)))
             records.close(ids[-1], DeploymentState.FAILED, error="", log="")
-        records.begin(cluster_id, revision_id, cause="", fingerprint="under way")
+        records.begin(cluster, revision_id, cause="", fingerprint="under way")
         # Of ids made in one millisecond nobody knows which one is greater.
         newest = sorted(range(attempts), key=ids.__getitem__, reverse=True)
         ended[slug] = [str(number) for number in newest]

@@ -46,6 +46,7 @@ def api(api_database: str, tmp_path: Path) -> Iterator[RunningApi]:
         "MR_PROBER_DATABASE_URL": api_database,
         "MR_PROBER_DATA_DIR": str(data),
         "MR_PROBER_SERVER_KEY": "server key of the tests",
+        "MR_PROBER_ENCRYPTION_KEYS": "an-encryption-key-of-the-tests-long-enough",
     }
     with (tmp_path / "api.log").open("wb") as log:
         process = processes.start(
@@ -72,7 +73,7 @@ def configs(tmp_path: Path) -> Path:
         "recipes/vms/main.tf": 'output "mr_prober_hosts" { value = {} }\n',
         "probers/ping/prober.yaml": (
             "command: [./probe.py]\n"
-            "defaults: {interval_seconds: 5, matrix: {target: {values: [a, b]}}}\n"
+            "defaults: {interval_seconds: 15, matrix: {target: {values: [a, b]}}}\n"
             "configs:\n"
             "  all: {clusters: ['*'], settings: {variables: {port: 80}}}\n"
             "  some: {clusters: [demo], hosts: ['demo-*'], settings: {mode: null}}\n"

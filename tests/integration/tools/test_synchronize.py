@@ -4,16 +4,22 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from common import processes
+from common.api_client import ANY_VERSION
 from common.contracts.clusters import ClusterState, VariablePut
 from common.contracts.files import FileUpload
 from common.contracts.probers import ProberConfigPut
 from common.contracts.recipes import RecipeCreate
 from tests.integration.tools.conftest import ROOT, RunningApi
+from tools.synchronize.apply import apply
+from tools.synchronize.current import read_current
+from tools.synchronize.differences import differences
+from tools.synchronize.files import read_repository
 from tools.synchronize.main import run
 
 Synchronize = Callable[..., int]
@@ -69,11 +75,31 @@ def test_a_hand_edit_is_taken_back_and_another_managers_variable_left_alone(
 ) -> None:
     synchronize("apply")
     client = api.client()
-    client.put_variable("demo", "hosts", VariablePut(value=9))
+    client.put_variable("demo", "hosts", VariablePut(value=9), etag="*")
     client.put_variable("demo", "compute_nodes", VariablePut(value=["n"], managed_by="meeseeks"))
     assert planned(synchronize, capsys) == ["change variable demo/hosts"]
     assert synchronize("apply") == 0
     assert client.variable("demo", "hosts").value == 3
+
+
+@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+def test_two_runs_never_overwrite_each_other(
+    api: RunningApi, configs: Path, synchronize: Synchronize
+) -> None:
+    synchronize("apply")
+    client = api.client()
+    desired = read_repository(configs, "local")
+    desired = replace(
+        desired,
+        clusters={"demo": desired.clusters["demo"].model_copy(update={"variables": {"hosts": 4}})},
+    )
+    plan = differences(desired, read_current(client, desired))
+    other = client.variable("demo", "hosts")
+    client.put_variable("demo", "hosts", VariablePut(value=5), etag=other.etag)
+    applied = apply(plan, desired, client)
+    assert applied.is_outdated
+    assert [change.title for change, _ in applied.failed] == ["variable demo/hosts"]
+    assert client.variable("demo", "hosts").value == 5
 
 
 def test_every_field_can_be_changed_and_taken_back(
@@ -153,12 +179,13 @@ def test_a_config_edited_by_hand_is_refused_until_it_is_deleted_there_as_the_mes
     api: RunningApi, synchronize: Synchronize, capsys: Output
 ) -> None:
     synchronize("apply")
-    api.client().put_config("ping", "some", ProberConfigPut(clusters=["*"]))
+    edited = ProberConfigPut(clusters=["*"])
+    api.client().put_config("ping", "some", edited, etag=ANY_VERSION)
     assert synchronize("apply") == 1
     printed = capsys.readouterr().out
     assert "! config ping/some exists in the API and was made or changed by hand" in printed
     assert "delete it there" in printed
-    api.client().delete_config("ping", "some")
+    api.client().delete_config("ping", "some", etag=ANY_VERSION)
     assert synchronize("apply") == 0
     assert api.client().config("ping", "some").managed_by == "synchronize"
 

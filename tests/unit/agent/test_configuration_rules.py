@@ -50,16 +50,33 @@ def test_refuses_another_cluster_under_the_same_name() -> None:
     )
 
 
-def test_polls_at_its_interval_and_less_often_after_failures() -> None:
-    interval = timedelta(seconds=5)
-    assert poll_delay(interval, failures=0, jitter=0.5) == interval
-    assert poll_delay(interval, failures=1, jitter=0.5) == interval
-    assert poll_delay(interval, failures=2, jitter=0.5) == 2 * interval
-    assert poll_delay(interval, failures=99, jitter=0.5) == 3 * interval
-    assert poll_delay(timedelta(minutes=1), failures=9, jitter=0.5) == timedelta(minutes=1)
+WAIT = timedelta(seconds=25)
+
+
+def delay(
+    wait: timedelta = WAIT, *, took: float = 0, changed: bool = False, failures: int = 0, jitter: float = 0.5
+) -> float:  # fmt: skip
+    pause = poll_delay(
+        wait, took=timedelta(seconds=took), changed=changed, failures=failures, jitter=jitter
+    )
+    return pause.total_seconds()
+
+
+def test_asks_again_at_once_after_the_api_held_the_question() -> None:
+    assert delay(took=25) == delay(took=23) == 0
+
+
+def test_never_spins_at_an_api_that_answers_at_once() -> None:
+    assert delay(took=0) == delay(took=1) == 5
+    assert delay(timedelta(seconds=0.2), took=0) == 0.2
+    assert delay(took=0, changed=True) == delay(took=20, changed=True) == 0.5
+
+
+def test_asks_less_and_less_often_after_failures() -> None:
+    assert [delay(took=30, failures=number) for number in (1, 2, 3, 99)] == [5, 10, 15, 15]
+    assert delay(timedelta(seconds=0.2), failures=99) == 15
 
 
 def test_polls_of_many_agents_drift_apart() -> None:
-    interval = timedelta(seconds=10)
-    assert poll_delay(interval, failures=0, jitter=0.0) == timedelta(seconds=9)
-    assert poll_delay(interval, failures=0, jitter=1.0) == timedelta(seconds=11)
+    assert delay(jitter=0.0) == 4.5
+    assert delay(jitter=1.0) == 5.5

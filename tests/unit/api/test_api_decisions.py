@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 
 from api.body_limit import MAX_BODY_BYTES, MAX_UPLOAD_BYTES, limit_of
-from api.entity_tags import none_match
+from api.entity_tags import Precondition, etag_of, none_match
 from api.errors import field_problem
 from api.permissions import AgentOf, KeyHolder, is_permitted
 from api.services.documents import next_revision
+from api.services.errors import ChangedMeanwhileError, PreconditionMissingError
 from api.services.grid import combination_name
 from api.services.sign_in import claim_of_cookie, cookie_of
 from common.contracts.keys import Role
@@ -68,6 +69,67 @@ def test_keys_are_for_admins(path: str) -> None:
         for method in ("GET", "POST", "DELETE"):
             holder = KeyHolder(UUID(int=1), role)
             assert is_permitted(holder, method, path) is (role is Role.ADMIN)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/clusters/demo", True),
+        ("/api/v1/clusters/demo/variables/a", True),
+        ("/api/v1/clusters/demo2", False),
+        ("/api/v1/clusters/other/variables/demo", False),
+        ("/api/v1/clusters", False),
+        ("/api/v1/clusters/", False),
+        ("/api/v1/recipes/demo", False),
+        ("/api/v1/probers/demo", False),
+        ("/api/v1/clusters/demo\n/x", False),
+        ("/api/v1/clusters/demo/reports", False),
+        ("/api/v1/installation", False),
+    ],
+)
+def test_a_scope_is_judged_by_the_whole_slug(path: str, allowed: bool) -> None:
+    editor = KeyHolder(UUID(int=1), Role.EDITOR, clusters=frozenset({"demo"}))
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert is_permitted(editor, method, path) is allowed
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_describes_does_not_rule_on_plans(role: Role) -> None:
+    holder = KeyHolder(UUID(int=1), role)
+    plan = "/api/v1/clusters/demo/deployments/1"
+    assert is_permitted(holder, "POST", f"{plan}/approve") is (role in {Role.APPROVER, Role.ADMIN})
+    assert is_permitted(holder, "PATCH", plan) is (role in {Role.EDITOR, Role.ADMIN})
+    elsewhere = KeyHolder(UUID(int=1), role, clusters=frozenset({"other"}))
+    assert not is_permitted(elsewhere, "POST", f"{plan}/reject")
+
+
+@pytest.mark.parametrize(
+    ("header", "fits"),
+    [
+        ('"a"', True), (' "b" , "a"', True), ("*", True), (" * ", True), ('W/"a"', False),
+        ('"b"', False), ("a", False), ("", False), ('"a,b"', False), ('"b", W/"a"', False),
+    ],
+)  # fmt: skip
+def test_if_match_takes_strong_tags_only(header: str, fits: bool) -> None:
+    if fits:
+        Precondition(if_match=header).require("recipe", "local", '"a"')
+        return
+    with pytest.raises(ChangedMeanwhileError) as refused:
+        Precondition(if_match=header).require("recipe", "local", '"a"')
+    assert refused.value.etag == '"a"'
+
+
+def test_whoever_names_no_version_changes_nothing() -> None:
+    with pytest.raises(PreconditionMissingError):
+        Precondition().require("recipe", "local", '"a"')
+    with pytest.raises(ChangedMeanwhileError):
+        Precondition(if_match="*").require_absent("recipe", "local")
+    Precondition(if_none_match="*").require_absent("recipe", "local")
+
+
+def test_versions_and_ids_make_the_etag() -> None:
+    assert etag_of(UUID(int=1), 2) == f'"{UUID(int=1).hex}.2"'
+    assert len({etag_of(UUID(int=one), two) for one in range(3) for two in range(3)}) == 9
 
 
 def test_a_document_never_goes_back() -> None:

@@ -7,6 +7,7 @@ import pytest
 from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
+    layered_problems,
     order_problems,
     settings_problems,
 )
@@ -108,3 +109,47 @@ def test_a_text_as_matrix_must_be_one_reference(values: Any, is_sound: bool) -> 
     problems = settings_problems(settings, "settings")
     assert (problems == []) is is_sound
     assert all(one.field == "settings.matrix.target.values" for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "settings", "fits"),
+    [
+        ({}, {}, True),
+        ({}, {"interval_seconds": 10}, True),
+        ({}, {"interval_seconds": 5}, False),  # the built-in time limit is 10
+        ({"time_limit_seconds": 5}, {"interval_seconds": 5}, True),
+        ({"time_limit_seconds": 61}, {}, False),
+        ({"time_limit_seconds": 61}, {"time_limit_seconds": None}, True),
+        ({"interval_seconds": 1}, {"interval_seconds": None}, True),
+        ({"interval_seconds": 1, "allow_overlap": True}, {}, True),
+        ({"interval_seconds": 1, "allow_overlap": True}, {"allow_overlap": False}, False),
+        ({"interval_seconds": 1, "allow_overlap": True}, {"allow_overlap": None}, False),
+    ],
+)
+def test_the_time_limit_exceeds_the_interval_only_where_overlap_is_allowed(
+    defaults: dict[str, Any], settings: dict[str, Any], fits: bool
+) -> None:
+    problems = layered_problems(defaults, settings, "settings", config="all")
+    assert (problems == []) is fits
+    assert all(one.field == "settings.time_limit_seconds" for one in problems)
+
+
+def test_labels_of_metrics_are_no_matrix_variables() -> None:
+    for name in ("host", "outcome", "bin", "project"):
+        settings = ProberSettings.model_validate({"matrix": {name: {"values": [1]}}})
+        (problem,) = settings_problems(settings, "defaults")
+        assert problem.field == f"defaults.matrix.{name}"
+    # A plain variable is no label.
+    assert settings_problems(ProberSettings(variables={"host": "a"}), "defaults") == []
+
+
+def test_more_than_eight_matrix_variables_are_too_many_labels() -> None:
+    axes: dict[str, Any] = {f"v{number}": {"values": [1]} for number in range(9)}
+    settings = ProberSettings.model_validate({"matrix": axes})
+    assert [one.given for one in settings_problems(settings, "settings")] == [9]
+    half: dict[str, Any] = {"matrix": dict(list(axes.items())[:5])}
+    other: dict[str, Any] = {"matrix": dict(list(axes.items())[5:])}
+    assert len(layered_problems(half, other, "settings", config="all")) == 1
+    fewer: dict[str, Any] = {"matrix": {**other["matrix"], "v0": None}}
+    assert layered_problems(half, fewer, "settings", config="all") == []
+    assert layered_problems({"matrix": axes}, {"matrix": None}, "settings", config="all") == []

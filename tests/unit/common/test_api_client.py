@@ -1,6 +1,7 @@
 """The typed client over a transport that answers from a list."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 from common.api_client import ApiClient
 from common.contracts.clusters import ClusterUpdate, DeployPolicy, VariablePut
 from common.contracts.probers import ProberConfigPut, ProberSettings
+from common.contracts.recipes import RevisionCreate
 from common.contracts.values import Problem
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
@@ -27,9 +29,18 @@ class ScriptedTransport:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.calls: list[tuple[str, str, JsonValue]] = []
+        self.headers: list[dict[str, str]] = []
 
-    def call(self, method: str, path: str, *, body: JsonValue = None) -> requests.Response:
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: JsonValue = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> requests.Response:
         self.calls.append((method, path, body))
+        self.headers.append(dict(headers or {}))
         answer = self.answers.pop(0)
         if isinstance(answer, ApiError):
             raise answer
@@ -59,7 +70,7 @@ def test_only_what_is_set_is_sent() -> None:
     transport = ScriptedTransport(AWAY, AWAY)
     client = client_of(transport)
     with pytest.raises(ApiUnreachableError):
-        client.change_cluster("demo", ClusterUpdate(recipe_revision=None))
+        client.change_cluster("demo", ClusterUpdate(recipe_revision=None), etag="x")
     settings = ProberSettings(mode=None, interval_seconds=5)
     with pytest.raises(ApiUnreachableError):
         client.put_config("ping", "all", ProberConfigPut(clusters=["*"], settings=settings))
@@ -73,7 +84,7 @@ def test_words_of_enums_travel_as_texts() -> None:
     transport = ScriptedTransport(AWAY)
     with pytest.raises(ApiUnreachableError):
         client_of(transport).change_cluster(
-            "demo", ClusterUpdate(deploy_policy=DeployPolicy.APPROVE)
+            "demo", ClusterUpdate(deploy_policy=DeployPolicy.APPROVE), etag="x"
         )
     assert transport.calls[0][2] == {"deploy_policy": "approve"}
 
@@ -108,9 +119,20 @@ def test_a_write_is_never_repeated() -> None:
     assert len(transport.calls) == 1
 
 
+def test_a_change_names_the_version_that_it_is_meant_for() -> None:
+    transport = ScriptedTransport(*[{"name": "x", **VARIABLE}] * 2, b"")
+    client = client_of(transport)
+    client.put_variable("demo", "x", VariablePut(value=1))
+    client.put_variable("demo", "x", VariablePut(value=1), etag='"a"')
+    client.delete_variable("demo", "x", etag='"b"')
+    assert transport.headers == [
+        {"If-None-Match": "*"}, {"If-Match": '"a"'}, {"If-Match": '"b"'},
+    ]  # fmt: skip
+
+
 def test_names_cannot_leave_their_place_in_the_path() -> None:
     transport = ScriptedTransport(b"")
-    client_of(transport).delete_variable("demo", "../../keys?x#y")
+    client_of(transport).delete_variable("demo", "../../keys?x#y", etag="x")
     assert transport.calls[0][1] == "/api/v1/clusters/demo/variables/..%2F..%2Fkeys%3Fx%23y"
 
 
@@ -120,3 +142,20 @@ def test_an_answer_that_is_not_the_apis_says_where_it_came_from() -> None:
         ApiUnreachableError, match=r"http://api/api/v1/recipes/x .*unexpected answer"
     ):
         client_of(transport).recipe("x")
+
+
+def test_what_is_asked_for_in_the_address_is_asked_there() -> None:
+    transport = ScriptedTransport(AWAY, {"is_new": True}, b"content", b"content")
+    client = client_of(transport)
+    files = RevisionCreate(files=[])
+    with pytest.raises(ApiUnreachableError):
+        client.add_recipe_revision("local", files, etag="x", force=True)
+    assert client.preview_recipe_revision("local", files).is_new
+    assert client.recipe_file("local", 3, "bin/run it") == b"content"
+    assert client.prober_file("ping", 1, "ping") == b"content"
+    assert [(method, path) for method, path, _ in transport.calls] == [
+        ("POST", "/api/v1/recipes/local/revisions?force=true"),
+        ("POST", "/api/v1/recipes/local/revisions?dry_run=true"),
+        ("GET", "/api/v1/recipes/local/revisions/3/files/bin/run%20it"),
+        ("GET", "/api/v1/probers/ping/revisions/1/files/ping"),
+    ]

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
+from common.contracts.recipes import HANDED_OVER
 from creator.desired import Engine, Handover, declared_variables, fingerprint, values_for
 
 HANDOVER = Handover(cluster="demo", api_url="http://api", agent_token="t", fallback_url="")
@@ -56,3 +57,32 @@ def test_a_fingerprint_is_the_same_for_the_same_and_another_one_for_anything_els
     assert one == fingerprint("deploy", recipe_hash="r", values={"b": 2, "a": 1}, engine=ENGINE)
     assert len(one) == 64
     assert len({one, *others}) == 6
+
+
+def test_a_fingerprint_shows_no_sensitive_value_and_changes_with_it() -> None:
+    def shown(password: str, key: bytes = b"key") -> dict[str, JsonValue]:
+        values = values_for(
+            {"password": password, "size": 1},
+            HANDOVER,
+            frozenset({"password", "size"}),
+            sensitive={"password"},
+        )
+        assert password not in repr(values)
+        return values.shown(key)
+
+    assert shown("correct-horse")["size"] == 1
+    assert "correct-horse" not in str(shown("correct-horse"))
+    assert shown("correct-horse") == shown("correct-horse")
+    assert shown("correct-horse") != shown("another-horse")
+    # Whoever lacks the key cannot try out what it may be.
+    assert shown("correct-horse") != shown("correct-horse", b"other key")
+
+
+def test_our_own_value_wins_over_a_sensitive_variable_of_its_name() -> None:
+    name = "mr_prober_cluster"
+    values = values_for({name: "x"}, HANDOVER, frozenset({name}), sensitive={name})
+    assert values.shown(b"key") == {name: HANDOVER.cluster}
+
+
+def test_the_api_knows_what_is_handed_over() -> None:
+    assert HANDOVER.values().keys() == HANDED_OVER

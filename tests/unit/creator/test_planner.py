@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
-from creator.planner import Action, Attempt, ClusterSituation, Pace, decide, retry_at
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
+from creator.planner import (
+    Action,
+    Attempt,
+    ClusterSituation,
+    Pace,
+    Ruling,
+    Switches,
+    decide,
+    may_apply_as_approved,
+    reason_not_to_apply,
+    retry_at,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PACE = Pace(maximum_plan_age=timedelta(minutes=10), retry_delay=timedelta(seconds=15))
@@ -167,3 +178,117 @@ def test_no_pause_is_longer_than_an_hour(
     until = retry_at(attempts, WANTED, pace=replace(PACE, retry_delay=delay))
 
     assert until is None or until - NOW <= timedelta(hours=1)
+
+
+def test_nothing_is_deployed_from_an_invalid_recipe_whoever_asks() -> None:
+    cluster = replace(UP_TO_DATE, deployed_fingerprint="", recipe_problem="main.tf:3: no")
+
+    decision = decide(cluster, WANTED, NOW, pace=PACE)
+
+    assert decision.action is Action.SKIP
+    assert "main.tf:3: no" in decision.reason
+    gone = replace(cluster, state=ClusterState.DELETING)
+    assert decide(gone, WANTED, NOW, pace=PACE).action is Action.DESTROY
+
+
+def test_a_deployment_waits_for_the_verdict_but_not_for_ever() -> None:
+    cluster = replace(
+        UP_TO_DATE, deployed_fingerprint="", verdict_expected_until=NOW + timedelta(seconds=1)
+    )
+
+    assert decide(cluster, WANTED, NOW, pace=PACE).action is Action.WAIT
+    later = NOW + timedelta(seconds=1)
+    assert decide(cluster, WANTED, later, pace=PACE).action is Action.DEPLOY
+
+
+# What people decided
+
+CHANGED = replace(UP_TO_DATE, attempts=[OTHER_SUCCEEDED], deployed_fingerprint=OTHER)
+GONE = replace(UP_TO_DATE, state=ClusterState.DELETING)
+YES = Ruling(approved=True, by="ann", at=NOW)
+NO = Ruling(approved=False, by="ann", at=NOW)
+PAUSED = Switches(is_paused=True, paused_by="bob")
+STOPPED = Switches(applies_stopped=True, applies_stopped_by="bob")
+ASKED = Switches(deploy_requested_at=NOW, deploy_requested_by="bob")
+
+
+def decided(cluster: ClusterSituation, switches: Switches) -> tuple[str, str]:
+    decision = decide(replace(cluster, switches=switches), WANTED, NOW, pace=PACE)
+    return decision.action.value, decision.reason
+
+
+@pytest.mark.parametrize("cluster", [CHANGED, GONE, replace(GONE, was_applied=False)])
+@pytest.mark.parametrize(
+    ("switches", "reason"),
+    [
+        (PAUSED, "the cluster is paused by bob"),
+        (
+            replace(PAUSED, paused_until=NOW + timedelta(hours=1)),
+            "the cluster is paused by bob until 2026-11-22 13:00:00 UTC",
+        ),
+        (STOPPED, "all applies are stopped by bob"),
+        (replace(PAUSED, deploy_requested_at=NOW), "the cluster is paused by bob"),
+    ],
+)
+def test_nothing_is_done_while_people_hold_it(
+    cluster: ClusterSituation, switches: Switches, reason: str
+) -> None:
+    assert decided(cluster, switches) == ("wait", reason)
+
+
+def test_a_pause_ends_by_itself() -> None:
+    assert decided(CHANGED, replace(PAUSED, paused_until=NOW))[0] == "deploy"
+
+
+def test_who_asks_for_a_deployment_waits_for_no_delay() -> None:
+    assert decided(replace(UP_TO_DATE, attempts=[SUCCEEDED]), ASKED) == (
+        "deploy",
+        "asked for by bob",
+    )
+    failed = replace(UP_TO_DATE, attempts=[FAILED], deployed_fingerprint="")
+    assert decided(failed, Switches())[0] == "wait"
+    assert decided(failed, ASKED) == ("deploy", "asked for by bob")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "action", "reason"),
+    [
+        (replace(WAITING, ruling=YES), "deploy", "approved by ann"),
+        (replace(WAITING, ruling=None), "skip", "nothing has changed"),
+        (replace(attempt(DeploymentState.SUPERSEDED), ruling=NO), "skip", "nothing has changed"),
+        (replace(OTHER_WAITING, ruling=YES), "deploy", "the recipe or a value has changed"),
+        (
+            replace(attempt(DeploymentState.SUPERSEDED, OTHER), ruling=NO),
+            "deploy",
+            "the recipe or a value has changed",
+        ),
+    ],
+)
+def test_a_ruling_is_about_one_plan(attempt: Attempt, action: str, reason: str) -> None:
+    policy = DeployPolicy.APPROVE
+    cluster = replace(
+        UP_TO_DATE, attempts=[attempt], deployed_fingerprint="before", deploy_policy=policy
+    )
+    assert decided(cluster, Switches()) == (action, reason)
+
+
+def test_only_the_plan_that_was_approved_is_applied() -> None:
+    summary = PlanSummary(create=1)
+    approved = replace(WAITING, ruling=YES, summary=summary)
+    assert may_apply_as_approved(approved, WANTED, summary)
+    assert not may_apply_as_approved(approved, OTHER, summary)
+    assert not may_apply_as_approved(approved, WANTED, PlanSummary(destroy=1))
+    assert not may_apply_as_approved(replace(approved, ruling=NO), WANTED, summary)
+    assert not may_apply_as_approved(replace(approved, ruling=None), WANTED, summary)
+    assert not may_apply_as_approved(replace(SUCCEEDED, ruling=YES), WANTED, summary)
+    assert not may_apply_as_approved(None, WANTED, summary)
+
+
+def test_it_is_asked_again_before_a_plan_is_applied() -> None:
+    active, deleting = ClusterState.ACTIVE, ClusterState.DELETING
+    assert reason_not_to_apply(Switches(), active, NOW, destroys=False) == ""
+    assert reason_not_to_apply(Switches(), deleting, NOW, destroys=True) == ""
+    assert "is active" in reason_not_to_apply(Switches(), active, NOW, destroys=True)
+    assert "is deleting" in reason_not_to_apply(Switches(), deleting, NOW, destroys=False)
+    assert "paused" in reason_not_to_apply(PAUSED, active, NOW, destroys=False)
+    assert "stopped" in reason_not_to_apply(STOPPED, deleting, NOW, destroys=True)

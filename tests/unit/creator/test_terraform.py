@@ -14,7 +14,6 @@ from creator.terraform import (
     hosts_output,
     plan_summary,
     shortened,
-    without_secrets,
 )
 
 PLAN = Path("/w/plan.tfplan")
@@ -120,10 +119,6 @@ def test_an_error_is_bounded() -> None:
     assert len(message) <= 4096
     assert message.startswith("Error: a")
     assert message.endswith("end")
-
-
-def test_each_secret_is_replaced_the_longest_first() -> None:
-    assert without_secrets("a tokens token.", ["token", "tokens"]) == "a (sensitive) (sensitive)."
 
 
 @pytest.mark.parametrize("length", [0, 99, 100, 101, 5000])

@@ -29,6 +29,9 @@ class FakeObjectStorage:
     def exists(self, key: str) -> bool:
         return key in self.objects
 
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
 
 def _files(**contents: bytes) -> tuple[list[FileReference], dict[str, bytes]]:
     paths = {path.replace("__", "/").replace("_", "."): text for path, text in contents.items()}

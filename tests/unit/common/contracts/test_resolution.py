@@ -427,3 +427,22 @@ def test_one_bad_prober_is_broken_and_the_others_run(fields: dict[str, Any], tex
 def test_probers_are_sorted_by_slug_and_those_without_a_config_are_absent() -> None:
     described = document(prober("b"), prober("a"), prober("c", configs=[]))
     assert [effective.slug for effective in resolve(described, Host("vm-1"))] == ["a", "b"]
+
+
+# Secrets
+
+
+def secret(name: str = "password") -> dict[str, Any]:
+    return {name: {"secret": name, "version": 3}}
+
+
+def test_a_secret_stays_a_reference_outside_of_the_environment() -> None:
+    description = prober(defaults={"variables": {"login": "${cluster.variables.password}"}})
+    (run,) = resolved(description, variables=secret()).runs
+    assert run.secret_environment == {"VAR_LOGIN": {"secret": "password", "version": 3}}
+    assert "VAR_LOGIN" not in run.environment
+
+
+def test_a_secret_in_a_matrix_is_refused() -> None:
+    description = prober(defaults=matrix(login=["${cluster.variables.password}"]))
+    assert "secret password" in problem_of(description, variables=secret())

@@ -181,7 +181,9 @@ def test_variables_come_and_go_one_by_one() -> None:
 def test_variables_of_another_manager_are_its_own_affair() -> None:
     wanted = desired(recipe(), cluster(variables={"compute_nodes": []}))
     api = api_with(wanted)
-    api.put_variable("demo", "compute_nodes", VariablePut(value=["n1"], managed_by="meeseeks"))
+    api.put_variable(
+        "demo", "compute_nodes", VariablePut(value=["n1"], managed_by="meeseeks"), etag="*"
+    )
     api.put_variable("demo", "more", VariablePut(value=1, managed_by="meeseeks"))
     assert plan_of(wanted, api) == Plan()
 
@@ -189,7 +191,7 @@ def test_variables_of_another_manager_are_its_own_affair() -> None:
 def test_a_hand_edit_of_a_variable_is_taken_back() -> None:
     wanted = desired(recipe(), cluster(variables={"hosts": 3}))
     api = api_with(wanted)
-    api.put_variable("demo", "hosts", VariablePut(value=5))
+    api.put_variable("demo", "hosts", VariablePut(value=5), etag="*")
     (change,) = plan_of(wanted, api).changes
     assert change.fields == (
         FieldChange("managed_by", "", MANAGER),
@@ -239,7 +241,7 @@ def test_a_cluster_may_use_a_recipe_that_others_made() -> None:
 
 def test_a_wanted_cluster_that_is_being_deleted_is_for_a_later_run() -> None:
     api = api_with(EVERYTHING)
-    api.delete_cluster("demo")
+    api.delete_cluster("demo", etag="*")
     plan = plan_of(EVERYTHING, api)
     assert plan.changes == ()
     assert plan.postponed == ("cluster demo is still being deleted; run again when it is gone",)
@@ -249,7 +251,7 @@ def test_a_wanted_cluster_that_is_being_deleted_is_for_a_later_run() -> None:
 
 def test_a_cluster_that_is_being_deleted_is_not_deleted_again() -> None:
     api = api_with(desired(recipe(), cluster()))
-    api.delete_cluster("demo")
+    api.delete_cluster("demo", etag="*")
     assert api.cluster_rows["demo"].state is ClusterState.DELETING
     assert plan_of(desired(recipe()), api) == Plan()
 
@@ -283,6 +285,35 @@ def test_what_fails_does_not_stop_what_does_not_need_it() -> None:
     api.refused.clear()
     assert applied(wanted, api).left == 0
     assert plan_of(wanted, api) == Plan()
+
+
+def test_what_somebody_changed_after_the_plan_is_left_as_it_is() -> None:
+    api = api_with(EVERYTHING)
+    wanted = desired(
+        recipe(), prober(owner="me", files=files(p="b")), cluster(variables={"hosts": 4}),
+        configs={("ping", "all"): config(settings=ProberSettings(interval_seconds=5))},
+    )  # fmt: skip
+    plan = plan_of(wanted, api)
+    api.put_variable("demo", "hosts", VariablePut(value=9, managed_by=MANAGER), etag="*")
+    result = apply(plan, wanted, api)
+    assert api.variable_rows["demo", "hosts"].value == 9
+    assert [(change.title, reason) for change, reason in result.failed] == [
+        ("variable demo/hosts", "changed meanwhile: plan again")
+    ]
+    assert result.is_outdated
+    # The prober's own fields follow its new revision, although that changed the ETag.
+    assert [change.title for change in result.done] == ["prober revision ping", "prober ping"]
+    assert applied(wanted, api).left == 0
+    assert plan_of(wanted, api) == Plan()
+
+
+def test_what_somebody_made_after_the_plan_is_not_overwritten() -> None:
+    api = api_with(desired(recipe(), cluster()))
+    wanted = desired(recipe(), cluster(variables={"hosts": 4}))
+    plan = plan_of(wanted, api)
+    api.put_variable("demo", "hosts", VariablePut(value=9))
+    assert apply(plan, wanted, api).is_outdated
+    assert api.variable_rows["demo", "hosts"].value == 9
 
 
 def test_a_renamed_config_takes_the_order_of_the_one_that_goes() -> None:

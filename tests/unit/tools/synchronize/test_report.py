@@ -129,6 +129,7 @@ def test_programs_get_json() -> None:
         "action": "create",
         "kind": "cluster",
         "name": "demo",
+        "etag": "",
         "fields": [{"field": "recipe", "after": "vms"}],
         "files": [],
     }

@@ -1,0 +1,37 @@
+"""The route of the audit log; only admins get here."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
+
+from api.dependencies import TheContext, ThePaging
+from api.services import audit as service
+from common.contracts.audit import AuditEntry
+from common.contracts.values import Page
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+_Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+_Moment = Annotated[AwareDatetime | None, Query()]
+
+
+def _filter(
+    kind: _Word = None,
+    slug: _Word = None,
+    actor: _Word = None,
+    since: _Moment = None,
+    until: _Moment = None,
+) -> service.AuditFilter:
+    return service.AuditFilter(kind=kind, slug=slug, actor=actor, since=since, until=until)
+
+
+@router.get("")
+def list_entries(
+    context: TheContext,
+    paging: ThePaging,
+    wanted: Annotated[service.AuditFilter, Depends(_filter)],
+) -> Page[AuditEntry]:
+    """Writes, newest first: of a kind, a slug, an actor; `since` a moment, `until` before one."""
+    with context.database.reading() as session:
+        return service.page_of_entries(session, wanted, paging)
