@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import SlugInPath, TheContext
+from api.dependencies import SlugInPath, TheContext, ThePaging
 from api.pages import TEMPLATES
 from api.services import clusters, deployments
-from api.services.overview import overviews
+from api.services.overview import page_of_overviews
 from api.services.paging import Paging
 
 router = APIRouter(include_in_schema=False)
@@ -14,11 +14,13 @@ _SHOWN_DEPLOYMENTS = 10
 
 
 @router.get("/")
-def show_clusters(context: TheContext, request: Request) -> Response:
-    """All clusters."""
+def show_clusters(context: TheContext, request: Request, paging: ThePaging) -> Response:
+    """Clusters, a page of them."""
     with context.database.reading() as session:
-        shown = overviews(session, now=context.clock())
-    return TEMPLATES.TemplateResponse(request, "clusters.html", {"overviews": shown})
+        shown, token = page_of_overviews(session, paging, now=context.clock())
+    following = request.url.include_query_params(page_token=token).query if token else ""
+    values = {"overviews": shown, "is_first": not paging.token, "following": following}
+    return TEMPLATES.TemplateResponse(request, "clusters.html", values)
 
 
 @router.get("/clusters/{slug}")
