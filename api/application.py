@@ -31,7 +31,7 @@ from api.routes import (
     secrets,
     sign_in,
 )
-from api.routes.configuration import configuration_route
+from api.routes.configuration import ConfigurationFirst, configuration_route
 from api.routes.reports import reports_route
 from common.contracts.values import Problem
 from common.version import VERSION
@@ -81,6 +81,7 @@ def application_of(context: Context) -> FastAPI:
         middleware=[
             Middleware(Edge),
             Middleware(Gate),
+            Middleware(ConfigurationFirst),
             Middleware(BodyLimit),
         ],
     )

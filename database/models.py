@@ -102,14 +102,16 @@ class Model(DeclarativeBase):
     }
 
 
+_LIVING = text("deleted_at IS NULL")
+
+
 def _living_slug(table: str, column: str = "slug") -> Index:
-    condition = text("deleted_at IS NULL")
     return Index(
         f"ix_{table}_living_{column}",
         column,
         unique=True,
-        sqlite_where=condition,
-        postgresql_where=condition,
+        sqlite_where=_LIVING,
+        postgresql_where=_LIVING,
     )
 
 
@@ -179,13 +181,15 @@ class Cluster(Model):
     __table_args__ = (
         _living_slug("clusters"),
         # Each API process sums these up once a second: from this index alone, whatever the rows hold.
+        # Partial: an index that begins with deleted_at would lure SQLite away from the slug's when it lists clusters.
         Index(
             "ix_clusters_digest",
-            "deleted_at",
             "configuration_change",
             "agent_token_version",
             "previous_agent_token_version",
             "created_at",
+            sqlite_where=_LIVING,
+            postgresql_where=_LIVING,
         ),
     )
 
@@ -423,6 +427,11 @@ class Agent(Model):
     """The newest report of one agent; history is Solomon's."""
 
     __tablename__ = "agents"
+    # For the fleet's pages, and for the other agents of a host.
+    __table_args__ = (
+        Index("ix_agents_instance", "instance"),
+        Index("ix_agents_cluster_id_host", "cluster_id", "host"),
+    )
 
     cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"), primary_key=True)
     instance: Mapped[UUID] = mapped_column(primary_key=True)

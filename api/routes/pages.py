@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import TheContext
+from api.dependencies import TheContext, ThePaging
 from api.pages import TEMPLATES
 from api.services import clusters, deployments
 from api.services.errors import NotFoundError
-from api.services.overview import overviews
+from api.services.overview import page_of_overviews
 from api.services.paging import Paging
 from common.contracts.identifiers import is_slug
 from common.contracts.reports import REPORT_PERIOD_SECONDS
@@ -18,19 +18,20 @@ _LONGEST_ECHO = 100
 
 
 @router.get("/")
-def show_clusters(context: TheContext, request: Request) -> Response:
-    """All clusters."""
+def show_clusters(context: TheContext, request: Request, paging: ThePaging) -> Response:
+    """Clusters, a page of them."""
     with context.database.reading() as session:
-        shown = overviews(session, now=context.clock())
-    return TEMPLATES.TemplateResponse(request, "clusters.html", {"overviews": shown})
+        shown, token = page_of_overviews(session, paging, now=context.clock())
+    following = request.url.include_query_params(page_token=token).query if token else ""
+    values = {"overviews": shown, "is_first": not paging.token, "following": following}
+    return TEMPLATES.TemplateResponse(request, "clusters.html", values)
 
 
 @router.get("/clusters/{slug}")
 def show_cluster(context: TheContext, request: Request, slug: str) -> Response:
     """One cluster: its grid and its last deployments."""
-    if not is_slug(
-        slug
-    ):  # to a person a name that no cluster can have is a cluster that is not there
+    # To a person a name that no cluster can have is a cluster that is not there.
+    if not is_slug(slug):
         raise NotFoundError("cluster", slug[:_LONGEST_ECHO])
     with context.database.reading() as session:
         cluster = clusters.cluster(session, slug)

@@ -54,7 +54,7 @@ function repeat(source, milliseconds, action) {
 }
 
 async function refreshParts() {
-  const response = await fetched(location.pathname, "text/html");
+  const response = await fetched(location.pathname + location.search, "text/html");
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const part of document.querySelectorAll("[data-refresh]")) {
     const fresh = page.getElementById(part.id);

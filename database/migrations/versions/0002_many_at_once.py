@@ -19,12 +19,12 @@ def upgrade() -> None:
     _add_secrets_and_switches()
     _add_checks_of_recipes()
     _add_publications()
-    _add_indices_of_retention()
+    _add_indices()
 
 
 def downgrade() -> None:
     """Take it away again."""
-    _drop_indices_of_retention()
+    _drop_indices()
     _drop_publications()
     _drop_checks_of_recipes()
     _drop_audit_log()
@@ -198,12 +198,13 @@ def _add_publications() -> None:
         "ix_clusters_digest",
         "clusters",
         [
-            "deleted_at",
             "configuration_change",
             "agent_token_version",
             "previous_agent_token_version",
             "created_at",
         ],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_table(
         "publications",
@@ -231,11 +232,15 @@ def _drop_publications() -> None:
     op.drop_index("ix_clusters_digest", table_name="clusters")
 
 
-def _add_indices_of_retention() -> None:
+def _add_indices() -> None:
     op.create_index("ix_deployments_recipe_revision_id", "deployments", ["recipe_revision_id"])
     op.create_index("ix_agents_reported_at", "agents", ["reported_at"])
+    op.create_index("ix_agents_instance", "agents", ["instance"])
+    op.create_index("ix_agents_cluster_id_host", "agents", ["cluster_id", "host"])
 
 
-def _drop_indices_of_retention() -> None:
+def _drop_indices() -> None:
+    op.drop_index("ix_agents_cluster_id_host", table_name="agents")
+    op.drop_index("ix_agents_instance", table_name="agents")
     op.drop_index("ix_agents_reported_at", table_name="agents")
     op.drop_index("ix_deployments_recipe_revision_id", table_name="deployments")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +15,12 @@ from api.publisher import Publisher, UnpublishedError
 from common.agent_tokens import agent_token
 from common.contracts.configuration import ConfigurationDocument
 from common.document_signature import is_signed
-from common.object_storage import FileSystemObjectStorage, ObjectStorage, ObjectStorageError
+from common.object_storage import (
+    FileSystemObjectStorage,
+    ListedStorage,
+    ObjectStorage,
+    ObjectStorageError,
+)
 from common.published import publication_folder
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 from common.storages import Storages
@@ -60,7 +65,8 @@ class Published:
     def __init__(self, context: Context, storage: WatchedStorage) -> None:
         self.context = context
         self.storage = storage
-        self.storages = Storages(context.storage, storage, name="here", published_url="")
+        files = cast("ListedStorage", context.storage)  # publishing lists nothing
+        self.storages = Storages(files, storage, name="here", published_url="")
 
     def publisher(self, **changes: Any) -> Publisher:
         storages = replace(self.storages, **changes)
