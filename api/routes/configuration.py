@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -77,7 +78,7 @@ class ConfigurationFirst:
         try:
             await self._endpoint(scope, receive, send)
         except tuple(STATUS_OF) as error:
-            await answer_to(error)(scope, receive, send)
+            await answer_to(Request(scope), error)(scope, receive, send)
 
 
 def configuration_route() -> Route:

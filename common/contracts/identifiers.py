@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from threading import Lock
 from typing import Annotated
 from uuid import UUID
 
@@ -22,14 +23,30 @@ HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]
 
 
+class _Stamps:
+    """48 bits of Unix milliseconds and 12 bits of a counter: each stamp is greater than the one before."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """The next stamp, also after a clock that stepped back."""
+        now = time.time_ns() // 1_000_000 << 12
+        with self._lock:
+            self._last = max(now, self._last + 1)
+            return self._last
+
+
+_STAMPS = _Stamps()
+
+
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562): 48 bits of Unix milliseconds, then random bits, so that ids sort by age."""
-    milliseconds = time.time_ns() // 1_000_000
-    random_bits = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (2**48 - 1)) << 80 | random_bits
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    """A UUIDv7 (RFC 9562, method 1): ids of one process sort by age, also within a millisecond."""
+    stamp = _STAMPS.next()
+    random_bits = int.from_bytes(os.urandom(8), "big") >> 2
+    milliseconds, counter = stamp >> 12, stamp & 0xFFF
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | counter << 64 | 0x2 << 62 | random_bits)
 
 
 def is_slug(text: str) -> bool:

@@ -26,6 +26,11 @@ def test_ids_differ_within_one_millisecond() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
 
 
+def test_ids_of_one_millisecond_still_sort_by_age() -> None:
+    made = [new_id() for _ in range(5000)]
+    assert made == sorted(made)
+
+
 @pytest.mark.parametrize("text", ["a", "mesh-a", "a1", "a--b", "a" * 63])
 def test_slugs(text: str) -> None:
     assert is_slug(text)
