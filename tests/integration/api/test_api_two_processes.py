@@ -45,7 +45,8 @@ def addresses(tmp_path: Path, database_url: str) -> Iterator[list[str]]:
         folder.mkdir()
         started.append(Started(folder, [], environment))
     try:
-        yield [one.said(r"Mr. Prober: (\S+)/\n") for one in started]
+        # The key is there when the link is.
+        yield [one.said(r"Mr. Prober: (\S+)/\nSign in: ") for one in started]
     finally:
         for one in started:
             one.process.kill()
