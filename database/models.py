@@ -492,6 +492,8 @@ class AuditEntry(Model):
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_kind_slug_id", "kind", "slug", "id"),
+        Index("ix_audit_log_kind_id", "kind", "id"),
+        Index("ix_audit_log_slug_id", "slug", "id"),
         Index("ix_audit_log_actor_id", "actor", "id"),
     )
 

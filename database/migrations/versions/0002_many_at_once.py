@@ -153,6 +153,8 @@ def _add_audit_log() -> None:
 
 _AUDIT_INDICES = (
     ("ix_audit_log_kind_slug_id", ["kind", "slug", "id"]),
+    ("ix_audit_log_kind_id", ["kind", "id"]),
+    ("ix_audit_log_slug_id", ["slug", "id"]),
     ("ix_audit_log_actor_id", ["actor", "id"]),
     ("ix_audit_log_at", ["at"]),
 )

@@ -17,6 +17,7 @@ from sqlalchemy import event, insert
 
 from api.application import application_of
 from api.context import Context
+from api.services.paging import token_of
 from common.contracts.keys import Role
 from common.encryption import Keyring
 from common.object_storage import FileSystemObjectStorage, store_file
@@ -33,6 +34,14 @@ _DEEPER = 1.2
 _SLACK_STEPS = 2_000
 PAGES = ["/", "/clusters/{slug}"]
 READS = [path for method, path in described_routes(application_of(cast("Context", None))) if method == "GET"]  # fmt: skip
+CHOSEN = [
+    "/api/v1/audit?kind=cluster&slug=demo",
+    "/api/v1/audit?kind=cluster",
+    "/api/v1/audit?slug=demo",
+    "/api/v1/audit?actor=a",
+    f"/api/v1/clusters?page_token={token_of('c000500')}",
+    f"/api/v1/agents?page_token={token_of(UUID(int=500))}",
+]
 # Agents alone may ask for it.
 READS.remove("/api/v1/clusters/{slug}/secrets")
 
@@ -173,7 +182,7 @@ def address(installation: Installation, path: str) -> str:
     return filled(named.replace("{path}", "a").replace("{path:path}", "a")).replace("demo-1", "a")
 
 
-@pytest.mark.parametrize("path", [*PAGES, *READS])
+@pytest.mark.parametrize("path", [*PAGES, *READS, *CHOSEN])
 def test_no_answer_costs_more_where_there_is_more_of_the_rest(
     installations: Callable[[int], Installation], path: str
 ) -> None:
