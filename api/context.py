@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from api.agent_doorkeeper import AgentDoorkeeper
 from api.configurations import Configurations
+from api.grids import Grids
 from api.key_ring import KeyRing
 from api.metrics import Metrics
 from api.report_writer import PERIOD, ReportWriter
@@ -62,6 +63,11 @@ class Context:
         return ReportWriter(
             self.database, period=self.report_period, after_batch=self._retire_tokens
         )
+
+    @cached_property
+    def grids(self) -> Grids:
+        """What this process remembers of grids."""
+        return Grids()
 
     @cached_property
     def waiting_room(self) -> WaitingRoom:

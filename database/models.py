@@ -181,6 +181,12 @@ class Cluster(Model):
     __table_args__ = (
         _living_slug("clusters"),
         # Each API process sums these up once a second: from this index alone, whatever the rows hold.
+        Index(
+            "ix_clusters_destroyed",
+            "deleted_at",
+            sqlite_where=text("deleted_at IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         # Partial: an index that begins with deleted_at would lure SQLite away from the slug's when it lists clusters.
         Index(
             "ix_clusters_digest",
@@ -255,7 +261,10 @@ class Deployment(Model):
     """What Creator did about one cluster that had something to do."""
 
     __tablename__ = "deployments"
-    __table_args__ = (Index("ix_deployments_cluster_id_id", "cluster_id", "id"),)
+    __table_args__ = (
+        Index("ix_deployments_cluster_id_id", "cluster_id", "id"),
+        Index("ix_deployments_finished_at", "finished_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     cluster_id: Mapped[UUID] = mapped_column(ForeignKey("clusters.id"))
@@ -492,6 +501,8 @@ class AuditEntry(Model):
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_kind_slug_id", "kind", "slug", "id"),
+        Index("ix_audit_log_kind_id", "kind", "id"),
+        Index("ix_audit_log_slug_id", "slug", "id"),
         Index("ix_audit_log_actor_id", "actor", "id"),
     )
 

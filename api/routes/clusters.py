@@ -155,4 +155,4 @@ def read_host_configuration(
 @router.get("/{slug}/grid")
 def read_grid(context: TheContext, slug: SlugInPath) -> Grid:
     """The live grid, hosts by probers."""
-    return agents.cluster_grid(context.database, slug, clock=context.clock)
+    return agents.cluster_grid(context.database, slug, clock=context.clock, grids=context.grids)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.grids import Grids
 from api.services.documents import current_document
 from api.services.grid import grid_of
 from api.services.sightings import Sighting
@@ -16,12 +18,14 @@ from database import models
 from database.session import Database
 
 
-def cluster_grid(database: Database, slug: str, *, clock: Callable[[], datetime]) -> Grid:
+def cluster_grid(
+    database: Database, slug: str, *, clock: Callable[[], datetime], grids: Grids
+) -> Grid:
     """The live grid of a cluster."""
-    document = current_document(database, slug, clock=clock).parsed()
+    document = grids.document(slug, current_document(database, slug, clock=clock))
     with database.reading() as session:
         seen = sightings(session, document.cluster.id)
-    return grid_of(document, seen, now=clock())
+    return grid_of(document, seen, now=clock(), shapes=partial(grids.shapes, document))
 
 
 def sightings(session: Session, cluster_id: UUID) -> list[Sighting]:

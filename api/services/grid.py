@@ -1,24 +1,60 @@
 """The live grid, hosts by probers of a cluster: from its document and its agents' reports alone. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from api.services.sightings import Sighting, Speaker, remembered, speakers
 from common.contracts.agents import Grid, GridCell, GridHost, Presence
+from common.contracts.clusters import HostDescription
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.references import as_text
 from common.contracts.reports import AgentReport, ProberReport
-from common.contracts.resolution import Combination, EffectiveProber, Host, resolve
+from common.contracts.resolution import Combination, Host, resolve
 from common.contracts.states import State, most_urgent, states_of
 
 
+@dataclass(frozen=True, slots=True)
+class CellShape:
+    """What of a prober on a host a cell shows, whatever the agent says."""
+
+    id: UUID
+    slug: str
+    problem: str
+    combinations: tuple[str, ...]
+
+
+ShapesOf = Callable[[Host], Sequence[CellShape]]
+
+
+def shapes_of(document: ConfigurationDocument, host: Host) -> Sequence[CellShape]:
+    """The cells of a host, by prober. The expensive part of a grid: it depends on document and labels alone."""
+    return tuple(
+        CellShape(
+            id=prober.id,
+            slug=prober.slug,
+            problem=prober.problem,
+            combinations=tuple(combination_name(one) for one in prober.combinations),
+        )
+        for prober in resolve(document, host)
+    )
+
+
 def grid_of(
-    document: ConfigurationDocument, sightings: Iterable[Sighting], *, now: datetime
+    document: ConfigurationDocument,
+    sightings: Iterable[Sighting],
+    *,
+    now: datetime,
+    shapes: ShapesOf | None = None,
 ) -> Grid:
-    """One row per expected host and per host of an agent, one cell per prober that runs there."""
+    """One row per expected host and per host of an agent, one cell per prober that runs there.
+
+    `shapes` may remember what `shapes_of` gives for this document.
+    """
+    shapes = shapes or partial(shapes_of, document)
     by_host = speakers(remembered(sightings, document.hosts, now), now)
     names = sorted({*document.hosts, *by_host}, key=_natural)
     return Grid(
@@ -26,7 +62,7 @@ def grid_of(
         document_revision=document.revision,
         generated_at=now,
         probers=sorted(prober.slug for prober in document.probers),
-        hosts=[_row(document, name, by_host.get(name)) for name in names],
+        hosts=[_row(document.hosts.get(name), name, by_host.get(name), shapes) for name in names],
     )
 
 
@@ -47,8 +83,9 @@ class _Said:
         return cls(labels=report.labels, probers=probers, reasons=reasons)
 
 
-def _row(document: ConfigurationDocument, name: str, speaker: Speaker | None) -> GridHost:
-    description = document.hosts.get(name)
+def _row(
+    description: HostDescription | None, name: str, speaker: Speaker | None, shapes: ShapesOf
+) -> GridHost:
     report = speaker.sighting.report if speaker else None
     said = _Said.by(report) if report else _Said()
     return GridHost(
@@ -59,14 +96,11 @@ def _row(document: ConfigurationDocument, name: str, speaker: Speaker | None) ->
         agent_version=report.version if report else "",
         problem=report.configuration_problem if report else "",
         conflict=speaker.conflict if speaker else False,
-        cells={
-            prober.slug: _cell(prober, said)
-            for prober in resolve(document, Host(name, said.labels))
-        },
+        cells={shape.slug: _cell(shape, said) for shape in shapes(Host(name, said.labels))},
     )
 
 
-def _cell(prober: EffectiveProber, said: _Said) -> GridCell:
+def _cell(prober: CellShape, said: _Said) -> GridCell:
     if prober.problem:
         return GridCell(
             states=str(int(State.BROKEN)),
@@ -75,7 +109,7 @@ def _cell(prober: EffectiveProber, said: _Said) -> GridCell:
             reasons={0: prober.problem},
             last_run_at=None,
         )
-    names = [combination_name(combination) for combination in prober.combinations]
+    names = list(prober.combinations)
     report = said.probers.get(prober.id)
     if report is None:
         states = str(int(State.NOT_RUN_YET)) * len(names)

@@ -153,6 +153,8 @@ def _add_audit_log() -> None:
 
 _AUDIT_INDICES = (
     ("ix_audit_log_kind_slug_id", ["kind", "slug", "id"]),
+    ("ix_audit_log_kind_id", ["kind", "id"]),
+    ("ix_audit_log_slug_id", ["slug", "id"]),
     ("ix_audit_log_actor_id", ["actor", "id"]),
     ("ix_audit_log_at", ["at"]),
 )
@@ -238,8 +240,19 @@ def _add_indices() -> None:
     op.create_index("ix_agents_instance", "agents", ["instance"])
     op.create_index("ix_agents_cluster_id_host", "agents", ["cluster_id", "host"])
 
+    op.create_index("ix_deployments_finished_at", "deployments", ["finished_at"])
+    op.create_index(
+        "ix_clusters_destroyed",
+        "clusters",
+        ["deleted_at"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+
 
 def _drop_indices() -> None:
+    op.drop_index("ix_clusters_destroyed", table_name="clusters")
+    op.drop_index("ix_deployments_finished_at", table_name="deployments")
     op.drop_index("ix_agents_cluster_id_host", table_name="agents")
     op.drop_index("ix_agents_instance", table_name="agents")
     op.drop_index("ix_agents_reported_at", table_name="agents")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from database import models
 from database.leases import HeldLease, LeaseLostError, LeaseTerms
 from tests.integration.api.conftest import Described, FakeClock, upload
 
+_NUMBERS = count(1)
 POLICY = Policy(deployments_per_cluster=2, revisions_per_parent=2)
 
 
@@ -82,6 +84,7 @@ def cleaning(context: Context) -> Cleaning:
 
 def deployment(cluster: dict[str, Any], revision: UUID, finished: datetime | None) -> models.Model:
     return models.Deployment(
+        id=UUID(int=next(_NUMBERS)),  # ids of one millisecond have no order
         cluster_id=UUID(cluster["id"]), cause="c", fingerprint="f", log="log",
         recipe_revision_id=revision, finished_at=finished,
         steps=[models.DeploymentStep(kind="plan", arguments=[])],

@@ -17,6 +17,8 @@ from sqlalchemy import event, insert
 
 from api.application import application_of
 from api.context import Context
+from api.services.paging import token_of
+from api.services.retention import REMOVALS, Expiry, Policy, Removal
 from common.contracts.keys import Role
 from common.encryption import Keyring
 from common.object_storage import FileSystemObjectStorage, store_file
@@ -33,6 +35,14 @@ _DEEPER = 1.2
 _SLACK_STEPS = 2_000
 PAGES = ["/", "/clusters/{slug}"]
 READS = [path for method, path in described_routes(application_of(cast("Context", None))) if method == "GET"]  # fmt: skip
+CHOSEN = [
+    "/api/v1/audit?kind=cluster&slug=demo",
+    "/api/v1/audit?kind=cluster",
+    "/api/v1/audit?slug=demo",
+    "/api/v1/audit?actor=a",
+    f"/api/v1/clusters?page_token={token_of('c000500')}",
+    f"/api/v1/agents?page_token={token_of(UUID(int=500))}",
+]
 # Agents alone may ask for it.
 READS.remove("/api/v1/clusters/{slug}/secrets")
 
@@ -173,7 +183,7 @@ def address(installation: Installation, path: str) -> str:
     return filled(named.replace("{path}", "a").replace("{path:path}", "a")).replace("demo-1", "a")
 
 
-@pytest.mark.parametrize("path", [*PAGES, *READS])
+@pytest.mark.parametrize("path", [*PAGES, *READS, *CHOSEN])
 def test_no_answer_costs_more_where_there_is_more_of_the_rest(
     installations: Callable[[int], Installation], path: str
 ) -> None:
@@ -192,6 +202,19 @@ def test_a_page_takes_the_same_statements_however_long_it_is(
     sizes = (10, 200, 499)  # above, SQLAlchemy fetches what belongs to the rows in two parts
     works = [installation.work_of(f"/api/v1/{kind}?page_size={size}") for size in sizes]
     assert len({work.statements for work in works}) == 1
+
+
+@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.__name__)
+def test_a_look_for_what_is_due_to_go_reads_only_that(
+    installations: Callable[[int], Installation], removal: Removal
+) -> None:
+    works = []
+    for installation in (installations(FEW), installations(MANY)):
+        installation.work.steps = 0
+        with installation.database.writing() as session:
+            assert removal(session, Expiry(Policy(), FakeClock().now)) == 0
+        works.append(installation.work.steps)
+    assert works[1] <= works[0] * _DEEPER + _SLACK_STEPS
 
 
 def test_the_start_page_leads_to_the_next_clusters(
