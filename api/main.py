@@ -23,10 +23,10 @@ from api.key_rotation import rotate
 from api.services.keys import ensure_admin_key, valid_key
 from api.services.retention import Policy
 from api.services.sign_in import make_link_token
-from common.atomic_files import read_or_make_key
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
+from common.server_key import server_key_of_installation
 from common.storages import storages_of
 from database.models import now
 from database.schema import require_schema
@@ -199,7 +199,7 @@ def _context(settings: ApiSettings) -> Context:
     return Context(
         database=database,
         storage=storages_of(settings, hostname=socket.gethostname()).files,
-        server_key=server_key.encode(),
+        server_key=server_key,
         allowed_hosts=allowed_hosts(_address_of(settings), settings.api_allowed_hosts),
         keyring=_keyring(settings, is_sqlite=database.is_sqlite),
         approver_must_differ=settings.approver_must_differ,
@@ -232,13 +232,12 @@ def _keyring(settings: ApiSettings, *, is_sqlite: bool) -> Keyring:
     )
 
 
-def _server_key(settings: ApiSettings, *, is_sqlite: bool) -> str:
-    if settings.server_key:
-        return settings.server_key.get_secret_value()
-    if is_sqlite:
-        return read_or_make_key(settings.data_dir / "server.key")
-    raise StartError(
-        "MR_PROBER_SERVER_KEY must be set with PostgreSQL: every API and Creator needs the same one"
+def _server_key(settings: ApiSettings, *, is_sqlite: bool) -> bytes:
+    key = settings.server_key
+    return server_key_of_installation(
+        key.get_secret_value() if key else None,
+        settings.data_dir / "server.key",
+        may_make=is_sqlite,
     )
 
 

@@ -36,15 +36,6 @@ class TerraformMissingError(CannotStartError):
         )
 
 
-class ServerKeyMissingError(CannotStartError):
-    """Agents' tokens cannot be derived as the API does it."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "with PostgreSQL MR_PROBER_SERVER_KEY must be set, the same as for the API"
-        )
-
-
 class DeploymentError(MrProberError):
     """A deployment ends here; the text becomes its `error`."""
 

@@ -15,15 +15,15 @@ from threading import Event
 
 from pydantic import ValidationError
 
-from common.atomic_files import read_or_make_key
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
+from common.server_key import server_key_of_installation
 from common.storages import storages_of
 from creator.check_records import CheckRecords
 from creator.deployer import Deployer, Engine
 from creator.descriptions import Descriptions, Platform
-from creator.errors import AnotherCreatorError, CannotStartError, ServerKeyMissingError
+from creator.errors import AnotherCreatorError, CannotStartError
 from creator.installation import (
     cli_configuration,
     terraform_executable,
@@ -114,8 +114,8 @@ def build_loop(
         api_url=settings.api_url,
         fallback_url=settings.fallback_url,
         published_url=storages.published_url,
-        server_key=_server_key(settings),
-        keyring=_keyring(settings),
+        server_key=_server_key(settings, is_sqlite=database.is_sqlite),
+        keyring=_keyring(settings, is_sqlite=database.is_sqlite),
         terraform_version=terraform_version(engine, data_folder),
     )
     records = Records(database, _now)
@@ -154,20 +154,21 @@ def _run(settings: CreatorSettings, stop: Event, *, once: bool) -> int:
         database.dispose()
 
 
-def _server_key(settings: CreatorSettings) -> bytes:
-    if settings.server_key is not None:
-        return settings.server_key.get_secret_value().encode()
-    if not settings.database_url.get_secret_value().startswith("sqlite"):
-        raise ServerKeyMissingError
-    return read_or_make_key(settings.data_dir.resolve() / "server.key").encode()
+def _server_key(settings: CreatorSettings, *, is_sqlite: bool) -> bytes:
+    key = settings.server_key
+    return server_key_of_installation(
+        key.get_secret_value() if key else None,
+        settings.data_dir.resolve() / "server.key",
+        may_make=is_sqlite,
+    )
 
 
-def _keyring(settings: CreatorSettings) -> Keyring:
+def _keyring(settings: CreatorSettings, *, is_sqlite: bool) -> Keyring:
     keys = settings.encryption_keys
     return keyring_of_installation(
         keys.get_secret_value() if keys else None,
         settings.data_dir.resolve() / "encryption.key",
-        may_make=settings.database_url.get_secret_value().startswith("sqlite"),
+        may_make=is_sqlite,
     )
 
 
