@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from api.context import Context, context_of
 from api.entity_tags import Precondition
 from api.permissions import AgentOf, Identity
-from api.services.audit import Author, Deleted, Shown, Written, record
 from api.services.revisions import store_contents
 from common.contracts.files import FileUpload
+from database.audit_log import Author, Deleted, Shown, Written, record
 
 # On the answer to every write: `false` if all was as asked for already, and nothing was written.
 CHANGED_HEADER = "Mr-Prober-Changed"

@@ -8,7 +8,6 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from api.services.agents import sightings
-from api.services.audit import Author, Subject, Written
 from api.services.clusters import cluster_subject, described_cluster, living_cluster
 from api.services.deployments import deployment
 from api.services.errors import ActionError, ForbiddenError, InvalidError, NotFoundError
@@ -21,6 +20,7 @@ from common.contracts.clusters import (
     PauseRequest,
 )
 from database import models
+from database.audit_log import Author, Subject, Written
 from database.configuration_changes import mark_changed
 
 # What may lie between a description and its plan.

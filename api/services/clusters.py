@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.entity_tags import Precondition, etag_of
-from api.services.audit import Deleted, Subject, Written
 from api.services.deployments import last_deployments
 from api.services.errors import (
     InvalidError,
@@ -41,6 +40,7 @@ from common.contracts.clusters import (
 from common.contracts.values import Page
 from common.encryption import NO_KEYS, Keyring
 from database import models
+from database.audit_log import Deleted, Subject, Written
 from database.configuration_changes import mark_changed
 
 

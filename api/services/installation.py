@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from api.services.audit import Subject, Written
 from common.contracts.installation import Installation, InstallationPut
+from database.audit_log import Subject, Written
 from database.models import InstallationSwitches
 
 _ROW = 1

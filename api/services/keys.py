@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
-from api.services.audit import Deleted, Subject, Written
 from api.services.errors import InvalidError, NotFoundError
 from api.services.paging import Order, Paging, page_of
 from common.atomic_files import read_or_make_key
@@ -21,6 +20,7 @@ from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated, Role
 from common.contracts.values import Page
 from common.errors import KeyFileError
 from database import models
+from database.audit_log import Deleted, Subject, Written
 from database.session import Database
 
 KEY_PREFIX = "mrp_"

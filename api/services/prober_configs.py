@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from api.entity_tags import Precondition, etag_of
-from api.services.audit import Deleted, Subject, Written
 from api.services.clusters import described_hosts
 from api.services.errors import InvalidError, NotFoundError
 from api.services.matrix_checks import matrix_problems
@@ -25,6 +24,7 @@ from common.contracts.configuration import DocumentConfig
 from common.contracts.probers import ProberConfig, ProberConfigPut
 from common.contracts.values import Page, canonical_json
 from database import models
+from database.audit_log import Deleted, Subject, Written
 
 
 def page_of_configs(session: Session, prober_slug: str, paging: Paging) -> Page[ProberConfig]:

@@ -5,7 +5,6 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.services.audit import Written
 from api.services.errors import NotFoundError
 from api.services.probers import (
     living_prober,
@@ -15,6 +14,7 @@ from api.services.probers import (
 )
 from common.contracts.probers import Prober, ProberStop
 from database import models
+from database.audit_log import Written
 
 
 def stop_prober(

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
 from api.entity_tags import Precondition, etag_of
-from api.services.audit import Deleted, Subject, Written
 from api.services.errors import InvalidError, NotFoundError, SlugTakenError
 from api.services.matrix_checks import matrix_problems
 from api.services.paging import Order, Paging, page_of
@@ -38,6 +37,7 @@ from common.contracts.probers import (
 from common.contracts.resolution import Layer, matches_any
 from common.contracts.values import Page, canonical_json
 from database import models
+from database.audit_log import Deleted, Subject, Written
 from database.configuration_changes import mark_changed
 
 _OWN_FIELDS = {"slug", "description", "owner", "runbook_url", "severity", "managed_by"}

@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
-from api.services.audit import Deleted, Subject, Written
 from api.services.errors import BreaksClustersError, InUseError, NotFoundError, SlugTakenError
 from api.services.paging import Order, Paging, page_of
 from api.services.revisions import NewFiles, add_revision, described_revision, newest_revisions
@@ -14,6 +13,7 @@ from api.services.variable_checks import broken_by
 from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, RevisionPreview
 from common.contracts.values import Page
 from database import models
+from database.audit_log import Deleted, Subject, Written
 
 
 def page_of_recipes(session: Session, paging: Paging) -> Page[Recipe]:

@@ -1,0 +1,1 @@
+"""The tables, by what they are about; `database/models.py` has them all."""
