@@ -8,7 +8,12 @@ from database.tables.access import ApiKey, SignInLink
 from database.tables.agents import Agent
 from database.tables.base import Model, Moment, now
 from database.tables.clusters import Cluster, ClusterVariable
-from database.tables.deployments import Deployment, DeploymentStep
+from database.tables.deployments import (
+    Creator,
+    Deployment,
+    DeploymentLogChunk,
+    DeploymentStep,
+)
 from database.tables.documents import Document, Publication
 from database.tables.installation import AuditEntry, InstallationSwitches, Lease
 from database.tables.probers import Prober, ProberConfig, ProberFile, ProberRevision
@@ -20,7 +25,9 @@ __all__ = [
     "AuditEntry",
     "Cluster",
     "ClusterVariable",
+    "Creator",
     "Deployment",
+    "DeploymentLogChunk",
     "DeploymentStep",
     "Document",
     "InstallationSwitches",

@@ -70,6 +70,18 @@ class Cluster(Model):
     protected: Mapped[bool] = mapped_column(default=False)
     deploy_requested_at: Mapped[datetime | None]  # NULL again as soon as Creator begins
     deploy_requested_by: Mapped[str] = mapped_column(String(100), default="")
+    # Limits of what is applied without a person: common.contracts.clusters.Gates.
+    gates: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    # common.contracts.clusters.Quarantine, while what differs again after each apply is left alone.
+    quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # Addresses of resources that the next deployment makes anew, asked for on Creator's host.
+    replace_addresses: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    # Where terraform's state is, chosen at the first deployment and never computed again.
+    state_key: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Key of the object with recipe and values of the newest apply, encrypted: what a destroy works from.
+    applied_snapshot: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Deadline of the apply under way; documents carry it, runs until then are flagged.
+    applying_until: Mapped[datetime | None]
 
     recipe: Mapped[Recipe] = relationship(lazy="raise")
     variables: Mapped[list["ClusterVariable"]] = relationship(

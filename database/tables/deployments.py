@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.clusters import DeploymentState
@@ -12,6 +12,8 @@ from common.contracts.identifiers import new_id
 from database.tables.base import Model, now, words
 from database.tables.clusters import Cluster
 from database.tables.recipes import RecipeRevision
+
+_UNDER_WAY = text("state IN ('planning', 'applying')")
 
 
 class Deployment(Model):
@@ -21,6 +23,13 @@ class Deployment(Model):
     __table_args__ = (
         Index("ix_deployments_cluster_id_id", "cluster_id", "id"),
         Index("ix_deployments_finished_at", "finished_at"),
+        # Every pass asks who is under way; nearly no row is.
+        Index(
+            "ix_deployments_under_way",
+            "cluster_id",
+            sqlite_where=_UNDER_WAY,
+            postgresql_where=_UNDER_WAY,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -37,6 +46,20 @@ class Deployment(Model):
     decided_at: Mapped[datetime | None]  # a person approved or rejected the plan
     decided_by: Mapped[str] = mapped_column(String(100), default="")
     approved: Mapped[bool | None]
+    # Which Creator works on it, with the fencing number of its lease on the cluster.
+    holder: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    fencing: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # When people made the newest change that it brings.
+    changed_at: Mapped[datetime | None]
+    # What it is made from, by part, as hashes: common.contracts.deployments has the shapes.
+    inputs: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    differences: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    changes: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    gate: Mapped[str] = mapped_column(Text, default="", server_default="")
+    plan: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    plan_text: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
+    # Of a lock on the state that is not ours: who holds it.
+    lock: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
@@ -54,9 +77,45 @@ class DeploymentStep(Model):
     deployment_id: Mapped[UUID] = mapped_column(ForeignKey("deployments.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
     arguments: Mapped[list[str]]
+    # Where it runs: pids mean nothing on another machine, after a boot, or in another namespace.
+    host: Mapped[str] = mapped_column(String(253), default="", server_default="")
+    boot_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    pid_namespace: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    workspace: Mapped[str] = mapped_column(Text, default="", server_default="")
+    deadline: Mapped[datetime | None]  # the wrapper ends terraform then
+    wrapper_pid: Mapped[int | None]
+    wrapper_start_ticks: Mapped[int | None] = mapped_column(BigInteger)
+    # Of the lock that terraform took on the state; empty: none was seen.
+    lock_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # With the start time in clock ticks since boot a pid names one process and no other.
     pid: Mapped[int | None]
     process_start_ticks: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
     exit_code: Mapped[int | None]
+
+
+class DeploymentLogChunk(Model):
+    """A piece of the log of a deployment under way, without secrets; the whole replaces them at its end."""
+
+    __tablename__ = "deployment_log_chunks"
+
+    deployment_id: Mapped[UUID] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Creator(Model):
+    """A Creator that works, or worked until `seen_at`."""
+
+    __tablename__ = "creators"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    host: Mapped[str] = mapped_column(String(253))
+    machine: Mapped[str] = mapped_column(String(64))  # /etc/machine-id
+    version: Mapped[str] = mapped_column(String(64))
+    state_store: Mapped[str] = mapped_column(
+        Text
+    )  # `file:/…` on that machine, or `s3://bucket/prefix`
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    seen_at: Mapped[datetime] = mapped_column(default=now)

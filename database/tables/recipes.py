@@ -51,6 +51,8 @@ class RecipeRevision(Model):
     problems: Mapped[list[Any]] = mapped_column(default=list)
     checked_at: Mapped[datetime | None]
     check_again_at: Mapped[datetime | None]
+    # terraform's dependency lock file as the first init of this revision made it.
+    dependency_lock: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     recipe: Mapped[Recipe] = relationship(back_populates="revisions", lazy="raise")
