@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Event
 
 from common.atomic_files import write_atomically
-from creator.deployer import Engine
+from creator.deployment.deployer import Engine
+from creator.deployment.terraform import error_in
 from creator.errors import TerraformMissingError
-from creator.terraform import error_in
 from creator.terraform_process import Command, TerraformProcess
 
 _VERSION_TIME_LIMIT = timedelta(minutes=1)

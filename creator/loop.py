@@ -14,12 +14,12 @@ from sqlalchemy.exc import OperationalError
 
 from common.contracts.clusters import DeploymentState
 from common.encryption import EncryptionError
-from creator.deployer import Deployer
-from creator.descriptions import Descriptions
+from creator.deployment.deployer import Deployer
+from creator.deployment.descriptions import Descriptions
+from creator.deployment.records import ClusterRecord, Records, UnfinishedDeployment
 from creator.errors import CreatorStopsError
 from creator.planner import Action, Pace, decide
 from creator.recipe_checks import RecipeChecks
-from creator.records import ClusterRecord, Records, UnfinishedDeployment
 from creator.recovery import Recovery
 
 Result = TypeVar("Result")

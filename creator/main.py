@@ -21,8 +21,11 @@ from common.logs import set_up_logging
 from common.server_key import server_key_of_installation
 from common.storages import storages_of
 from creator.check_records import CheckRecords
-from creator.deployer import Deployer, Engine
-from creator.descriptions import Descriptions, Platform
+from creator.deployment.deployer import Deployer, Engine
+from creator.deployment.descriptions import Descriptions, Platform
+from creator.deployment.records import Records
+from creator.deployment.terraform import Arguments, environment
+from creator.deployment.workspaces import Workspaces
 from creator.errors import AnotherCreatorError, CannotStartError
 from creator.installation import (
     cli_configuration,
@@ -32,10 +35,7 @@ from creator.installation import (
 from creator.loop import Loop, Parts
 from creator.planner import Pace
 from creator.recipe_checks import RecipeChecks
-from creator.records import Records
 from creator.recovery import Recovery
-from creator.terraform import Arguments, environment
-from creator.workspaces import Workspaces
 from database.schema import require_schema
 from database.session import Database
 from settings import CreatorSettings

@@ -14,11 +14,11 @@ from sqlalchemy.exc import OperationalError
 from common.contracts.recipes import RevisionProblem, Validity
 from common.object_storage import ObjectStorage, ObjectStorageError
 from creator.check_records import CheckRecords, UncheckedRevision
-from creator.deployer import Engine
+from creator.deployment.deployer import Engine
+from creator.deployment.terraform import error_in, shortened
+from creator.deployment.workspaces import read_recipe, unpack
 from creator.errors import CreatorStopsError, FileContentError
-from creator.terraform import error_in, shortened
 from creator.terraform_process import Command, Ended, TerraformProcess, kill_group
-from creator.workspaces import read_recipe, unpack
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.contracts.clusters import DeploymentState
-from creator.logs import DeploymentLog
+from creator.deployment.logs import DeploymentLog
+from creator.deployment.records import Records, UnfinishedDeployment, UnfinishedStep
+from creator.deployment.workspaces import Workspace, Workspaces
 from creator.process_table import RunningProcess, find, is_running
-from creator.records import Records, UnfinishedDeployment, UnfinishedStep
 from creator.terraform_process import GRACE, interrupt, kill_group, sweep_session
-from creator.workspaces import Workspace, Workspaces
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from common.contracts.files import FileUpload, content_hash
 from common.contracts.recipes import Validity
 from common.encryption import keyring_of_text, variable_context
 from common.object_storage import FileSystemObjectStorage, store_file
+from creator.deployment.workspaces import Workspace, Workspaces
 from creator.loop import Loop
 from creator.main import ROOT, build_loop
-from creator.workspaces import Workspace, Workspaces
 from database.models import (
     Cluster,
     ClusterVariable,

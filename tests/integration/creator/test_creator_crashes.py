@@ -11,10 +11,10 @@ import pytest
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.processes import PIPE, Process, start
+from creator.deployment.records import Records
+from creator.deployment.terraform import Kind
 from creator.main import ROOT
 from creator.process_table import find
-from creator.records import Records
-from creator.terraform import Kind
 from database.models import now
 from tests.integration.creator.installation import Installation
 

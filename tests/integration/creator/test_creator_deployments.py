@@ -5,8 +5,8 @@ from pathlib import Path
 
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from creator.deployment.records import Records
 from creator.planner import ATTEMPTS_LOOKED_AT
-from creator.records import Records
 from database.models import Recipe
 from tests.integration.creator.installation import Installation
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
-from creator.deployer import Deployer
+from creator.deployment.deployer import Deployer
 from tests.integration.creator.installation import Installation
 
 THING = """

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from creator.logs import DeploymentLog
-from creator.terraform import MAX_LOG_LENGTH
+from creator.deployment.logs import DeploymentLog
+from creator.deployment.terraform import MAX_LOG_LENGTH
 
 
 def test_lines_are_kept_in_order_without_secrets_and_only_their_owner_reads_the_file(

@@ -8,8 +8,8 @@ import pytest
 
 from common.contracts.files import FileReference, FileUpload
 from common.object_storage import file_key
+from creator.deployment.workspaces import Workspace, Workspaces, prepare, read_recipe, remove
 from creator.errors import FileContentError
-from creator.workspaces import Workspace, Workspaces, prepare, read_recipe, remove
 
 CLUSTER = UUID(int=7)
 

@@ -23,6 +23,7 @@ from common.contracts.clusters import (
 )
 from common.contracts.files import FileReference
 from common.contracts.recipes import RevisionProblem, Validity
+from creator.deployment.terraform import Kind
 from creator.planner import (
     ATTEMPTS_LOOKED_AT,
     Attempt,
@@ -32,7 +33,6 @@ from creator.planner import (
     reason_not_to_apply,
 )
 from creator.process_table import RunningProcess
-from creator.terraform import Kind
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from common.masking import without_secrets
-from creator.terraform import MAX_LOG_LENGTH, shortened
+from creator.deployment.terraform import MAX_LOG_LENGTH, shortened
 
 _MAX_PART_BYTES = MAX_LOG_LENGTH // 2 - 100  # room for the mark between the two parts
 

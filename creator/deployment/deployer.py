@@ -17,20 +17,10 @@ from common.contracts.clusters import (
     PlanSummary,
 )
 from common.object_storage import ObjectStorageError
-from creator.descriptions import Description, Descriptions
-from creator.errors import (
-    CreatorStopsError,
-    DeploymentError,
-    DeploymentFailedError,
-    DeploymentUnknownError,
-    TerraformInterruptedError,
-    TerraformKilledError,
-    TerraformRefusedError,
-)
-from creator.logs import DeploymentLog
-from creator.planner import Action, Decision, Ruling, may_apply_as_approved
-from creator.records import ClusterRecord, Records
-from creator.terraform import (
+from creator.deployment.descriptions import Description, Descriptions
+from creator.deployment.logs import DeploymentLog
+from creator.deployment.records import ClusterRecord, Records
+from creator.deployment.terraform import (
     EXIT_CODE_WITH_CHANGES,
     MAX_ERROR_LENGTH,
     Arguments,
@@ -40,8 +30,7 @@ from creator.terraform import (
     plan_summary,
     shortened,
 )
-from creator.terraform_process import Command, Ended, TerraformProcess
-from creator.workspaces import (
+from creator.deployment.workspaces import (
     Workspace,
     Workspaces,
     keep_secrets,
@@ -49,6 +38,17 @@ from creator.workspaces import (
     prepare,
     remove,
 )
+from creator.errors import (
+    CreatorStopsError,
+    DeploymentError,
+    DeploymentFailedError,
+    DeploymentUnknownError,
+    TerraformInterruptedError,
+    TerraformKilledError,
+    TerraformRefusedError,
+)
+from creator.planner import Action, Decision, Ruling, may_apply_as_approved
+from creator.terraform_process import Command, Ended, TerraformProcess
 
 log = logging.getLogger(__name__)
 

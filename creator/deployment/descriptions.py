@@ -16,7 +16,7 @@ from common.encryption import Keyring, variable_context
 from common.masking import forms_of
 from common.object_storage import ObjectStorage, ObjectStorageError
 from common.published import fallback_url
-from creator.desired import (
+from creator.deployment.desired import (
     Engine,
     Handover,
     Values,
@@ -24,9 +24,9 @@ from creator.desired import (
     fingerprint,
     values_for,
 )
+from creator.deployment.records import ClusterRecord, RecipeRevisionRecord, Records
+from creator.deployment.workspaces import Workspaces, known_secrets, read_recipe
 from creator.errors import FileContentError
-from creator.records import ClusterRecord, RecipeRevisionRecord, Records
-from creator.workspaces import Workspaces, known_secrets, read_recipe
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.contracts.clusters import HostDescription, PlanSummary
-from creator.errors import HostsOutputError
-from creator.terraform import (
+from creator.deployment.terraform import (
     Arguments,
     environment,
     error_in,
@@ -15,6 +14,7 @@ from creator.terraform import (
     plan_summary,
     shortened,
 )
+from creator.errors import HostsOutputError
 
 PLAN = Path("/w/plan.tfplan")
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import JsonValue
 
 from common.contracts.recipes import HANDED_OVER
-from creator.desired import Engine, Handover, declared_variables, fingerprint, values_for
+from creator.deployment.desired import Engine, Handover, declared_variables, fingerprint, values_for
 
 HANDOVER = Handover(cluster="demo", api_url="http://api", agent_token="t", fallback_url="")
 ENGINE = Engine(terraform_version="1.11.4", backend={"local": {"path": "/s"}})

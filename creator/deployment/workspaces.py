@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from common.atomic_files import write_atomically
 from common.contracts.files import FileReference
 from common.object_storage import ObjectStorage, file_key
+from creator.deployment.terraform import VALUES_FILE
 from creator.errors import FileContentError
-from creator.terraform import VALUES_FILE
 
 BACKEND_FILE = "mr_prober_override.tf.json"
 # Made by `terraform init` and worth keeping between revisions of a recipe.
