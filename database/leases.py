@@ -90,14 +90,20 @@ class HeldLease:
         return self._clock_seconds() - self._asked_at
 
 
-def claim(session: Session, terms: LeaseTerms) -> int | None:
-    """The fencing number, if the lease was free, run out or ours; None if somebody else holds it. A writing session."""
+def claim(session: Session, terms: LeaseTerms, *, skip_locked: bool = False) -> int | None:
+    """The fencing number, if the lease was free, run out or ours; None if somebody else holds it. A writing session.
+
+    With `skip_locked` also None, at once, while somebody else claims it or writes under it just now (PostgreSQL).
+    """
     present = database_now(session)
-    is_postgresql = session.get_bind().dialect.name == "postgresql"
-    first = {"name": terms.name, "holder": "", "fencing": 0, "expires_at": present}
-    insert = (postgresql if is_postgresql else sqlite).insert(_TABLE).values(first)
-    session.execute(insert.on_conflict_do_nothing())
-    row = session.get_one(Lease, terms.name, with_for_update=True)
+    query = select(Lease).where(Lease.name == terms.name)
+    locking = query.with_for_update(skip_locked=skip_locked)
+    row = session.scalars(locking).one_or_none()
+    if row is None and session.scalars(query).one_or_none() is None:
+        _make(session, terms.name, present)
+        row = session.scalars(locking).one_or_none()
+    if row is None:
+        return None
     is_over = row.expires_at <= present
     if row.holder != terms.holder and not is_over:
         return None
@@ -106,6 +112,14 @@ def claim(session: Session, terms: LeaseTerms) -> int | None:
     row.holder = terms.holder
     row.expires_at = present + terms.duration
     return row.fencing
+
+
+def _make(session: Session, name: str, present: datetime) -> None:
+    """The row of a lease that nobody held yet; another process may make it at the same time."""
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    first = {"name": name, "holder": "", "fencing": 0, "expires_at": present}
+    insert = (postgresql if is_postgresql else sqlite).insert(_TABLE).values(first)
+    session.execute(insert.on_conflict_do_nothing())
 
 
 def database_now(session: Session) -> datetime:
