@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # terraform gains nothing from more than one command per core, and a slow cluster must not block the others.
 WORKERS = 2
-_NEEDS_TERRAFORM = (Action.CHECK, Action.DEPLOY, Action.DESTROY)
+_NEEDS_TERRAFORM = (Action.CHECK, Action.DEPLOY, Action.APPLY, Action.DESTROY)
 _BAD = (DeploymentState.FAILED, DeploymentState.UNKNOWN)
 
 

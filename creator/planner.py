@@ -1,14 +1,25 @@
-"""Decide: what to do about one cluster now, and why. Pure; everything that Creator does can be read from here."""
+"""Decide: what to do about one cluster now, and why. Pure; everything that Creator does can be read from here.
 
+`tests/unit/creator/test_planner.py` and its neighbours are the table of its decisions.
+"""
+
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
+from uuid import UUID
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
+from creator.situations import Attempt, ClusterSituation, Switches
 
 MAXIMUM_RETRY_DELAY = timedelta(hours=1)
+# By which share of the maximum age clusters of the same age differ, so that they do not come all at once.
+_JITTER = 0.2
+# A silent host has its cluster planned early, but never more often than at this share of the maximum age.
+_EARLIEST_SHARE = 0.25
+_NAMES_SHOWN = 3
 # More failures than that change nothing: the delay has reached its maximum.
 ATTEMPTS_LOOKED_AT = 20
 
@@ -27,79 +38,37 @@ class Action(StrEnum):
     """What to do about a cluster."""
 
     SKIP = "skip"
-    WAIT = "wait"  # something to do, but not yet
+    WAIT = "wait"  # something to do, but people or the recipe's check hold it
+    BACK_OFF = "back_off"  # something to do, but it failed a moment ago
+    WAIT_FOR_APPROVAL = "wait_for_approval"
+    QUARANTINE = "quarantine"  # the same resources differ after each apply: they are left alone
     CHECK = "check"  # nothing new, but the last plan is old: plan, and deploy if reality differs
-    DEPLOY = "deploy"
+    DEPLOY = "deploy"  # plan, and apply what the policy permits
+    APPLY = "apply"  # the kept plan that a person approved
     DESTROY = "destroy"
     FINISH_DESTROY = "finish_destroy"  # nothing was ever made
 
 
+IDLE = frozenset(
+    {Action.SKIP, Action.WAIT, Action.BACK_OFF, Action.WAIT_FOR_APPROVAL, Action.QUARANTINE}
+)
+
+
 @dataclass(frozen=True)
 class Decision:
-    """An action and its reason; the reason of an action becomes the deployment's cause."""
+    """An action and its reason; the reason of an action becomes the deployment's cause.
+
+    An idle one holds until `again_at` (None: for ever), as long as nothing of the situation changes.
+    """
 
     action: Action
     reason: str
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A deployment that is no longer under way."""
-
-    state: DeploymentState
-    fingerprint: str
-    finished_at: datetime | None
-    summary: PlanSummary | None = None
-    ruling: "Ruling | None" = None
+    again_at: datetime | None = None
 
     @property
-    def is_approved(self) -> bool:
-        """A person said yes, and Creator has not acted on it yet."""
-        waits = self.state is DeploymentState.WAITING_FOR_APPROVAL
-        return waits and self.ruling is not None and self.ruling.approved
-
-    @property
-    def is_rejected(self) -> bool:
-        """A person said no to this very plan."""
-        return self.ruling is not None and not self.ruling.approved
-
-
-@dataclass(frozen=True)
-class Ruling:
-    """What a person ruled about a plan."""
-
-    approved: bool
-    by: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Switches:
-    """What people decided about a cluster, or about all of them, beside its description."""
-
-    paused_by: str = ""
-    paused_until: datetime | None = None  # None: until somebody ends it
-    is_paused: bool = False
-    deploy_requested_at: datetime | None = None
-    deploy_requested_by: str = ""
-    applies_stopped: bool = False
-    applies_stopped_by: str = ""
-
-
-@dataclass(frozen=True)
-class ClusterSituation:
-    """What the planner must know of a cluster; attempts are newest first."""
-
-    state: ClusterState
-    deploy_policy: DeployPolicy
-    deployed_fingerprint: str
-    last_planned_at: datetime | None
-    attempts: Sequence[Attempt]
-    was_applied: bool  # an apply was started at least once
-    recipe_problem: str = ""  # why terraform calls the recipe's revision invalid
-    # A new revision is judged first; until then, at most.
-    verdict_expected_until: datetime | None = None
-    switches: Switches = Switches()
+    def is_idle(self) -> bool:
+        """Whether nothing is to be done now."""
+        return self.action in IDLE
 
 
 @dataclass(frozen=True)
@@ -108,23 +77,36 @@ class Pace:
 
     maximum_plan_age: timedelta
     retry_delay: timedelta
+    # When this Creator started: what was overdue by then is spread. None: it is done at once.
+    started_at: datetime | None = None
 
 
 def decide(
     cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
 ) -> Decision:
-    """What to do about the cluster; `desired_fingerprint` stands for its recipe, values and tools of now."""
+    """What to do about the cluster; `desired_fingerprint` stands for its recipe, values and tools of now.
+
+    It is empty if the cluster's recipe has no such revision (yet).
+    """
     wanted = _wanted(cluster, desired_fingerprint, now, pace=pace)
-    if wanted.action in (Action.SKIP, Action.WAIT):
+    if wanted.is_idle:
         return wanted
     if reason := reason_to_wait(cluster.switches, now):
-        return Decision(Action.WAIT, reason)
+        until = None if cluster.switches.applies_stopped else cluster.switches.paused_until
+        return Decision(Action.WAIT, reason, until)
     if wanted.action is Action.FINISH_DESTROY or cluster.switches.deploy_requested_at:
         return wanted  # who asks for it now does not want to hear of delays
     until = retry_at(cluster.attempts, desired_fingerprint, pace=pace)
     if until is not None and now < until:
-        return Decision(Action.WAIT, f"the last attempt failed, next one at {until:%H:%M:%S} UTC")
+        reason = f"the last attempt failed, next one at {until:%H:%M:%S} UTC"
+        return Decision(Action.BACK_OFF, reason, until)
     return wanted
+
+
+def spread_of(cluster_id: UUID) -> float:
+    """A number from 0 to 1 that belongs to the cluster."""
+    # Its last bytes are random; the first ones are the time of its birth.
+    return int.from_bytes(hashlib.sha256(cluster_id.bytes).digest()[:4]) / 2**32
 
 
 def reason_to_wait(switches: Switches, now: datetime) -> str:
@@ -186,12 +168,66 @@ def _wanted(
 def _of_active(
     cluster: ClusterSituation, desired_fingerprint: str, now: datetime, *, pace: Pace
 ) -> Decision:
-    if reason := _request(cluster.switches) or _reason_to_deploy(cluster, desired_fingerprint):
+    if not desired_fingerprint:
+        return Decision(Action.SKIP, "the recipe has no such revision")
+    if approved := _approved_plan(cluster, desired_fingerprint, now):
+        return approved
+    if reason := _request(cluster.switches) or _reason_to_deploy(cluster, desired_fingerprint, now):
         return Decision(Action.DEPLOY, reason)
-    age = now - cluster.last_planned_at if cluster.last_planned_at else timedelta.max
-    if age >= pace.maximum_plan_age:
-        return Decision(Action.CHECK, "the last plan is too old")
-    return Decision(Action.SKIP, "nothing has changed")
+    check_at, reason = _next_check(cluster, pace)
+    if now >= check_at:
+        return Decision(Action.CHECK, reason)
+    return _rest(cluster, desired_fingerprint, check_at)
+
+
+def _approved_plan(cluster: ClusterSituation, fingerprint: str, now: datetime) -> Decision | None:
+    """What to do about a plan that a person approved; planned again if it was not kept, or for too long."""
+    newest = cluster.attempts[0] if cluster.attempts else None
+    if newest is None or newest.ruling is None or not newest.is_approved:
+        return None
+    if newest.fingerprint != fingerprint or cluster.deploy_policy is DeployPolicy.PLAN_ONLY:
+        return None
+    is_usable = newest.plan_expires_at is not None and now < newest.plan_expires_at
+    action = Action.APPLY if is_usable else Action.DEPLOY
+    return Decision(action, f"approved by {newest.ruling.by}")
+
+
+def _next_check(cluster: ClusterSituation, pace: Pace) -> tuple[datetime, str]:
+    """When the cluster is planned again although nothing has changed, and why."""
+    planned_at = cluster.last_planned_at
+    if planned_at is None:
+        return datetime.min.replace(tzinfo=UTC), "the cluster was never planned"
+    age = pace.maximum_plan_age
+    by_age = planned_at + age * (1 - _JITTER + 2 * _JITTER * cluster.spread)
+    if pace.started_at is not None and by_age < pace.started_at:
+        by_age = pace.started_at + age / 2 * cluster.spread
+    silence = cluster.silence
+    # One plan per silence: it shows whether the machine is there. Its agent may be dead for a reason of its own.
+    if silence is not None and planned_at < silence.since:
+        early = max(silence.since, planned_at + age * _EARLIEST_SHARE)
+        if early < by_age:
+            return early, f"no report from {_named(silence.hosts)}"
+    return by_age, "the last plan is too old"
+
+
+def _rest(cluster: ClusterSituation, fingerprint: str, check_at: datetime) -> Decision:
+    """Why nothing is to be done before the next check."""
+    newest = cluster.attempts[0] if cluster.attempts else None
+    if newest and newest.state is DeploymentState.WAITING_FOR_APPROVAL:
+        expires_at = newest.plan_expires_at
+        again_at = min(check_at, expires_at) if expires_at else check_at
+        reason = newest.gate or "a plan waits for approval"
+        return Decision(Action.WAIT_FOR_APPROVAL, reason, again_at)
+    if _is_quarantined(cluster, fingerprint) and cluster.quarantine:
+        addresses = _named(cluster.quarantine.addresses)
+        reason = f"{addresses} differed again after each of {cluster.quarantine.applies} applies"
+        return Decision(Action.QUARANTINE, reason, check_at)
+    return Decision(Action.SKIP, "nothing has changed", check_at)
+
+
+def _is_quarantined(cluster: ClusterSituation, fingerprint: str) -> bool:
+    """Another description ends it."""
+    return cluster.quarantine is not None and cluster.quarantine.fingerprint == fingerprint
 
 
 def _by_verdict(cluster: ClusterSituation, now: datetime) -> Decision | None:
@@ -201,11 +237,14 @@ def _by_verdict(cluster: ClusterSituation, now: datetime) -> Decision | None:
             Action.SKIP, f"the revision of the recipe is invalid: {cluster.recipe_problem}"
         )
     if cluster.verdict_expected_until is not None and now < cluster.verdict_expected_until:
-        return Decision(Action.WAIT, "terraform judges the new revision of the recipe first")
+        reason = "terraform judges the new revision of the recipe first"
+        return Decision(Action.WAIT, reason, cluster.verdict_expected_until)
     return None
 
 
 def _destruction(cluster: ClusterSituation) -> Decision:
+    if cluster.is_protected:
+        return Decision(Action.SKIP, "the cluster is protected: it is not destroyed")
     if cluster.was_applied:
         return Decision(Action.DESTROY, "the cluster is being deleted")
     return Decision(Action.FINISH_DESTROY, "nothing was ever applied")
@@ -215,30 +254,50 @@ def _request(switches: Switches) -> str:
     return f"asked for by {switches.deploy_requested_by}" if switches.deploy_requested_at else ""
 
 
-def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str) -> str:
+def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str, now: datetime) -> str:
     if not cluster.attempts:
         return "new cluster"
     newest = cluster.attempts[0]
-    deployed = cluster.deployed_fingerprint == desired_fingerprint
     if newest.fingerprint != desired_fingerprint:
-        if not deployed:
-            return "the recipe or a value has changed"
-        # What was tried in between may have come far before it failed.
-        return "" if newest.state is DeploymentState.SUCCEEDED else "the description was set back"
+        return _reason_for_another(cluster, newest, desired_fingerprint)
     if newest.state in _REASONS_TO_TRY_AGAIN:
         return _REASONS_TO_TRY_AGAIN[newest.state]
-    return _reason_in_policy(cluster.deploy_policy, newest, deployed=deployed)
+    if newest.state is DeploymentState.WAITING_FOR_APPROVAL and _is_over(newest, now):
+        return "the plan that waited for approval has expired"
+    deployed = cluster.deployed_fingerprint == desired_fingerprint
+    is_left_alone = _is_quarantined(cluster, desired_fingerprint)
+    return "" if is_left_alone else _reason_in_policy(cluster, newest, deployed=deployed)
 
 
-def _reason_in_policy(policy: DeployPolicy, newest: Attempt, *, deployed: bool) -> str:
+def _reason_for_another(cluster: ClusterSituation, newest: Attempt, fingerprint: str) -> str:
+    """The newest attempt was about another description."""
+    if cluster.deployed_fingerprint != fingerprint:
+        return "the recipe or a value has changed"
+    # What was tried in between may have come far before it failed.
+    return "" if newest.state is DeploymentState.SUCCEEDED else "the description was set back"
+
+
+def _is_over(attempt: Attempt, now: datetime) -> bool:
+    return attempt.plan_expires_at is not None and attempt.plan_expires_at <= now
+
+
+def _reason_in_policy(cluster: ClusterSituation, newest: Attempt, *, deployed: bool) -> str:
+    policy = cluster.deploy_policy
+    waits = newest.state is DeploymentState.WAITING_FOR_APPROVAL
     if policy is DeployPolicy.AUTOMATIC:
-        done = deployed and newest.state is not DeploymentState.WAITING_FOR_APPROVAL
+        # A person has the last word on what a gate has stopped.
+        stopped = newest.gate and (waits or newest.is_rejected)
+        done = stopped or (deployed and not waits)
         return "" if done else "planned changes may be applied now"
-    if policy is DeployPolicy.APPROVE and newest.is_approved and newest.ruling:
-        return f"approved by {newest.ruling.by}"
     # Otherwise a plan is all that may be made, and one was made.
     planned = newest.state is _STATE_WHEN_PLANNED[policy] or newest.is_rejected
     return "" if deployed or planned else "the deploy policy has changed"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _consecutive(state: DeploymentState, attempts: Sequence[Attempt], fingerprint: str) -> int:

@@ -47,7 +47,8 @@ from creator.errors import (
     TerraformKilledError,
     TerraformRefusedError,
 )
-from creator.planner import Action, Decision, Ruling, may_apply_as_approved
+from creator.planner import Action, Decision, may_apply_as_approved
+from creator.situations import Ruling
 from creator.terraform_process import Command, Ended, TerraformProcess
 
 log = logging.getLogger(__name__)

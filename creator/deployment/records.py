@@ -24,15 +24,9 @@ from common.contracts.clusters import (
 from common.contracts.files import FileReference
 from common.contracts.recipes import RevisionProblem, Validity
 from creator.deployment.terraform import Kind
-from creator.planner import (
-    ATTEMPTS_LOOKED_AT,
-    Attempt,
-    ClusterSituation,
-    Ruling,
-    Switches,
-    reason_not_to_apply,
-)
+from creator.planner import ATTEMPTS_LOOKED_AT, reason_not_to_apply
 from creator.process_table import RunningProcess
+from creator.situations import Attempt, ClusterSituation, Ruling, Switches
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
