@@ -16,10 +16,11 @@ def start(
     *,
     environment: Mapping[str, str],
     cwd: Path,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     stderr: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Process:
-    """Start a program as leader of a new session and process group, with no input; OSError if it cannot start.
+    """Start a program as leader of a new session and process group, without input unless given; OSError if it cannot start.
 
     What outlives us must get files as output: with a pipe it would die of SIGPIPE after us.
     """
@@ -27,7 +28,7 @@ def start(
         list(arguments),
         env=dict(environment),
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,

@@ -55,6 +55,13 @@ class TerraformRefusedError(DeploymentFailedError):
         self.exit_code = exit_code
 
 
+class TerraformNotStartedError(DeploymentFailedError):
+    """terraform did not start, and never will."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"terraform cannot be started: {reason}")
+
+
 class TerraformInterruptedError(DeploymentFailedError):
     """terraform reached its time limit and ended in order when it was asked to."""
 
@@ -70,6 +77,23 @@ class FileContentError(DeploymentFailedError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"file {path} of the recipe: {reason}")
+
+
+class StateElsewhereError(DeploymentFailedError):
+    """The state of a cluster is in a place that this Creator does not use."""
+
+    def __init__(self, state_key: str, remedy: str) -> None:
+        where = "in a file of Creator's data folder" if state_key == "local" else f"at {state_key}"
+        super().__init__(f"the state of this cluster is {where}, and nothing moves it: {remedy}")
+
+
+class SnapshotMissingError(DeploymentFailedError):
+    """What was applied last cannot be had."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the recipe and values that were applied last are missing in object storage ({key})"
+        )
 
 
 class HostsOutputError(DeploymentFailedError):
