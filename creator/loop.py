@@ -135,7 +135,7 @@ class Loop:
     def _step(self, cluster_id: UUID) -> DeploymentState | None:
         if self._stop.is_set():
             return None
-        found = self._records.clusters(only=cluster_id)
+        found = self._records.clusters(only=[cluster_id])
         work = self._due(found[0]) if found else None
         return work() if work is not None else None
 

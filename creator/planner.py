@@ -24,7 +24,7 @@ _NAMES_SHOWN = 3
 ATTEMPTS_LOOKED_AT = 20
 
 
-_REASONS_TO_TRY_AGAIN = {
+REASONS_TO_TRY_AGAIN = {
     DeploymentState.FAILED: "the last deployment failed",
     DeploymentState.UNKNOWN: "how the last deployment ended is not known",
 }
@@ -143,7 +143,7 @@ def may_apply_as_approved(newest: Attempt | None, fingerprint: str, summary: Pla
 def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> datetime | None:
     """When the same thing may be tried again; None = at once, since the last attempt was another thing or did not fail."""
     newest = attempts[0] if attempts else None
-    if newest is None or newest.state not in _REASONS_TO_TRY_AGAIN or newest.finished_at is None:
+    if newest is None or newest.state not in REASONS_TO_TRY_AGAIN or newest.finished_at is None:
         return None
     failures = _consecutive(newest.state, attempts, fingerprint)
     if newest.state is DeploymentState.UNKNOWN:
@@ -260,8 +260,8 @@ def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str, now: 
     newest = cluster.attempts[0]
     if newest.fingerprint != desired_fingerprint:
         return _reason_for_another(cluster, newest, desired_fingerprint)
-    if newest.state in _REASONS_TO_TRY_AGAIN:
-        return _REASONS_TO_TRY_AGAIN[newest.state]
+    if newest.state in REASONS_TO_TRY_AGAIN:
+        return REASONS_TO_TRY_AGAIN[newest.state]
     if newest.state is DeploymentState.WAITING_FOR_APPROVAL and _is_over(newest, now):
         return "the plan that waited for approval has expired"
     deployed = cluster.deployed_fingerprint == desired_fingerprint

@@ -4,14 +4,14 @@ No transaction is open while terraform runs.
 A row is committed before what it announces begins, so that whoever comes after a crash knows what may have happened.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, literal, select, update
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from common.contracts.clusters import (
@@ -21,15 +21,22 @@ from common.contracts.clusters import (
     HostDescription,
     PlanSummary,
 )
+from common.contracts.deployments import Gates, Quarantine
 from common.contracts.files import FileReference
 from common.contracts.recipes import RevisionProblem, Validity
 from creator.deployment.terraform import Kind
-from creator.planner import ATTEMPTS_LOOKED_AT, reason_not_to_apply
+from creator.planner import (
+    ATTEMPTS_LOOKED_AT,
+    REASONS_TO_TRY_AGAIN,
+    reason_not_to_apply,
+    spread_of,
+)
 from creator.process_table import RunningProcess
 from creator.situations import Attempt, ClusterSituation, Ruling, Switches
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
+    ClusterVariable,
     Deployment,
     DeploymentStep,
     InstallationSwitches,
@@ -40,7 +47,55 @@ from database.session import Database
 
 # How long a deployment waits for the verdict on a new revision: with nobody to judge, it goes on without.
 VERDICT_TIME = timedelta(minutes=1)
+# The state key of a cluster whose state is in a file of Creator's data folder.
+LOCAL_STATE = "local"
 _UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
+# Only what decisions and descriptions need: rows of clusters and deployments hold far more.
+_CLUSTER_COLUMNS = (
+    Cluster.id,
+    Cluster.slug,
+    Cluster.state,
+    Cluster.deploy_policy,
+    Cluster.agent_token_version,
+    Cluster.deployed_fingerprint,
+    Cluster.last_planned_at,
+    Cluster.paused_at,
+    Cluster.paused_by,
+    Cluster.paused_until,
+    Cluster.protected,
+    Cluster.deploy_requested_at,
+    Cluster.deploy_requested_by,
+    Cluster.quarantine,
+    Cluster.recipe_id,
+    Cluster.gates,
+    Cluster.state_key,
+    Cluster.applied_snapshot,
+    Cluster.replace_addresses,
+)
+_REVISION_COLUMNS = (
+    RecipeRevision.id.label("revision_id"),
+    RecipeRevision.content_hash,
+    RecipeRevision.validity,
+    RecipeRevision.problems,
+    RecipeRevision.checked_at,
+    RecipeRevision.created_at,
+    RecipeRevision.dependency_lock,
+)
+_ATTEMPT_COLUMNS = (
+    Deployment.cluster_id,
+    Deployment.id,
+    Deployment.state,
+    Deployment.fingerprint,
+    Deployment.finished_at,
+    Deployment.summary,
+    Deployment.approved,
+    Deployment.decided_by,
+    Deployment.decided_at,
+    Deployment.gate,
+    Deployment.plan,
+)
+
+Marks = dict[UUID, tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +105,7 @@ class RecipeRevisionRecord:
     id: UUID
     content_hash: str
     problem: str = ""  # why it is invalid
+    dependency_lock: str = ""  # terraform's choice of providers, made by the first init
     verdict_expected_until: datetime | None = None
 
 
@@ -67,6 +123,14 @@ class ClusterRecord:
     encrypted: Mapping[str, str]  # values of sensitive variables
     revision: RecipeRevisionRecord | None
     situation: ClusterSituation
+    recipe_id: UUID
+    gates: Gates = field(default_factory=Gates)
+    # Where the state is: chosen at the first deployment; empty before it.
+    state_key: str = ""
+    # Key of the object with recipe and values of the newest apply.
+    applied_snapshot: str = ""
+    # What the next deployment makes anew.
+    replace_addresses: tuple[str, ...] = ()
 
     @property
     def deploy_policy(self) -> DeployPolicy:
@@ -105,29 +169,49 @@ class Records:
 
     # Reading
 
-    def clusters(self, only: UUID | None = None) -> list[ClusterRecord]:
-        """Every cluster that is not destroyed, oldest first; the number of statements does not grow with theirs."""
+    def clusters(self, only: Collection[UUID] | None = None) -> list[ClusterRecord]:
+        """Every cluster that is not destroyed, or those of them, oldest first.
+
+        The number of statements does not grow with theirs.
+        """
+        chosen: ColumnElement[bool] = Cluster.state != ClusterState.DESTROYED
+        if only is not None:
+            chosen = and_(chosen, Cluster.id.in_(only))
         with self._database.reading() as session:
-            chosen: ColumnElement[bool] = Cluster.state != ClusterState.DESTROYED
-            if only is not None:
-                chosen = and_(chosen, Cluster.id == only)
-            query = select(Cluster).where(chosen).options(selectinload(Cluster.variables))
-            rows = session.scalars(query.order_by(Cluster.id)).all()
+            rows = session.execute(select(*_CLUSTER_COLUMNS).where(chosen).order_by(Cluster.id))
+            clusters = rows.all()
+            variables = _variables(session, chosen)
             wanted = _wanted_revisions(session, chosen)
-            deleting = [row.id for row in rows if row.state is ClusterState.DELETING]
+            deleting = [row.id for row in clusters if row.state is ClusterState.DELETING]
             applied = _applied_revisions(session, deleting) if deleting else {}
             attempts = _attempts(session, chosen)
             installation = _installation(session)
         return [
             _cluster_record(
                 row,
+                variables=variables.get(row.id, []),
                 attempts=attempts.get(row.id, []),
                 wanted=wanted.get(row.id),
                 applied=applied.get(row.id),
-                switches=_switches(row, installation),
+                switches=switches_of(row, installation),
             )
-            for row in rows
+            for row in clusters
         ]
+
+    def marks(self, only: Collection[UUID] | None = None) -> Marks:
+        """What tells whether a cluster is as it was when it was read last; one statement, and one for the switches.
+
+        Whoever writes what `clusters` reads changes the mark: people the cluster's row (`mark_changed` for values),
+        Creator the newest deployment or the moment of the last plan.
+        """
+        chosen: ColumnElement[bool] = Cluster.state != ClusterState.DESTROYED
+        if only is not None:
+            chosen = and_(chosen, Cluster.id.in_(only))
+        with self._database.reading() as session:
+            installation = _installation(session)
+            switch = (installation.applies_stopped, installation.changed_by) if installation else ()
+            rows = session.execute(_marks(chosen)).all()
+        return {row[0]: (*row[1:], switch) for row in rows}
 
     def unfinished(self) -> list[UnfinishedDeployment]:
         """Every deployment that is under way, whoever began it."""
@@ -202,11 +286,11 @@ class Records:
         with self._database.writing() as session:
             query = select(Cluster).where(Cluster.id == cluster_id).with_for_update()
             row = session.scalars(query).one()
-            switches = _switches(row, _installation(session))
+            switches = switches_of(row, _installation(session))
             reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=destroys)
             if not reason:
                 _set(session, deployment_id, {"state": DeploymentState.APPLYING})
-                _set_cluster(session, cluster_id, {"deployed_fingerprint": ""})
+                set_cluster(session, Cluster.id == cluster_id, {"deployed_fingerprint": ""})
         return reason
 
     def approved(self, deployment_id: UUID, ruling: Ruling) -> None:
@@ -239,7 +323,7 @@ class Records:
     def cluster_planned(self, cluster_id: UUID) -> None:
         """The cluster has been compared with its description."""
         with self._database.writing() as session:
-            _set_cluster(session, cluster_id, {"last_planned_at": self._clock()})
+            set_cluster(session, Cluster.id == cluster_id, {"last_planned_at": self._clock()})
 
     def cluster_deployed(
         self, cluster_id: UUID, fingerprint: str, hosts: Mapping[str, HostDescription] | None
@@ -250,7 +334,7 @@ class Records:
             if hosts is not None:
                 stored = {name: host.model_dump() for name, host in sorted(hosts.items())}
                 _set_hosts(session, cluster_id, stored)
-            _set_cluster(session, cluster_id, values)
+            set_cluster(session, Cluster.id == cluster_id, values)
 
     def waiting_is_pointless(self, cluster_id: UUID) -> None:
         """Nothing differs any more: no plan needs to be approved."""
@@ -265,7 +349,7 @@ class Records:
             if session.scalars(query).one() is not ClusterState.DELETING:
                 return False
             _set_hosts(session, cluster_id, {})
-            _set_cluster(session, cluster_id, values)
+            set_cluster(session, Cluster.id == cluster_id, values)
             _supersede_waiting(session, cluster_id, self._clock())
         return True
 
@@ -283,16 +367,16 @@ def _set(session: Session, deployment_id: UUID, values: Mapping[str, Any]) -> No
     session.execute(update(Deployment).where(Deployment.id == deployment_id).values(**values))
 
 
-def _set_cluster(session: Session, cluster_id: UUID, values: Mapping[str, Any]) -> None:
-    # `updated_at` says when people changed the description.
+def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
+    """Write what Creator saw or did; `updated_at` says when people changed the description, so it stays."""
     kept = {"updated_at": Cluster.updated_at}
-    session.execute(update(Cluster).where(Cluster.id == cluster_id).values(**values, **kept))
+    session.execute(update(Cluster).where(which).values(**values, **kept))
 
 
 def _set_hosts(session: Session, cluster_id: UUID, hosts: Mapping[str, Any]) -> None:
     known = session.scalars(select(Cluster.hosts).where(Cluster.id == cluster_id)).one()
     if known != hosts:
-        _set_cluster(session, cluster_id, {"hosts": hosts})
+        set_cluster(session, Cluster.id == cluster_id, {"hosts": hosts})
         mark_changed(session, [cluster_id])
 
 
@@ -313,22 +397,26 @@ def _wanted_revisions(
     session: Session, chosen: ColumnElement[bool]
 ) -> dict[UUID, RecipeRevisionRecord]:
     """By cluster: the revision that it pins, or the newest of its recipe."""
+    query = select(Cluster.id, *_REVISION_COLUMNS).join(RecipeRevision, _is_wanted()).where(chosen)
+    return {row[0]: _revision_record(row) for row in session.execute(query)}
+
+
+def _is_wanted() -> ColumnElement[bool]:
     other = aliased(RecipeRevision)
     newest = select(func.max(other.number)).where(other.recipe_id == Cluster.recipe_id)
-    wanted = and_(
+    return and_(
         RecipeRevision.recipe_id == Cluster.recipe_id,
         RecipeRevision.number == func.coalesce(Cluster.recipe_revision, newest.scalar_subquery()),
     )
-    query = select(Cluster.id, RecipeRevision).join(RecipeRevision, wanted).where(chosen)
-    return {row[0]: _revision_record(row[1]) for row in session.execute(query)}
 
 
-def _revision_record(revision: RecipeRevision) -> RecipeRevisionRecord:
+def _revision_record(revision: Row[Any]) -> RecipeRevisionRecord:
     never_judged = revision.validity is Validity.UNCHECKED and revision.checked_at is None
     is_invalid = revision.validity is Validity.INVALID
     return RecipeRevisionRecord(
-        id=revision.id,
+        id=revision.revision_id,
         content_hash=revision.content_hash,
+        dependency_lock=revision.dependency_lock,
         problem=_first_problem(revision.problems) if is_invalid else "",
         verdict_expected_until=revision.created_at + VERDICT_TIME if never_judged else None,
     )
@@ -359,13 +447,24 @@ def _applied_revisions(
 
 
 def _attempts(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Attempt]]:
-    """By cluster: its last deployments that are not under way, newest first; older ones are not even looked at."""
+    """By cluster: its newest deployment that is not under way, with those before it if it failed; newest first."""
+    attempts = {row.cluster_id: [_attempt(row)] for row in session.execute(_newest(chosen, 1))}
+    failing = [key for key, (newest,) in attempts.items() if newest.state in REASONS_TO_TRY_AGAIN]
+    if failing:
+        attempts |= {key: [] for key in failing}
+        for row in session.execute(_newest(Cluster.id.in_(failing), ATTEMPTS_LOOKED_AT)):
+            attempts[row.cluster_id].append(_attempt(row))
+    return attempts
+
+
+def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
+    """The newest deployments of each cluster that are not under way; older ones are not even looked at."""
     older = aliased(Deployment)
     oldest = (
         select(older.id)
         .where(older.cluster_id == Cluster.id, older.state.not_in(_UNDER_WAY))
         .order_by(older.id.desc())
-        .offset(ATTEMPTS_LOOKED_AT - 1)
+        .offset(count - 1)
         .limit(1)
         .correlate(Cluster)
         .scalar_subquery()
@@ -378,29 +477,82 @@ def _attempts(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[
         .cte("limits")
         .prefix_with("MATERIALIZED")
     )
-    query = (
-        select(Deployment)
+    return (
+        select(*_ATTEMPT_COLUMNS)
         .join(limits, and_(Deployment.cluster_id == limits.c.id, Deployment.id >= limits.c.oldest))
         .where(Deployment.state.not_in(_UNDER_WAY))
         .order_by(Deployment.id.desc())
     )
-    attempts: dict[UUID, list[Attempt]] = {}
-    for row in session.scalars(query):
-        attempts.setdefault(row.cluster_id, []).append(
-            Attempt(
-                state=row.state,
-                fingerprint=row.fingerprint,
-                finished_at=row.finished_at,
-                summary=PlanSummary.model_validate(row.summary) if row.summary else None,
-                ruling=_ruling(row),
-            )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    expires_at = (row.plan or {}).get("expires_at")
+    return Attempt(
+        id=row.id,
+        state=row.state,
+        fingerprint=row.fingerprint,
+        finished_at=row.finished_at,
+        summary=PlanSummary.model_validate(row.summary) if row.summary else None,
+        ruling=_ruling(row),
+        gate=row.gate,
+        plan_expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+    )
+
+
+def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Row[Any]]]:
+    """By cluster."""
+    columns = (
+        ClusterVariable.cluster_id,
+        ClusterVariable.name,
+        ClusterVariable.value,
+        ClusterVariable.encrypted,
+        ClusterVariable.updated_at,
+    )
+    query = select(*columns).join(Cluster, Cluster.id == ClusterVariable.cluster_id).where(chosen)
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in session.execute(query.order_by(ClusterVariable.name)):
+        found.setdefault(row.cluster_id, []).append(row)
+    return found
+
+
+def _marks(chosen: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    newest = aliased(Deployment)
+    newest_id = (
+        select(newest.id)
+        .where(newest.cluster_id == Cluster.id)
+        .order_by(newest.id.desc())
+        .limit(1)
+        .correlate(Cluster)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            Cluster.id,
+            Cluster.version,
+            Cluster.updated_at,
+            Cluster.configuration_change,
+            Cluster.agent_token_version,
+            Cluster.deployed_fingerprint,
+            Cluster.last_planned_at,
+            Cluster.deploy_requested_at,
+            RecipeRevision.id,
+            RecipeRevision.validity,
+            RecipeRevision.checked_at,
+            Deployment.id,
+            Deployment.state,
+            Deployment.decided_at,
         )
-    return attempts
+        .select_from(Cluster)
+        .outerjoin(RecipeRevision, _is_wanted())
+        .outerjoin(Deployment, Deployment.id == newest_id)
+        .where(chosen)
+    )
 
 
 def _cluster_record(
-    row: Cluster,
+    row: Row[Any],
     *,
+    variables: Sequence[Row[Any]],
     attempts: Sequence[Attempt],
     wanted: RecipeRevisionRecord | None,
     applied: RecipeRevisionRecord | None,
@@ -410,9 +562,14 @@ def _cluster_record(
         id=row.id,
         slug=row.slug,
         agent_token_version=row.agent_token_version,
-        variables={one.name: one.value for one in row.variables if one.encrypted is None},
-        encrypted={one.name: one.encrypted for one in row.variables if one.encrypted is not None},
+        variables={one.name: one.value for one in variables if one.encrypted is None},
+        encrypted={one.name: one.encrypted for one in variables if one.encrypted is not None},
         revision=applied or wanted,
+        recipe_id=row.recipe_id,
+        gates=Gates.model_validate(row.gates or {}),
+        state_key=row.state_key,
+        applied_snapshot=row.applied_snapshot,
+        replace_addresses=tuple(row.replace_addresses or ()),
         situation=ClusterSituation(
             state=row.state,
             deploy_policy=row.deploy_policy,
@@ -423,11 +580,15 @@ def _cluster_record(
             recipe_problem=wanted.problem if wanted else "",
             verdict_expected_until=wanted.verdict_expected_until if wanted else None,
             switches=switches,
+            is_protected=row.protected,
+            quarantine=Quarantine.model_validate(row.quarantine) if row.quarantine else None,
+            spread=spread_of(row.id),
         ),
     )
 
 
-def _switches(row: Cluster, installation: InstallationSwitches | None) -> Switches:
+def switches_of(row: Cluster | Row[Any], installation: InstallationSwitches | None) -> Switches:
+    """What people decided beside the cluster's description."""
     return Switches(
         is_paused=row.paused_at is not None,
         paused_by=row.paused_by,
@@ -443,7 +604,7 @@ def _installation(session: Session) -> InstallationSwitches | None:
     return session.get(InstallationSwitches, 1)
 
 
-def _ruling(row: Deployment) -> Ruling | None:
+def _ruling(row: Row[Any]) -> Ruling | None:
     if row.approved is None or row.decided_at is None:
         return None
     return Ruling(approved=row.approved, by=row.decided_by, at=row.decided_at)

@@ -267,7 +267,7 @@ def test_only_the_newest_attempts_of_each_cluster_are_read(installation: Install
     ended: dict[str, list[str]] = {}
     for slug, attempts in {"few": 2, "many": ATTEMPTS_LOOKED_AT + 3}.items():
         cluster_id = installation.add_cluster(slug, "greeting")
-        (cluster,) = records.clusters(only=cluster_id)
+        (cluster,) = records.clusters(only=[cluster_id])
         assert cluster.revision
         revision_id = cluster.revision.id
         ids = []
