@@ -81,11 +81,9 @@ class DeploymentStep(Model):
     host: Mapped[str] = mapped_column(String(253), default="", server_default="")
     boot_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
     pid_namespace: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    workspace: Mapped[str] = mapped_column(Text, default="", server_default="")
+    workspace: Mapped[str] = mapped_column(Text, default="", server_default="")  # its own folder
     deadline: Mapped[datetime | None]  # the wrapper ends terraform then
-    wrapper_pid: Mapped[int | None]
-    wrapper_start_ticks: Mapped[int | None] = mapped_column(BigInteger)
-    # Of the lock that terraform took on the state; empty: none was seen.
+    # Of the lock on the state that it was proven to hold.
     lock_id: Mapped[str] = mapped_column(String(64), default="", server_default="")
     # With the start time in clock ticks since boot a pid names one process and no other.
     pid: Mapped[int | None]

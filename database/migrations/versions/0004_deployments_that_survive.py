@@ -39,8 +39,6 @@ _COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine[Any], str | None]]] = {
         ("pid_namespace", sa.String(64), ""),
         ("workspace", sa.Text(), ""),
         ("deadline", _MOMENT, None),
-        ("wrapper_pid", sa.Integer(), None),
-        ("wrapper_start_ticks", sa.BigInteger(), None),
         ("lock_id", sa.String(64), ""),
     ],
     "recipe_revisions": [("dependency_lock", sa.Text(), "")],
