@@ -40,7 +40,7 @@ def next_to_start(
 
     Half of the workers (rounded down) take nothing but people's changes.
     """
-    free = workers - len(running)
+    free = max(0, workers - len(running))
     free_for_drift = workers - workers // 2 - list(running).count(Lane.DRIFT)
     chosen: list[Waiting] = []
     for one in sorted(waiting, key=lambda one: (not _goes_first(one, now), one.since)):
