@@ -36,6 +36,16 @@ class Cluster(Model):
             sqlite_where=LIVING,
             postgresql_where=LIVING,
         ),
+        # And each Creator several times a second.
+        Index(
+            "ix_clusters_pulse",
+            "version",
+            "configuration_change",
+            "agent_token_version",
+            "updated_at",
+            sqlite_where=LIVING,
+            postgresql_where=LIVING,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

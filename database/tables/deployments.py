@@ -13,7 +13,9 @@ from database.tables.base import Model, now, words
 from database.tables.clusters import Cluster
 from database.tables.recipes import RecipeRevision
 
-_UNDER_WAY = text("state IN ('planning', 'applying')")
+# Conditions of partial indices: a query that is to use them says the same in the same words.
+UNDER_WAY = text("state IN ('planning', 'applying')")
+WAITING = text("state = 'waiting_for_approval'")
 
 
 class Deployment(Model):
@@ -23,12 +25,18 @@ class Deployment(Model):
     __table_args__ = (
         Index("ix_deployments_cluster_id_id", "cluster_id", "id"),
         Index("ix_deployments_finished_at", "finished_at"),
-        # Every pass asks who is under way; nearly no row is.
+        # Each Creator asks several times a second who is under way, and what waits; nearly no row.
         Index(
             "ix_deployments_under_way",
             "cluster_id",
-            sqlite_where=_UNDER_WAY,
-            postgresql_where=_UNDER_WAY,
+            sqlite_where=UNDER_WAY,
+            postgresql_where=UNDER_WAY,
+        ),
+        Index(
+            "ix_deployments_waiting",
+            "decided_at",
+            sqlite_where=WAITING,
+            postgresql_where=WAITING,
         ),
     )
 

@@ -49,7 +49,7 @@ class RecipeRevision(Model):
         words(Validity, length=16), default=Validity.UNCHECKED
     )
     problems: Mapped[list[Any]] = mapped_column(default=list)
-    checked_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None] = mapped_column(index=True)
     check_again_at: Mapped[datetime | None]
     # terraform's dependency lock file as the first init of this revision made it.
     dependency_lock: Mapped[str] = mapped_column(Text, default="", server_default="")

@@ -43,6 +43,26 @@ _COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine[Any], str | None]]] = {
     ],
     "recipe_revisions": [("dependency_lock", sa.Text(), "")],
 }
+# Each Creator asks several times a second whether anything has changed: from these alone.
+_INDICES: dict[str, tuple[str, list[str], str]] = {
+    # name: table, columns, condition
+    "ix_deployments_under_way": (
+        "deployments",
+        ["cluster_id"],
+        "state IN ('planning', 'applying')",
+    ),
+    "ix_deployments_waiting": (
+        "deployments",
+        ["decided_at"],
+        "state = 'waiting_for_approval'",
+    ),
+    "ix_clusters_pulse": (
+        "clusters",
+        ["version", "configuration_change", "agent_token_version", "updated_at"],
+        "deleted_at IS NULL",
+    ),
+    "ix_recipe_revisions_checked_at": ("recipe_revisions", ["checked_at"], ""),
+}
 
 
 # Plain ALTER TABLE, no batch: on SQLite a batch makes the table anew, and whatever refers to it forbids that.
@@ -77,19 +97,15 @@ def upgrade() -> None:
         sa.Column("seen_at", _MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_creators")),
     )
-    # Every pass asks who is under way; nearly no row is.
-    op.create_index(
-        "ix_deployments_under_way",
-        "deployments",
-        ["cluster_id"],
-        sqlite_where=sa.text("state IN ('planning', 'applying')"),
-        postgresql_where=sa.text("state IN ('planning', 'applying')"),
-    )
+    for name, (table, parts, condition) in _INDICES.items():
+        where = sa.text(condition) if condition else None
+        op.create_index(name, table, parts, sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
     """Take it away again."""
-    op.drop_index("ix_deployments_under_way", table_name="deployments")
+    for name, (table, _, _) in _INDICES.items():
+        op.drop_index(name, table_name=table)
     op.drop_table("creators")
     op.drop_table("deployment_log_chunks")
     for table, columns in reversed(_COLUMNS.items()):
