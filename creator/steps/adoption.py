@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from creator.steps.orders import StepEnd, StepRecord
-from creator.steps.process_table import ProcessIdentity, is_alive, kill_step
+from creator.steps.process_table import ProcessIdentity, has_processes, is_alive, kill_step
 from creator.steps.run_folder import RunFolder
 
 # A wrapper may start so late after its row, needs a moment to kill, and clocks of machines differ.
@@ -52,9 +52,12 @@ def situation(step: StepRecord, here: Here) -> Wrapped | Orphaned | StepEnd | No
     folder = RunFolder(step.folder)
     is_same_boot = step.boot_id == here.boot_id
     is_same_namespace = is_same_boot and step.pid_namespace == here.pid_namespace
-    # Another machine may have the same name, but not this folder.
-    if not folder.exists() or not (is_same_boot or step.host == here.host):
-        return unknown_end(folder) if is_same_namespace else None
+    if not folder.exists():
+        # Somebody cleaned up too early, or another machine has the same name: only a search can tell.
+        is_over = is_same_namespace and not has_processes(folder.path.name)
+        return unknown_end(folder) if is_over else None
+    if not is_same_boot and step.host != here.host:
+        return None
     if end := _end_without_asking(folder):
         return end
     if is_same_namespace:

@@ -60,14 +60,25 @@ def kill_step(leader: int, step: str) -> int:
 
     The step's mark in the environment tells them from the session of a stranger who was given the same pid since.
     """
-    mark = f"{STEP_VARIABLE}={step}".encode()
     killed = 0
     for pid in session_members(leader):
-        with contextlib.suppress(OSError):
-            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        if _is_of(step, pid):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
     return killed
+
+
+def has_processes(step: str) -> bool:
+    """Whether anybody lives who belongs to the step."""
+    return any(_is_of(step, pid) for pid in _pids())
+
+
+def _is_of(step: str, pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        return f"{STEP_VARIABLE}={step}".encode() in environment.split(b"\0")
+    return False
 
 
 def _pids() -> Iterator[int]:
