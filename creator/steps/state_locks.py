@@ -131,7 +131,7 @@ def is_held_by(lock: StateLock, *, host: str, started_at: datetime, sign_at: dat
 
 def may_be_freed(lock: StateLock, holders: Iterable[LockHolder]) -> bool:
     """Whether Creator may free the lock by itself: steps of ours recorded its id, and all of them are proven dead."""
-    ours = [holder for holder in holders if holder.lock_id == lock.id]
+    ours = [holder for holder in holders if lock.id and holder.lock_id == lock.id]
     return bool(ours) and all(holder.is_dead for holder in ours)
 
 

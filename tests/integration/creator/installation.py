@@ -23,6 +23,7 @@ from common.object_storage import FileSystemObjectStorage, store_file
 from creator.deployment.workspaces import Workspace, Workspaces
 from creator.loop import Loop
 from creator.main import ROOT, build_loop
+from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
     ClusterVariable,
@@ -108,6 +109,7 @@ class Installation:
                 .where(ClusterVariable.name == name)
                 .values(value=value)
             )
+            mark_changed(session, [self.cluster(slug).id])
 
     def add_secret(self, slug: str, name: str, value: JsonValue) -> None:
         """A sensitive variable, or a new value of it."""
@@ -121,6 +123,7 @@ class Installation:
                 found = ClusterVariable(cluster_id=cluster_id, name=name, value=None)
                 session.add(found)
             found.encrypted = sealed
+            mark_changed(session, [cluster_id])
 
     def secret(self, slug: str, name: str) -> str:
         """A sensitive value as it is stored."""
