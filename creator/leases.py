@@ -82,8 +82,8 @@ class Leases:
         duration: timedelta = DURATION,
         clock_seconds: Callable[[], float] = monotonic,
     ) -> None:
+        self.holder = holder
         self._database = database
-        self._holder = holder
         self._duration = duration
         self._clock_seconds = clock_seconds
         self._held: dict[str, CreatorLease] = {}
@@ -91,7 +91,7 @@ class Leases:
 
     def claim(self, name: str) -> CreatorLease | None:
         """The lease; None, at once, if somebody else holds it or claims it just now. Not for one that we hold."""
-        terms = LeaseTerms(name, self._holder, self._duration)
+        terms = LeaseTerms(name, self.holder, self._duration)
         before = self._clock_seconds()
         with self._database.writing() as session:
             fencing = claim(session, terms, skip_locked=True)
@@ -128,7 +128,7 @@ class Leases:
             return
         before = self._clock_seconds()
         with self._database.writing() as session:
-            ours = Lease.name.in_(due) & (Lease.holder == self._holder)
+            ours = Lease.name.in_(due) & (Lease.holder == self.holder)
             free = select(Lease.name).where(ours).with_for_update(skip_locked=True)
             rows = session.execute(
                 update(Lease)
