@@ -47,6 +47,14 @@ def hand_over(folder: Path, user: User | None) -> None:
     os.chown(folder, user.uid, user.gid, follow_symlinks=False)
 
 
+def let_read(file: Path, user: User | None) -> None:
+    """Let terraform's user read a file that stays ours; nothing if that user is Creator's. OSError."""
+    if user is None:
+        return
+    os.chown(file, -1, user.gid, follow_symlinks=False)
+    file.chmod(0o640)
+
+
 def open_the_way(folder: Path, top: Path, user: User | None) -> None:
     """Let terraform's user walk through `top` and every folder from there to `folder`, and list none of them. OSError."""
     if user is None:
