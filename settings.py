@@ -95,6 +95,15 @@ class StoredSettings(DatabaseSettings):
         return self
 
 
+class SolomonSettings(_Settings):
+    """Where a part pushes its metrics."""
+
+    solomon_url: str = Field("", description="address of Solomon; empty: metrics are not pushed")
+    solomon_token: SecretStr | None = Field(None, description="OAuth token for Solomon")
+    solomon_project: str = Field("mr_prober", description="Solomon's label `project`")
+    solomon_service: str = Field("mr_prober", description="Solomon's label `service`")
+
+
 class ApiSettings(StoredSettings):
     """Settings of the API."""
 
@@ -143,7 +152,7 @@ class ApiSettings(StoredSettings):
     )
 
 
-class CreatorSettings(StoredSettings):
+class CreatorSettings(SolomonSettings, StoredSettings):
     """Settings of Creator."""
 
     api_url: str = Field(
@@ -153,8 +162,18 @@ class CreatorSettings(StoredSettings):
         "",
         description="where agents read the configuration when the API is away, if `MR_PROBER_PUBLISHED_URL` does not say; handed to recipes",
     )
+    creator_workers: int = Field(
+        2, ge=1, le=64, description="clusters that one Creator deploys at the same time"
+    )
+    creator_drain: Literal["detach", "wait"] = Field(
+        "detach",
+        description="what a Creator that is told to end does about running terraforms: `detach` leaves them to the next one, `wait` waits for them",
+    )
+    creator_metrics_port: Port = Field(
+        0, description="port on loopback where Prometheus finds `/metrics`; 0: none"
+    )
     creator_poll_interval: Duration = Field(
-        timedelta(seconds=1), description="pause between two passes over the clusters, seconds"
+        timedelta(seconds=0.25), description="pause between two looks for changes, seconds"
     )
     creator_maximum_plan_age: Duration = Field(
         timedelta(minutes=10),
@@ -167,12 +186,20 @@ class CreatorSettings(StoredSettings):
         timedelta(seconds=15),
         description="pause after the first failed deployment of a cluster, doubled up to an hour, seconds",
     )
+    creator_plan_life: Duration = Field(
+        timedelta(days=1),
+        description="a plan that waits for approval is good for so long, seconds; then it is made anew",
+    )
     terraform: str = Field(
         "terraform", description="terraform executable: a name on PATH or a path"
     )
+    terraform_user: str = Field(
+        "",
+        description="user as whom terraform runs where Creator is root; empty: the same user",
+    )
 
 
-class AgentSettings(_Settings):
+class AgentSettings(SolomonSettings):
     """Settings of the agent."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
@@ -189,10 +216,6 @@ class AgentSettings(_Settings):
         timedelta(seconds=25),
         description="how long the API holds a question for a new configuration, at most 30 seconds",
     )
-    solomon_url: str = Field("", description="address of Solomon; empty: metrics are not pushed")
-    solomon_token: SecretStr | None = Field(None, description="OAuth token for Solomon")
-    solomon_project: str = Field("mr_prober", description="Solomon's label `project`")
-    solomon_service: str = Field("mr_prober", description="Solomon's label `service`")
 
 
 class SolomonStandInSettings(_Settings):

@@ -3,6 +3,7 @@
 MrProberError
 ├── CannotStartError            Creator ends at once, with one line
 └── DeploymentError             ends a deployment; its text is for the author of recipe and values
+    ├── ApprovedPlanGoneError   another plan takes its place: `superseded`
     ├── DeploymentFailedError   what terraform or the recipe did is known: `failed`
     └── DeploymentUnknownError  nobody knows how far terraform came: `unknown`
 
@@ -10,8 +11,7 @@ CreatorStopsError is no mishap: it unwinds a worker when Creator has been told t
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 from common.errors import MrProberError
 
@@ -20,11 +20,16 @@ class CannotStartError(MrProberError):
     """Creator cannot work here."""
 
 
-class AnotherCreatorError(CannotStartError):
-    """Another Creator works in the same data folder."""
+class OtherStatesError(CannotStartError):
+    """Another Creator works with other states of terraform: each would build what the other one has built."""
 
-    def __init__(self, data_folder: Path) -> None:
-        super().__init__(f"another Creator works already in {data_folder}: one is enough")
+    def __init__(self, host: str, state_store: str, gone_at: datetime) -> None:
+        super().__init__(
+            f"a Creator on {host} works with terraform's states in {state_store}, this one would use others:"
+            " to run Creators on several machines set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY for all of them;"
+            " on one machine give them the same MR_PROBER_DATA_DIR."
+            f" If that one is gone for good, try again after {gone_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
 
 
 class TerraformMissingError(CannotStartError):
@@ -77,6 +82,13 @@ class FileContentError(DeploymentFailedError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"file {path} of the recipe: {reason}")
+
+
+class ApprovedPlanGoneError(DeploymentError):
+    """The plan that a person approved cannot be applied as it was approved."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the approved plan is not applied: {reason}; it is planned again")
 
 
 class StateElsewhereError(DeploymentFailedError):

@@ -4,13 +4,15 @@ import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
 
 from common.atomic_files import write_atomically
-from creator.deployment.deployer import Engine
+from creator.deployment.running import Engine
 from creator.deployment.terraform import error_in
-from creator.errors import TerraformMissingError
-from creator.terraform_process import Command, TerraformProcess
+from creator.errors import TerraformMissingError, TerraformNotStartedError
+from creator.steps.commands import Commands
+from creator.steps.launches import User
+from creator.steps.orders import StepOrder
+from creator.steps.users import let_read, open_the_way
 
 _VERSION_TIME_LIMIT = timedelta(minutes=1)
 _CLI_CONFIGURATION = b"""\
@@ -20,11 +22,13 @@ disable_checkpoint = true
 """
 
 
-def cli_configuration(data_folder: Path) -> Path:
-    """terraform's configuration file, so that it does not read the one of whoever starts Creator."""
+def cli_configuration(data_folder: Path, user: User | None = None) -> Path:
+    """terraform's configuration file, so that it does not read the one of whoever starts Creator; for its user, too."""
     path = data_folder / "terraform.rc"
     if not path.exists():
         write_atomically(path, _CLI_CONFIGURATION)
+    let_read(path, user)
+    open_the_way(data_folder, data_folder, user)
     return path
 
 
@@ -36,23 +40,26 @@ def terraform_executable(name: str, path: str) -> str:
     return str(Path(found).absolute())
 
 
-def terraform_version(engine: Engine, data_folder: Path) -> str:
+def terraform_version(engine: Engine, commands: Commands, data_folder: Path) -> str:
     """What terraform calls itself; TerraformMissingError if it does not run."""
     executable = engine.arguments.executable
-    answer, said = data_folder / ".terraform-version", data_folder / ".terraform-version.log"
-    for path in (answer, said):
-        path.unlink(missing_ok=True)
+    folder = data_folder / ".terraform-version"
+    order = StepOrder(
+        kind="version",
+        arguments=tuple(engine.arguments.version()),
+        folder=folder,
+        working_directory=Path("/"),
+        environment=engine.environment,
+        time_limit=_VERSION_TIME_LIMIT,
+    )
     try:
-        command = Command(engine.arguments.version(), data_folder, said, answer=answer)
-        process = TerraformProcess(command, engine.environment)
-        ended = process.wait(_VERSION_TIME_LIMIT, stop=Event(), meanwhile=lambda: None)
-        if ended.exit_code != 0:
-            complaint = said.read_text(errors="replace")
-            reason = error_in(complaint) or complaint.strip() or f"exit code {ended.exit_code}"
+        end = commands.run(order, stop=lambda: False)
+        if end.exit_code != 0:
+            complaint = (end.output / "stderr").read_text(errors="replace")
+            reason = error_in(complaint) or complaint.strip() or f"exit code {end.exit_code}"
             raise TerraformMissingError(executable, reason)
-        return str(json.loads(answer.read_bytes())["terraform_version"])
-    except (OSError, ValueError, KeyError) as error:
+        return str(json.loads((end.output / "stdout").read_bytes())["terraform_version"])
+    except (OSError, ValueError, KeyError, TerraformNotStartedError) as error:
         raise TerraformMissingError(executable, error) from error
     finally:
-        for path in (answer, said):
-            path.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

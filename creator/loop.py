@@ -1,76 +1,102 @@
-"""The loop: one pass = settle what is left over → read clusters → decide for each → act → record."""
+"""The loop: feel the pulse → read what has changed → decide for each cluster → give what is due to the workers."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from threading import Event
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from common.contracts.clusters import DeploymentState
-from common.encryption import EncryptionError
-from creator.deployment.deployer import Deployer
-from creator.deployment.descriptions import Descriptions
-from creator.deployment.records import ClusterRecord, Records, UnfinishedDeployment
-from creator.errors import CreatorStopsError
-from creator.planner import Action, Pace, decide
+from creator.lanes import Lane, Waiting, lane_of, next_to_start
+from creator.leases import DURATION, Leases
+from creator.metrics import Figures, Metrics
+from creator.outlook import Outlook, Seen
+from creator.pulse import Pulse, clusters_of_others, clusters_under_way
 from creator.recipe_checks import RecipeChecks
-from creator.recovery import Recovery
-
-Result = TypeVar("Result")
+from creator.silences import Silences
+from creator.steps.detached import Launcher
+from creator.turns import Turn, Turns
+from database.session import Database
 
 log = logging.getLogger(__name__)
 
-# terraform gains nothing from more than one command per core, and a slow cluster must not block the others.
-WORKERS = 2
-_NEEDS_TERRAFORM = (Action.CHECK, Action.DEPLOY, Action.APPLY, Action.DESTROY)
-_BAD = (DeploymentState.FAILED, DeploymentState.UNKNOWN)
+# What no pulse tells: leases that ran out, changes that overtook each other.
+_LONGEST_PAUSE = timedelta(seconds=15)
+_SILENCES_EVERY = timedelta(minutes=1)
+# How soon to look whether the lease of another Creator has run out.
+_OTHERS_AT_WORK = DURATION / 3
+_NOTHING_TO_DO = timedelta(seconds=0.5)
+# A plan is called too old where the spread of checks explains it no more.
+PLAN_AGE_SHOWN = 1.5
+_CHECKS_LEASE = "recipe-checks"
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the loop works with."""
+class Watch:
+    """What the loop looks with."""
 
-    records: Records
-    descriptions: Descriptions
-    deployer: Deployer
-    recovery: Recovery
+    database: Database
+    outlook: Outlook
+    silences: Silences
+    leases: Leases
     recipe_checks: RecipeChecks
+    launcher: Launcher
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the loop works."""
+
+    workers: int
+    rest: timedelta  # of a cluster with which something went wrong that is no deployment
+    maximum_plan_age: timedelta
+    clock: Callable[[], datetime]
+    stop: Event  # leave everything as it is, terraform too
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cluster that a worker deals with."""
+
+    lane: Lane
+    turn: Future[Turn]
 
 
 class Loop:
-    """Keeps every cluster as it is described; never two workers on one cluster."""
+    """Keeps every cluster as it is described, together with other Creators; one thread uses it."""
 
-    def __init__(
-        self, parts: Parts, *, pace: Pace, clock: Callable[[], datetime], stop: Event
-    ) -> None:
-        self._records = parts.records
-        self._descriptions = parts.descriptions
-        self._deployer = parts.deployer
-        self._recovery = parts.recovery
-        self._recipe_checks = parts.recipe_checks
-        self._pace = pace
-        self._clock = clock
-        self._stop = stop
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+    def __init__(self, watch: Watch, turns: Turns, habits: Habits) -> None:
+        self._watch = watch
+        self._outlook = watch.outlook
+        self._turns = turns
+        self._habits = habits
+        self._clock = habits.clock
+        self._pulse = Pulse(watch.database)
+        self._workers = ThreadPoolExecutor(habits.workers, thread_name_prefix="worker")
         # People wait for verdicts on recipes, so these do not stand in line behind deployments.
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="checker")
         self._checking: Future[None] | None = None
-        self._work: dict[UUID, Future[DeploymentState | None]] = {}
+        self._work: dict[UUID, Work] = {}
+        self._waiting: dict[UUID, Waiting] = {}
         self._not_before: dict[UUID, datetime] = {}
+        self._next_pass_at = self._clock()
+        self._silences_at: datetime | None = None
+        self._a_turn_is_over = Event()
+        self._closed = Event()
         self._database_is_away = False
         self.mistakes = 0
+        self.metrics = Metrics(habits.clock)
+        watch.leases.keep_renewing(self._closed)
 
-    def run(self, pause: timedelta) -> None:
-        """Pass after pass, until told to stop; running terraforms are then left to themselves."""
-        while not self._stop.is_set():
+    def run(self, pause: timedelta, drain: Event, *, waits: bool = False) -> None:
+        """Until told to drain; then nothing new begins, and what runs is left to itself or (`waits`) finished first."""
+        while not drain.is_set():
             try:
-                self.start_pass()
+                self._look()
             except OperationalError as error:
                 # All of a pass may be repeated. Once per absence, not once per pass.
                 if not self._database_is_away:
@@ -78,35 +104,141 @@ class Loop:
                 self._database_is_away = True
             else:
                 self._database_is_away = False
-            self._stop.wait(pause.total_seconds())
+            self._a_turn_is_over.wait(pause.total_seconds())
+        if not waits:
+            self._habits.stop.set()
         self.close()
 
     def run_once(self) -> bool:
         """One pass over what is due, to its end; whether everything went well."""
         mistakes = self.mistakes
-        self._recipe_checks.run()
+        self._check_recipes()
         self.start_pass()
-        states = [future.result() for future in list(self._work.values())]
-        return self.mistakes == mistakes and not any(state in _BAD for state in states)
+        went_well = True
+        while self._waiting or self._work:
+            self._start_turns()
+            self._a_turn_is_over.wait(_LONGEST_PAUSE.total_seconds())
+            went_well &= all(turn.went_well for _, turn in self._ended_turns())
+        return self.mistakes == mistakes and went_well
+
+    def outlook(self) -> list[Seen]:
+        """What would be done about each cluster now; nothing is."""
+        self._see(self._clock())
+        return self._outlook.all()
 
     def close(self) -> None:
-        """Wait for the workers, which see `stop` at once."""
+        """Wait for the workers, which see `stop` at once; nothing that waits is begun."""
+        self._waiting.clear()
         for pool in (self._workers, self._checker):
             pool.shutdown(wait=True, cancel_futures=True)
+        self._closed.set()
+        self._pulse.close()
+        self._watch.launcher.close()
 
     def start_pass(self) -> None:
-        """Give everything that is due to the workers, and return."""
-        self._work = {key: work for key, work in self._work.items() if not work.done()}
-        touched = {
-            left.cluster_id for left in self._records.unfinished() if not self._settled(left)
-        }
-        for cluster in self._records.clusters():
-            if cluster.id in touched or not self._is_free(cluster.id):
-                continue
-            described = self._guarded(cluster.id, partial(self._due, cluster))
-            if described is not None:
-                self._work[cluster.id] = self._workers.submit(self._work_on, cluster.id)
+        """Look at all clusters and queue what is due."""
+        now = self._clock()
+        self._see(now)
+        self._queue()
         self._start_checks()
+        self._start_turns()
+        self._next_pass_at = self._pass_after(now)
+        self._publish(now)
+
+    def _see(self, now: datetime) -> None:
+        self._outlook.look()
+        if self._silences_at is None or now >= self._silences_at:
+            applied_at = self._outlook.applied_at()
+            self._outlook.hear(self._watch.silences.read(applied_at, now))
+            self._silences_at = now + _SILENCES_EVERY
+
+    def _look(self) -> None:
+        ended = self._ended_turns()
+        if self._pulse.has_changed() or self._clock() >= self._next_pass_at:
+            self.start_pass()
+        elif ended:
+            self._outlook.look([cluster_id for cluster_id, _ in ended])
+            self._queue()
+            self._next_pass_at = min(self._next_pass_at, self._pass_after(self._clock()))
+        self._start_turns()
+
+    def _pass_after(self, now: datetime) -> datetime:
+        """When a pass is due although the pulse is as it was."""
+        moments = [now + _LONGEST_PAUSE, *self._not_before.values()]
+        if (next_at := self._outlook.next_at()) is not None:
+            moments.append(next_at)
+        return min(moments)
+
+    def _queue(self) -> None:
+        """Everything that is due and free waits for a worker; what is no longer due waits no more."""
+        now = self._clock()
+        self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+        with self._watch.database.reading() as session:
+            under_way = clusters_under_way(session)
+            wanted = {seen.cluster_id: lane_of(seen.decision) for seen in self._outlook.due()}
+            wanted |= dict.fromkeys(under_way, Lane.PEOPLE)
+            for key in (*self._work, *self._not_before):
+                wanted.pop(key, None)
+            taken = clusters_of_others(session, wanted.keys(), self._watch.leases.holder)
+        for key in taken:
+            # Its Creator may have died: its lease tells.
+            self._not_before[key] = now + _OTHERS_AT_WORK
+        self._waiting = {
+            key: Waiting(key, lane, self._waiting[key].since if key in self._waiting else now)
+            for key, lane in wanted.items()
+            if key not in taken
+        }
+
+    def _publish(self, now: datetime) -> None:
+        """What metrics show until the next pass."""
+        planned = list(self._outlook.planned_at())
+        too_old = now - PLAN_AGE_SHOWN * self._habits.maximum_plan_age
+        self.metrics.figures = Figures(
+            waiting=Counter(waiting.lane for waiting in self._waiting.values()),
+            running=len(self._work),
+            oldest_plan_at=min(planned, default=None),
+            plans_too_old=sum(moment < too_old for moment in planned),
+        )
+
+    def _start_turns(self) -> None:
+        running = [work.lane for work in self._work.values()]
+        for one in next_to_start(
+            self._waiting.values(), running, workers=self._habits.workers, now=self._clock()
+        ):
+            del self._waiting[one.cluster_id]
+            silence = self._outlook.silence(one.cluster_id)
+            turn = self._workers.submit(self._turns.take, one.cluster_id, silence)
+            self._work[one.cluster_id] = Work(one.lane, turn)
+            turn.add_done_callback(lambda _: self._a_turn_is_over.set())
+
+    def _ended_turns(self) -> list[tuple[UUID, Turn]]:
+        """Turns that are over since the last call."""
+        self._a_turn_is_over.clear()
+        ended = [(key, work.turn.result()) for key, work in self._work.items() if work.turn.done()]
+        for key, turn in ended:
+            del self._work[key]
+            self._count(turn)
+            if (rest := self._rest_after(turn)) is not None:
+                self._not_before[key] = self._clock() + rest
+                self._next_pass_at = min(self._next_pass_at, self._not_before[key])
+        return ended
+
+    def _count(self, turn: Turn) -> None:
+        if turn.mishap:
+            self.mistakes += 1
+            self.metrics.failed(turn.mishap.value)
+        if turn.outcome.failed_at:
+            self.metrics.failed(turn.outcome.failed_at)
+        if turn.outcome.converged_seconds is not None:
+            self.metrics.converged(turn.outcome.converged_seconds)
+
+    def _rest_after(self, turn: Turn) -> timedelta | None:
+        """How long a cluster is left alone, so that nobody turns in circles."""
+        if turn.mishap:
+            return self._habits.rest
+        if turn.is_taken or turn.is_unsettled:
+            return _OTHERS_AT_WORK
+        return None if turn.has_acted else _NOTHING_TO_DO
 
     def _start_checks(self) -> None:
         if self._checking is not None:
@@ -115,54 +247,19 @@ class Loop:
             if error := self._checking.exception():  # a bug of ours; clusters go on
                 self.mistakes += 1
                 log.error("recipes could not be checked", exc_info=error)
-        self._checking = self._checker.submit(self._recipe_checks.run)
+        self._checking = self._checker.submit(self._check_recipes)
 
-    def _settled(self, left: UnfinishedDeployment) -> bool:
-        if left.cluster_id in self._work:  # it is ours, and under way
-            return False
-        secrets = self._descriptions.secrets_left(left.cluster_id, left.agent_token_version)
-        settle = self._recovery.settle
-        return bool(self._guarded(left.cluster_id, partial(settle, left, secrets)))
-
-    def _is_free(self, cluster_id: UUID) -> bool:
-        not_before = self._not_before.get(cluster_id)
-        return cluster_id not in self._work and (not_before is None or self._clock() >= not_before)
-
-    def _work_on(self, cluster_id: UUID) -> DeploymentState | None:
-        """One worker's step for one cluster; decides again, since it may have waited for its turn."""
-        return self._guarded(cluster_id, partial(self._step, cluster_id))
-
-    def _step(self, cluster_id: UUID) -> DeploymentState | None:
-        if self._stop.is_set():
-            return None
-        found = self._records.clusters(only=[cluster_id])
-        work = self._due(found[0]) if found else None
-        return work() if work is not None else None
-
-    def _due(self, cluster: ClusterRecord) -> Callable[[], DeploymentState | None] | None:
-        """What is to be done about the cluster now, None = nothing."""
-        description = self._descriptions.of(cluster)
-        fingerprint = description.fingerprint if description else ""
-        decision = decide(cluster.situation, fingerprint, self._clock(), pace=self._pace)
-        log.debug("%s cluster=%s: %s", decision.action, cluster.slug, decision.reason)
-        if decision.action is Action.FINISH_DESTROY:  # needs no recipe
-            return partial(self._deployer.finish_destroy, cluster)
-        if description is None or decision.action not in _NEEDS_TERRAFORM:
-            return None
-        return partial(self._deployer.deploy, description, decision)
-
-    def _guarded(self, cluster_id: UUID, step: Callable[[], Result]) -> Result | None:
-        """The edge: one bad cluster must not stop the others. It rests for a while, then is tried again."""
+    def _check_recipes(self) -> None:
+        """One Creator at a time judges recipes."""
         try:
-            return step()
-        except CreatorStopsError:
-            return None
+            if not self._watch.recipe_checks.is_due():
+                return
+            lease = self._watch.leases.claim(_CHECKS_LEASE)
+            if lease is None:
+                return
+            try:
+                self._watch.recipe_checks.run()
+            finally:
+                self._watch.leases.give_up(lease)
         except OperationalError as error:
-            log.warning("the database is away cluster_id=%s: %s", cluster_id, error)
-        except EncryptionError as error:
-            log.error("cannot open a secret cluster_id=%s: %s", cluster_id, error)  # noqa: TRY400 - the traceback says nothing more
-        except Exception:  # a bug of ours, which this cluster has met
-            log.exception("cannot deal with a cluster cluster_id=%s", cluster_id)
-        self.mistakes += 1
-        self._not_before[cluster_id] = self._clock() + self._pace.retry_delay
-        return None
+            log.warning("the database is away, recipes wait for their check: %s", error)

@@ -1,7 +1,6 @@
 """Creator: keeps every cluster equal to its description by terraform. Reads the settings, builds the parts, runs the loop."""
 
 import argparse
-import fcntl
 import logging
 import os
 import signal
@@ -9,33 +8,52 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 from threading import Event
+from typing import NoReturn
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
 from common.logs import set_up_logging
+from common.s3_object_storage import S3Access, s3_client
 from common.server_key import server_key_of_installation
-from common.storages import storages_of
+from common.solomon import HttpSolomonClient
+from common.storages import s3_prefix, storages_of
 from creator.check_records import CheckRecords
-from creator.deployment.deployer import Deployer, Engine
-from creator.deployment.descriptions import Descriptions, Platform
-from creator.deployment.records import Records
+from creator.decisions import decisions_json, decisions_table
+from creator.deployment.assembly import Ground, deployments_on
+from creator.deployment.backends import LocalStates, S3States, States, warn_without_versions
+from creator.deployment.descriptions import Platform
+from creator.deployment.running import Engine
 from creator.deployment.terraform import Arguments, environment
 from creator.deployment.workspaces import Workspaces
-from creator.errors import AnotherCreatorError, CannotStartError
+from creator.errors import CannotStartError
 from creator.installation import (
     cli_configuration,
     terraform_executable,
     terraform_version,
 )
-from creator.loop import Loop, Parts
+from creator.leases import Leases
+from creator.loop import Habits, Loop, Watch
+from creator.metrics import Metrics
+from creator.outlook import Outlook
 from creator.planner import Pace
-from creator.recipe_checks import RecipeChecks
-from creator.recovery import Recovery
+from creator.recipe_checks import Bench, RecipeChecks
+from creator.register import Register, place_here
+from creator.silences import Silences
+from creator.solomon_push import SolomonPush
+from creator.steps.adoption import this_machine
+from creator.steps.commands import Commands
+from creator.steps.detached import Launcher
+from creator.steps.launches import User
+from creator.steps.users import home_of, let_read, user_called
+from creator.turns import Parts, Turns, guarded
 from database.schema import require_schema
 from database.session import Database
 from settings import CreatorSettings
@@ -45,62 +63,182 @@ ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("creator")
 
 
+_EXAMPLES = """\
+examples:
+  creator/main.py                     keep all clusters as they are described, for ever
+  creator/main.py --once              do what is due now and exit
+  creator/main.py --plan-only         what would be done about each cluster now, and why; changes nothing
+  creator/main.py --plan-only --json  the same for programs
+
+exit codes:
+  0   all is well; with --plan-only: nothing is due
+  1   Creator cannot start, or (--once) something went wrong with a cluster: the log says what
+  2   --plan-only: something is due
+  64  wrong usage
+
+SIGTERM and SIGINT end it: nothing new begins, running terraforms go on by themselves, or are waited for with
+MR_PROBER_CREATOR_DRAIN=wait; a second signal leaves them, too. Settings: creator/README.md.
+"""
+
+
+class ExitCode(IntEnum):
+    """What a caller is told."""
+
+    DONE = 0
+    WENT_WRONG = 1
+    IS_DUE = 2
+    USAGE = 64
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What people have asked for."""
+
+    drain: Event  # begin nothing new
+    stop: Event  # leave everything as it is
+
+    def listen(self) -> None:
+        """The first signal drains, the second one stops."""
+
+        def hear(*_: object) -> None:
+            (self.stop if self.drain.is_set() else self.drain).set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, hear)
+
+
 def main(arguments: list[str]) -> int:
-    """Run until a signal comes, or for one pass; 0 = done, 1 = cannot start, or a deployment of that pass failed."""
-    parser = argparse.ArgumentParser(prog="creator/main.py", description=__doc__)
-    parser.add_argument(
-        "--once", action="store_true", help="make one pass over what is due and exit"
-    )
-    options = parser.parse_args(arguments)
+    """Run until a signal comes, or for one pass; `--help` lists the exit codes."""
+    options = _options(arguments)
     try:
         settings = CreatorSettings()
     except ValidationError as error:
         print(error, file=sys.stderr)  # noqa: T201 - nothing is set up yet
-        return 1
+        return ExitCode.WENT_WRONG
     set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals = Signals(Event(), Event())
+    signals.listen()
     try:
-        with only_creator(settings.data_dir.resolve()):
-            return _run(settings, stop, once=options.once)
+        with _installation(settings) as database:
+            if options.plan_only:
+                return _plan_only(settings, database, as_json=options.json)
+            return _work(settings, database, signals, once=options.once)
     except MrProberError as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
-        return 1
+        return ExitCode.WENT_WRONG
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="creator/main.py",
+        description="Keeps every cluster equal to its description by terraform.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--once", action="store_true", help="make one pass over what is due, exit")
+    modes.add_argument(
+        "--plan-only", action="store_true", help="show what is due, and why; change nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="with --plan-only: as JSON")
+    options = parser.parse_args(arguments)
+    if options.json and not options.plan_only:
+        parser.error("--json goes with --plan-only")
+    return options
 
 
 @contextmanager
-def only_creator(data_folder: Path) -> Iterator[None]:
-    """Hold the lock of the data folder; the kernel frees it however we end. CannotStartError."""
+def _installation(settings: CreatorSettings) -> Iterator[Database]:
+    """The data folder and the database, usable. CannotStartError."""
     try:
-        data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (data_folder / "creator.lock").open("w")
+        settings.data_dir.resolve().mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStartError(f"the data folder cannot be used: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AnotherCreatorError(data_folder) from None
-        yield
+    database = Database(settings.database_url.get_secret_value())
+    try:
+        require_schema(database)
+        yield database
+    finally:
+        database.dispose()
+
+
+def _plan_only(settings: CreatorSettings, database: Database, *, as_json: bool) -> int:
+    loop = build_loop(settings, database, Event())
+    try:
+        clusters = loop.outlook()
+    finally:
+        loop.close()
+    if as_json:
+        print(decisions_json(clusters))  # noqa: T201 - what was asked for
+    else:
+        Console().print(decisions_table(clusters))
+    idle = all(seen.decision.is_idle for seen in clusters)
+    return ExitCode.DONE if idle else ExitCode.IS_DUE
+
+
+def _work(settings: CreatorSettings, database: Database, signals: Signals, *, once: bool) -> int:
+    register = Register(database, place_here(_state_store(settings)))
+    register.enter()
+    gone = Event()
+    register.keep_beating(gone)
+    try:
+        loop = build_loop(settings, database, signals.stop, holder=register.holder, spread=not once)
+        log.info("Creator works in %s", settings.data_dir.resolve())
+        if once:
+            try:
+                return ExitCode.DONE if loop.run_once() else ExitCode.WENT_WRONG
+            finally:
+                loop.close()
+        _show(loop.metrics, settings, gone)
+        waits = settings.creator_drain == "wait"
+        loop.run(settings.creator_poll_interval, signals.drain, waits=waits)
+        log.info("Creator ends; a terraform that runs goes on")
+        return ExitCode.DONE
+    finally:
+        gone.set()
+        register.leave()
+
+
+def _state_store(settings: CreatorSettings) -> str:
+    if settings.s3_access_key_id is None:
+        return f"file:{settings.data_dir.resolve()}"
+    return f"s3://{settings.s3_states_bucket}"
 
 
 def build_loop(
-    settings: CreatorSettings, database: Database, stop: Event, *, home: Path = ROOT
+    settings: CreatorSettings,
+    database: Database,
+    stop: Event,
+    *,
+    home: Path = ROOT,
+    holder: str = "",
+    spread: bool = False,
 ) -> Loop:
-    """All parts, put together; `home` is the root of the installation as recipes see it. CannotStartError."""
+    """All parts, put together; `home` is the root of the installation as recipes see it. CannotStartError.
+
+    With `spread` checks that were due before the start do not come all at once.
+    """
     data_folder = settings.data_dir.resolve()
     # The recipe's programs find the interpreter that has our packages as `python3`.
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    user = user_called(settings.terraform_user)
+    launcher = Launcher()
+    commands = Commands(launcher, this_machine(socket.gethostname()), user)
     engine = Engine(
         arguments=Arguments(terraform_executable(settings.terraform, path)),
         environment={
             **environment(
                 path=path,
-                home=os.environ.get("HOME", "/"),
+                home=home_of(user) if user else os.environ.get("HOME", "/"),
                 language=os.environ.get("LANG", "C.UTF-8"),
-                cli_configuration=cli_configuration(data_folder),
+                cli_configuration=cli_configuration(data_folder, user),
             ),
             # For recipes that start processes of ours.
             "MR_PROBER_HOME": str(home),
@@ -116,42 +254,105 @@ def build_loop(
         published_url=storages.published_url,
         server_key=_server_key(settings, is_sqlite=database.is_sqlite),
         keyring=_keyring(settings, is_sqlite=database.is_sqlite),
-        terraform_version=terraform_version(engine, data_folder),
+        terraform_version=terraform_version(engine, commands, data_folder),
     )
-    records = Records(database, _now)
-    workspaces = Workspaces(data_folder)
-    storage = storages.files
-    descriptions = Descriptions(records, storage, workspaces, platform)
+    deployments = deployments_on(
+        Ground(
+            database=database,
+            storage=storages.files,
+            platform=platform,
+            engine=engine,
+            commands=commands,
+            states=_states(settings, data_folder, user),
+            data_folder=data_folder,
+            plan_life=settings.creator_plan_life,
+            clock=_now,
+            stop=stop,
+        )
+    )
+    leases = Leases(database, holder or Register(database, place_here("")).holder)
     parts = Parts(
-        records=records,
-        descriptions=descriptions,
-        deployer=Deployer(records, descriptions, workspaces, engine, stop),
-        recovery=Recovery(
-            records, workspaces, _now, step_time_limit=settings.creator_step_time_limit
-        ),
-        recipe_checks=RecipeChecks(
-            CheckRecords(database, _now), storage, engine, data_folder, stop
-        ),
+        database=database,
+        records=deployments.clusters,
+        descriptions=deployments.descriptions,
+        deployer=deployments.deployer,
+        leases=leases,
     )
     pace = Pace(settings.creator_maximum_plan_age, settings.creator_retry_delay)
-    return Loop(parts, pace=pace, clock=_now, stop=stop)
+    turns = Turns(parts, pace=pace, clock=_now, stop=stop)
+    watch = Watch(
+        database=database,
+        outlook=Outlook(
+            deployments.clusters,
+            deployments.descriptions,
+            pace=replace(pace, started_at=_now()) if spread else pace,
+            clock=_now,
+            guard=guarded,
+        ),
+        silences=Silences(database),
+        leases=leases,
+        recipe_checks=RecipeChecks(
+            CheckRecords(database, _now), storages.files, Bench(engine, commands, data_folder), stop
+        ),
+        launcher=launcher,
+    )
+    habits = Habits(
+        workers=settings.creator_workers,
+        rest=pace.retry_delay,
+        maximum_plan_age=pace.maximum_plan_age,
+        clock=_now,
+        stop=stop,
+    )
+    return Loop(watch, turns, habits)
 
 
-def _run(settings: CreatorSettings, stop: Event, *, once: bool) -> int:
-    database = Database(settings.database_url.get_secret_value())
+def _show(metrics: Metrics, settings: CreatorSettings, gone: Event) -> None:
+    """Answer scrapers and push to Solomon, as far as the settings say so. CannotStartError."""
+    if settings.creator_metrics_port:
+        try:
+            metrics.serve(settings.creator_metrics_port)
+        except OSError as error:
+            raise CannotStartError(
+                f"no metrics on port {settings.creator_metrics_port}: {error}"
+            ) from error
+    if settings.solomon_url:
+        token = settings.solomon_token
+        client = HttpSolomonClient(
+            settings.solomon_url,
+            token.get_secret_value() if token else "",
+            project=settings.solomon_project,
+            cluster=settings.environment,
+            service=settings.solomon_service,
+        )
+        SolomonPush(client, metrics.points, {"host": socket.gethostname()}, _now).keep_pushing(gone)
+
+
+def _states(settings: CreatorSettings, data_folder: Path, user: User | None) -> States:
+    """Where terraform's states are: in S3 as soon as both keys are set. CannotStartError."""
+    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    if key_id is None or secret is None:
+        return LocalStates(Workspaces(data_folder).states)
+    access = S3Access(
+        settings.s3_endpoint_url,
+        settings.s3_region,
+        key_id.get_secret_value(),
+        secret.get_secret_value(),
+    )
+    bucket = settings.s3_states_bucket
+    states = S3States(
+        access=access,
+        bucket=bucket,
+        prefix=s3_prefix(settings.environment, socket.gethostname()),
+        credentials_file=data_folder / "states.credentials",
+        client=s3_client(access),
+    )
     try:
-        require_schema(database)
-        loop = build_loop(settings, database, stop)
-        log.info("Creator works in %s", settings.data_dir.resolve())
-        if once:
-            well = loop.run_once()
-            loop.close()
-            return 0 if well else 1
-        loop.run(settings.creator_poll_interval)
-        log.info("Creator ends; a terraform that runs goes on")
-        return 0
-    finally:
-        database.dispose()
+        states.write_credentials()
+        let_read(states.credentials_file, user)
+    except OSError as error:
+        raise CannotStartError(f"the data folder cannot be used: {error}") from error
+    warn_without_versions(states.client, bucket)
+    return states
 
 
 def _server_key(settings: CreatorSettings, *, is_sqlite: bool) -> bytes:

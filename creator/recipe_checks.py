@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,13 @@ from sqlalchemy.exc import OperationalError
 from common.contracts.recipes import RevisionProblem, Validity
 from common.object_storage import ObjectStorage, ObjectStorageError
 from creator.check_records import CheckRecords, UncheckedRevision
-from creator.deployment.deployer import Engine
+from creator.deployment.running import Engine
 from creator.deployment.terraform import error_in, shortened
 from creator.deployment.workspaces import read_recipe, unpack
-from creator.errors import CreatorStopsError, FileContentError
-from creator.terraform_process import Command, Ended, TerraformProcess, kill_group
+from creator.errors import CreatorStopsError, FileContentError, TerraformNotStartedError
+from creator.steps.commands import Commands
+from creator.steps.orders import StepEnd, StepOrder
+from creator.steps.users import hand_over, open_the_way
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,15 @@ _NOT_FETCHED = frozenset(
         "Could not load plugin",
     }
 )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """With what a recipe is tried, and where."""
+
+    engine: Engine
+    commands: Commands
+    data_folder: Path
 
 
 @dataclass(frozen=True)
@@ -83,15 +95,18 @@ class RecipeChecks:
         self,
         records: CheckRecords,
         storage: ObjectStorage,
-        engine: Engine,
-        data_folder: Path,
+        bench: Bench,
         stop: Event,
     ) -> None:
         self._records = records
         self._storage = storage
-        self._engine = engine
-        self._folder = data_folder / "checks"
+        self._bench = bench
+        self._folder = bench.data_folder / "checks"
         self._stop = stop
+
+    def is_due(self) -> bool:
+        """Whether there is anything to judge."""
+        return bool(self._records.due(limit=1))
 
     def run(self) -> None:
         """Judge what is due, a bounded number; nothing of it may stop Creator."""
@@ -108,7 +123,7 @@ class RecipeChecks:
     def _judge(self, revision: UncheckedRevision) -> None:
         try:
             verdict = self._verdict(revision)
-        except (OSError, FileContentError, ObjectStorageError) as error:
+        except (OSError, FileContentError, ObjectStorageError, TerraformNotStartedError) as error:
             verdict = undecided(str(error))
         except (CreatorStopsError, OperationalError):
             raise
@@ -138,29 +153,41 @@ class RecipeChecks:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _judged_by_terraform(self, scratch: Path) -> Verdict:
-        arguments = self._engine.arguments
-        said, answer = scratch / "init.log", scratch / "validate.json"
-        init = self._run(Command(arguments.init_without_backend(), scratch / "recipe", said))
+        self._open_to_terraform(scratch)
+        arguments = self._bench.engine.arguments
+        init = self._run(arguments.init_without_backend(), scratch)
         if init.interrupted or init.killed:
             seconds = TIME_LIMIT.total_seconds()
             return undecided(f"terraform init did not end within {seconds:g} seconds")
         complaint = ""
         if init.exit_code != 0:
-            text = said.read_text(errors="replace")
+            text = _said(init)
             complaint = error_in(text) or text.strip() or f"exit code {init.exit_code}"
-        command = Command(arguments.validate(), scratch / "recipe", said, answer=answer)
-        self._run(command)
-        return verdict_of(answer.read_bytes(), complaint)
+        validated = self._run(arguments.validate(), scratch)
+        return verdict_of((validated.output / "stdout").read_bytes(), complaint)
 
-    def _run(self, command: Command) -> Ended:
-        process = TerraformProcess(command, self._engine.environment)
-        limit = min(TIME_LIMIT, self._engine.step_time_limit)
-        try:
-            return process.wait(limit, stop=self._stop, meanwhile=lambda: None)
-        except CreatorStopsError:
-            # Unlike a deployment, nothing is lost by it.
-            kill_group(process.identity.pid)
-            raise
+    def _open_to_terraform(self, scratch: Path) -> None:
+        user = self._bench.commands.user
+        hand_over(scratch / "recipe", user)
+        open_the_way(scratch, self._bench.data_folder, user)
+
+    def _run(self, arguments: Sequence[str], scratch: Path) -> StepEnd:
+        engine = self._bench.engine
+        order = StepOrder(
+            kind="check",
+            arguments=tuple(arguments),
+            folder=scratch / "run",
+            working_directory=scratch / "recipe",
+            environment=engine.environment,
+            time_limit=min(TIME_LIMIT, engine.step_time_limit),
+        )
+        return self._bench.commands.run(order, stop=self._stop.is_set)
+
+
+def _said(end: StepEnd) -> str:
+    """Both streams: what terraform complains of is on either."""
+    streams = (end.output / "stdout", end.output / "stderr")
+    return "\n".join(stream.read_text(errors="replace") for stream in streams)
 
 
 def _problem(diagnostic: dict[str, Any]) -> RevisionProblem:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -16,6 +17,7 @@ from common.encryption import Keyring, variable_context
 from common.masking import forms_of
 from common.object_storage import ObjectStorage, ObjectStorageError
 from common.published import fallback_url
+from creator.deployment.backends import States
 from creator.deployment.desired import (
     Engine,
     Handover,
@@ -25,6 +27,7 @@ from creator.deployment.desired import (
     values_for,
 )
 from creator.deployment.records import ClusterRecord, RecipeRevisionRecord, Records
+from creator.deployment.snapshots import Material, Snapshots
 from creator.deployment.workspaces import Workspaces, known_secrets, read_recipe
 from creator.errors import FileContentError
 
@@ -67,12 +70,19 @@ class Descriptions:
     """Makes descriptions; may be used by several threads."""
 
     def __init__(
-        self, records: Records, storage: ObjectStorage, workspaces: Workspaces, platform: Platform
+        self,
+        records: Records,
+        storage: ObjectStorage,
+        workspaces: Workspaces,
+        states: States,
+        platform: Platform,
     ) -> None:
         self._records = records
         self._storage = storage
         self._workspaces = workspaces
+        self._states = states
         self._platform = platform
+        self._snapshots = Snapshots(storage, platform.keyring)
         # Revisions never change, so nothing remembered here can become wrong.
         self._declared: dict[UUID, frozenset[str]] = {}
         self._without_recipe: set[UUID] = set()
@@ -114,6 +124,42 @@ class Descriptions:
         files = self._records.files(revision.id)
         return files, read_recipe(self._storage, files)
 
+    def material(self, description: Description) -> Material:
+        """What the workspace is made of: the description, or, to destroy, what was applied last.
+
+        FileContentError, SnapshotMissingError, ObjectStorageError, EncryptionError.
+        """
+        cluster = description.cluster
+        if cluster.situation.state is ClusterState.DELETING and cluster.applied_snapshot:
+            return self._snapshots.read(cluster.id, cluster.applied_snapshot)
+        revision = description.revision
+        files, contents = self.recipe(revision)
+        return Material(
+            revision_id=revision.id,
+            files=tuple(files),
+            contents=contents,
+            values=description.values.declared,
+            sensitive=description.values.sensitive,
+            dependency_lock=revision.dependency_lock,
+        )
+
+    def inputs(self, description: Description) -> dict[str, Any]:
+        """By part and name, as hashes: what the deployment is made from (creator.deployment.differences)."""
+        cluster = description.cluster
+        own, handover = description.values.hashes(_fingerprint_key(self._platform.server_key))
+        files = self._records.files(description.revision.id)
+        return {
+            "files": {file.path: f"{file.mode} {file.sha256}" for file in files},
+            "variables": own,
+            "handover": handover,
+            "engine": {"terraform": self._platform.terraform_version},
+            "backend": {"state": self.state_key(cluster)},
+        }
+
+    def state_key(self, cluster: ClusterRecord) -> str:
+        """Where the state is, or will be."""
+        return cluster.state_key or self._states.key_for(cluster.id)
+
     def secrets_left(self, cluster_id: UUID, agent_token_version: int) -> tuple[str, ...]:
         """What no log of the cluster may show, also if its description has changed since terraform ran."""
         tokens = self._tokens(cluster_id, agent_token_version)
@@ -144,7 +190,7 @@ class Descriptions:
             values=values.shown(_fingerprint_key(self._platform.server_key)),
             engine=Engine(
                 terraform_version=self._platform.terraform_version,
-                backend=self._workspaces.of(cluster.id).backend(),
+                backend=self._states.shown(cluster.id, self.state_key(cluster)),
             ),
         )
 

@@ -51,6 +51,8 @@ class Values:
     undeclared: tuple[str, ...]
     # Names of the declared values that are sensitive.
     sensitive: frozenset[str] = frozenset()
+    # Names of the declared values that the platform hands over.
+    ours: frozenset[str] = frozenset()
 
     def shown(self, key: bytes) -> dict[str, JsonValue]:
         """The declared values with a keyed hash in place of each sensitive one: for fingerprints, which anybody may see."""
@@ -58,6 +60,15 @@ class Values:
             name: _keyed_hash(key, name, value) if name in self.sensitive else value
             for name, value in self.declared.items()
         }
+
+    def hashes(self, key: bytes) -> tuple[dict[str, str], dict[str, str]]:
+        """Keyed hashes of the cluster's own values and of those handed over, to tell later what has changed."""
+        own: dict[str, str] = {}
+        handover: dict[str, str] = {}
+        for name, value in self.declared.items():
+            digest = hmac.digest(key, canonical_json([name, value]), "sha256").hex()
+            (handover if name in self.ours else own)[name] = digest
+        return own, handover
 
 
 def declared_variables(files: Mapping[str, bytes]) -> frozenset[str]:
@@ -92,6 +103,7 @@ def values_for(
         declared={name: value for name, value in offered.items() if name in declared},
         undeclared=tuple(sorted(variables.keys() - declared)),
         sensitive=frozenset(sensitive) & declared - ours.keys(),
+        ours=declared & ours.keys(),
     )
 
 

@@ -5,13 +5,12 @@ Facts: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from common.contracts.clusters import PlanSummary
-from common.contracts.deployments import ChangeAction, ChangeState, ResourceChange, StateLock
+from common.contracts.deployments import ChangeAction, ChangeState, ResourceChange
 
 _ACTIONS = {
     "create": ChangeAction.CREATE,
@@ -34,8 +33,6 @@ _NOT_INITIALIZED = (
     "Required plugins are not installed",
 )
 _STALE = "Saved plan is stale"
-_LOCKED = "Error acquiring the state lock"
-_LOCK_FIELD = re.compile(r"^\s*(ID|Path|Operation|Who|Created):[ \t]*(.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -224,21 +221,6 @@ def needs_init(errors: Sequence[Diagnostic]) -> bool:
 def is_stale(errors: Sequence[Diagnostic]) -> bool:
     """Whether the state has changed since the plan was made."""
     return any(error.summary == _STALE for error in errors)
-
-
-def lock_in(errors: Sequence[Diagnostic]) -> StateLock | None:
-    """Who holds the lock that terraform waited for in vain, if that is what went wrong."""
-    for error in errors:
-        if error.summary == _LOCKED and "Lock Info:" in error.detail:
-            found = dict(_LOCK_FIELD.findall(error.detail.partition("Lock Info:")[2]))
-            return StateLock(
-                id=found.get("ID", ""),
-                operation=found.get("Operation", ""),
-                who=found.get("Who", ""),
-                created=found.get("Created", ""),
-                path=found.get("Path", ""),
-            )
-    return None
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

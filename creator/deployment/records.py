@@ -1,8 +1,4 @@
-"""Read and record: everything that Creator asks the database and writes to it, in short transactions.
-
-No transaction is open while terraform runs.
-A row is committed before what it announces begins, so that whoever comes after a crash knows what may have happened.
-"""
+"""Read: clusters as they are described, and what was done about them; in short transactions."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, literal, select, update
-from sqlalchemy.orm import Session, aliased, joinedload, selectinload
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, update
+from sqlalchemy.orm import Session, aliased
 
 from common.contracts.clusters import (
     ClusterState,
     DeploymentState,
     DeployPolicy,
-    HostDescription,
     PlanSummary,
 )
 from common.contracts.deployments import Gates, Quarantine
@@ -28,12 +23,9 @@ from creator.deployment.terraform import Kind
 from creator.planner import (
     ATTEMPTS_LOOKED_AT,
     REASONS_TO_TRY_AGAIN,
-    reason_not_to_apply,
     spread_of,
 )
-from creator.process_table import RunningProcess
 from creator.situations import Attempt, ClusterSituation, Ruling, Switches
-from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
     ClusterVariable,
@@ -44,6 +36,7 @@ from database.models import (
     RecipeRevision,
 )
 from database.session import Database
+from database.tables.deployments import UNDER_WAY
 
 # How long a deployment waits for the verdict on a new revision: with nobody to judge, it goes on without.
 VERDICT_TIME = timedelta(minutes=1)
@@ -138,28 +131,6 @@ class ClusterRecord:
         return self.situation.deploy_policy
 
 
-@dataclass(frozen=True)
-class UnfinishedStep:
-    """A command whose end nobody recorded; without a process, nobody recorded its start either."""
-
-    id: UUID
-    kind: str
-    arguments: tuple[str, ...]
-    process: RunningProcess | None
-    started_at: datetime
-
-
-@dataclass(frozen=True)
-class UnfinishedDeployment:
-    """A deployment that is under way, or whose Creator died."""
-
-    id: UUID
-    cluster_id: UUID
-    cluster: str
-    agent_token_version: int
-    step: UnfinishedStep | None
-
-
 class Records:
     """All of it behind verbs; each call is one transaction, and may raise SQLAlchemy's errors."""
 
@@ -213,12 +184,11 @@ class Records:
             rows = session.execute(_marks(chosen)).all()
         return {row[0]: (*row[1:], switch) for row in rows}
 
-    def unfinished(self) -> list[UnfinishedDeployment]:
-        """Every deployment that is under way, whoever began it."""
-        query = select(Deployment).where(Deployment.state.in_(_UNDER_WAY)).order_by(Deployment.id)
-        options = (selectinload(Deployment.steps), joinedload(Deployment.cluster))
+    def unfinished(self, cluster_id: UUID) -> list[UUID]:
+        """Ids of the cluster's deployments that are under way, whoever began them."""
+        of_cluster = select(Deployment.id).where(Deployment.cluster_id == cluster_id)
         with self._database.reading() as session:
-            return [_unfinished(row) for row in session.scalars(query.options(*options))]
+            return list(session.scalars(of_cluster.where(UNDER_WAY).order_by(Deployment.id)))
 
     def files(self, revision_id: UUID) -> list[FileReference]:
         """The files of a recipe's revision."""
@@ -229,168 +199,11 @@ class Records:
                 for row in session.scalars(query.order_by(RecipeFile.path))
             ]
 
-    # Deployments
-
-    def begin(
-        self, cluster: ClusterRecord, revision_id: UUID, *, cause: str, fingerprint: str
-    ) -> UUID:
-        """A new deployment is under way; its id. The request for it, if somebody asked, is served."""
-        row = Deployment(
-            cluster_id=cluster.id,
-            recipe_revision_id=revision_id,
-            cause=cause,
-            fingerprint=fingerprint,
-            started_at=self._clock(),
-        )
-        requested_at = cluster.situation.switches.deploy_requested_at
-        with self._database.writing() as session:
-            session.add(row)
-            if requested_at is not None:
-                _serve_request(session, cluster.id, requested_at)
-        return row.id
-
-    def begin_step(self, deployment_id: UUID, kind: Kind, arguments: Sequence[str]) -> UUID:
-        """A command is about to start; its step's id."""
-        row = DeploymentStep(
-            deployment_id=deployment_id,
-            kind=kind.value,
-            arguments=list(arguments),
-            started_at=self._clock(),
-        )
-        with self._database.writing() as session:
-            session.add(row)
-        return row.id
-
-    def step_started(self, step_id: UUID, process: RunningProcess) -> None:
-        """The command runs as this process."""
-        self._update_step(step_id, pid=process.pid, process_start_ticks=process.start_ticks)
-
-    def step_ended(self, step_id: UUID, exit_code: int | None) -> None:
-        """The command has ended; None = nobody saw how."""
-        self._update_step(step_id, exit_code=exit_code, finished_at=self._clock())
-
-    def store_log(self, deployment_id: UUID, log: str) -> None:
-        """What terraform has said until now."""
-        self._update_deployment(deployment_id, log=log)
-
-    def planned(self, deployment_id: UUID, summary: PlanSummary) -> None:
-        """There is a plan."""
-        self._update_deployment(deployment_id, summary=summary.model_dump())
-
-    def begin_apply(self, cluster_id: UUID, deployment_id: UUID, *, destroys: bool) -> str:
-        """Why the plan must not be applied after all; if it may (empty), the deployment is applying.
-
-        From here on the cluster is neither what was deployed before nor what is being deployed now,
-        and its deletion cannot be taken back.
-        """
-        with self._database.writing() as session:
-            query = select(Cluster).where(Cluster.id == cluster_id).with_for_update()
-            row = session.scalars(query).one()
-            switches = switches_of(row, _installation(session))
-            reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=destroys)
-            if not reason:
-                _set(session, deployment_id, {"state": DeploymentState.APPLYING})
-                set_cluster(session, Cluster.id == cluster_id, {"deployed_fingerprint": ""})
-        return reason
-
-    def approved(self, deployment_id: UUID, ruling: Ruling) -> None:
-        """The deployment goes through because a person approved its plan."""
-        self._update_deployment(
-            deployment_id, approved=True, decided_by=ruling.by, decided_at=ruling.at
-        )
-
-    def close(self, deployment_id: UUID, state: DeploymentState, *, error: str, log: str) -> None:
-        """The deployment is over, or waits for a person; a new plan takes the place of one that still waits."""
-        waits = state is DeploymentState.WAITING_FOR_APPROVAL
-        finished_at = None if waits else self._clock()
-        values = {"state": state, "error": error, "log": log, "finished_at": finished_at}
-        with self._database.writing() as session:
-            _set(session, deployment_id, values)
-            if waits or state is DeploymentState.SUCCEEDED:
-                of = select(Deployment.cluster_id).where(Deployment.id == deployment_id)
-                cluster_id = session.scalars(of).one()
-                _supersede_waiting(session, cluster_id, self._clock(), keep=deployment_id)
-
-    def forget(self, deployment_id: UUID) -> None:
-        """A check that found nothing new leaves no trace."""
-        with self._database.writing() as session:
-            steps = DeploymentStep.deployment_id == deployment_id
-            session.execute(delete(DeploymentStep).where(steps))
-            session.execute(delete(Deployment).where(Deployment.id == deployment_id))
-
-    # Clusters
-
-    def cluster_planned(self, cluster_id: UUID) -> None:
-        """The cluster has been compared with its description."""
-        with self._database.writing() as session:
-            set_cluster(session, Cluster.id == cluster_id, {"last_planned_at": self._clock()})
-
-    def cluster_deployed(
-        self, cluster_id: UUID, fingerprint: str, hosts: Mapping[str, HostDescription] | None
-    ) -> None:
-        """The cluster is what its description says; `hosts` None = they were not read, they stay."""
-        values = {"deployed_fingerprint": fingerprint, "last_planned_at": self._clock()}
-        with self._database.writing() as session:
-            if hosts is not None:
-                stored = {name: host.model_dump() for name, host in sorted(hosts.items())}
-                _set_hosts(session, cluster_id, stored)
-            set_cluster(session, Cluster.id == cluster_id, values)
-
-    def waiting_is_pointless(self, cluster_id: UUID) -> None:
-        """Nothing differs any more: no plan needs to be approved."""
-        with self._database.writing() as session:
-            _supersede_waiting(session, cluster_id, self._clock())
-
-    def cluster_destroyed(self, cluster_id: UUID) -> bool:
-        """Nothing of the cluster is left but its row; False if its deletion was taken back meanwhile."""
-        values = {"state": ClusterState.DESTROYED, "deleted_at": self._clock()}
-        with self._database.writing() as session:
-            query = select(Cluster.state).where(Cluster.id == cluster_id).with_for_update()
-            if session.scalars(query).one() is not ClusterState.DELETING:
-                return False
-            _set_hosts(session, cluster_id, {})
-            set_cluster(session, Cluster.id == cluster_id, values)
-            _supersede_waiting(session, cluster_id, self._clock())
-        return True
-
-    def _update_step(self, step_id: UUID, **values: Any) -> None:
-        with self._database.writing() as session:
-            rows = update(DeploymentStep).where(DeploymentStep.id == step_id)
-            session.execute(rows.values(**values))
-
-    def _update_deployment(self, deployment_id: UUID, **values: Any) -> None:
-        with self._database.writing() as session:
-            _set(session, deployment_id, values)
-
-
-def _set(session: Session, deployment_id: UUID, values: Mapping[str, Any]) -> None:
-    session.execute(update(Deployment).where(Deployment.id == deployment_id).values(**values))
-
 
 def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
     """Write what Creator saw or did; `updated_at` says when people changed the description, so it stays."""
     kept = {"updated_at": Cluster.updated_at}
     session.execute(update(Cluster).where(which).values(**values, **kept))
-
-
-def _set_hosts(session: Session, cluster_id: UUID, hosts: Mapping[str, Any]) -> None:
-    known = session.scalars(select(Cluster.hosts).where(Cluster.id == cluster_id)).one()
-    if known != hosts:
-        set_cluster(session, Cluster.id == cluster_id, {"hosts": hosts})
-        mark_changed(session, [cluster_id])
-
-
-def _supersede_waiting(
-    session: Session, cluster_id: UUID, moment: datetime, *, keep: UUID | None = None
-) -> None:
-    waiting = and_(
-        Deployment.cluster_id == cluster_id,
-        Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
-    )
-    if keep is not None:
-        waiting = and_(waiting, Deployment.id != keep)
-    values = {"state": DeploymentState.SUPERSEDED, "finished_at": moment}
-    session.execute(update(Deployment).where(waiting).values(**values))
 
 
 def _wanted_revisions(
@@ -608,34 +421,3 @@ def _ruling(row: Row[Any]) -> Ruling | None:
     if row.approved is None or row.decided_at is None:
         return None
     return Ruling(approved=row.approved, by=row.decided_by, at=row.decided_at)
-
-
-def _serve_request(session: Session, cluster_id: UUID, requested_at: datetime) -> None:
-    """A request that came after the one we saw stays."""
-    served = and_(Cluster.id == cluster_id, Cluster.deploy_requested_at == requested_at)
-    values = {"deploy_requested_at": None, "updated_at": Cluster.updated_at}
-    session.execute(update(Cluster).where(served).values(**values))
-
-
-def _unfinished(row: Deployment) -> UnfinishedDeployment:
-    step = next((step for step in row.steps if step.finished_at is None), None)
-    return UnfinishedDeployment(
-        id=row.id,
-        cluster_id=row.cluster_id,
-        cluster=row.cluster.slug,
-        agent_token_version=row.cluster.agent_token_version,
-        step=_unfinished_step(step) if step else None,
-    )
-
-
-def _unfinished_step(row: DeploymentStep) -> UnfinishedStep:
-    process = None
-    if row.pid is not None and row.process_start_ticks is not None:
-        process = RunningProcess(row.pid, row.process_start_ticks)
-    return UnfinishedStep(
-        id=row.id,
-        kind=row.kind,
-        arguments=tuple(row.arguments),
-        process=process,
-        started_at=row.started_at,
-    )

@@ -5,6 +5,7 @@ python-terraform is used for one thing only, the spelling of options: docs/decis
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from python_terraform import IsFlagged, Terraform
 
-from common.contracts.clusters import HostDescription, PlanSummary
+from common.contracts.clusters import HostDescription
 from common.contracts.identifiers import HostName
 from creator.errors import HostsOutputError
 
@@ -35,6 +36,11 @@ class Kind(StrEnum):
     PLAN = "plan"
     APPLY = "apply"
     DESTROY = "destroy"
+    # These change nothing: what a person reads, values that the stream does not tell, what is left.
+    SHOW = "show"
+    OUTPUT = "output"
+    LIST = "list"
+    UNLOCK = "unlock"
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,18 @@ class Arguments:
         """Print the version as JSON."""
         return self._command("version", json=IsFlagged)
 
-    def init(self) -> list[str]:
-        """Prepare the workspace; whatever backend it was prepared for before, nothing is migrated."""
-        return self._command("init", input=False, no_color=IsFlagged, reconfigure=IsFlagged)
+    def init(self, *, lock_is_given: bool = False) -> list[str]:
+        """Prepare the workspace; whatever backend it was prepared for before, nothing is migrated.
+
+        With a given dependency lock file other providers than those in it are a mistake.
+        """
+        return self._command(
+            "init",
+            input=False,
+            no_color=IsFlagged,
+            reconfigure=IsFlagged,
+            lockfile="readonly" if lock_is_given else None,
+        )
 
     def init_without_backend(self) -> list[str]:
         """Fetch modules and providers, and touch no state."""
@@ -60,8 +75,8 @@ class Arguments:
         """Print as JSON what is wrong with the recipe."""
         return self._command("validate", json=IsFlagged, no_color=IsFlagged)
 
-    def plan(self, saved: Path, *, destroy: bool = False) -> list[str]:
-        """Save a plan; exit code 0 = no changes, 2 = changes.
+    def plan(self, saved: Path, *, destroy: bool = False, replace: Sequence[str] = ()) -> list[str]:
+        """Save a plan; exit code 0 = no changes, 2 = changes. Resources in `replace` are made anew.
 
         The values are named once more, since a recipe's own `*.auto.tfvars` would win otherwise.
         """
@@ -69,22 +84,32 @@ class Arguments:
             "plan",
             destroy=IsFlagged if destroy else None,
             detailed_exitcode=IsFlagged,
+            json=IsFlagged,
             out=saved,
+            replace=list(replace) or None,
             var_file=VALUES_FILE,
             **self._careful(),
         )
 
     def apply(self, saved: Path) -> list[str]:
         """Do exactly what the saved plan says (also if it destroys)."""
-        return self._command("apply", str(saved), **self._careful())
+        return self._command("apply", str(saved), json=IsFlagged, **self._careful())
 
     def show(self, saved: Path) -> list[str]:
-        """Print the saved plan as JSON, secrets included."""
-        return self._command("show", str(saved), json=IsFlagged, no_color=IsFlagged)
+        """Print the saved plan for people, without what is marked as sensitive."""
+        return self._command("show", str(saved), no_color=IsFlagged)
+
+    def state_list(self) -> list[str]:
+        """Print the addresses of all resources in the state."""
+        return [self.executable, "state", "list"]
 
     def output(self) -> list[str]:
         """Print all outputs as JSON, secrets included."""
         return self._command("output", json=IsFlagged, no_color=IsFlagged)
+
+    def force_unlock(self, lock_id: str) -> list[str]:
+        """Free the lock of that id, and no other one."""
+        return [self.executable, "force-unlock", "-force", lock_id]
 
     def _careful(self) -> dict[str, Any]:
         seconds = int(self.lock_time_limit.total_seconds())
@@ -116,27 +141,18 @@ def environment(
     }
 
 
-def plan_summary(shown: bytes) -> PlanSummary:
-    """Counts of `terraform show -json PLAN`; a replacement is a destroy and a create."""
-    actions = [
-        action
-        for change in json.loads(shown).get("resource_changes", [])
-        for action in change["change"]["actions"]
-    ]
-    return PlanSummary(
-        create=actions.count("create"),
-        change=actions.count("update"),
-        destroy=actions.count("delete"),
-    )
+def outputs_in(answer: bytes) -> dict[str, Any]:
+    """Name → value of `terraform output -json`."""
+    return {name: output["value"] for name, output in json.loads(answer).items()}
 
 
-def hosts_output(outputs: bytes) -> dict[str, HostDescription] | None:
-    """The hosts that `terraform output -json` names; None without such an output; HostsOutputError."""
-    given = json.loads(outputs).get(HOSTS_OUTPUT)
+def hosts_in(outputs: Mapping[str, Any]) -> dict[str, HostDescription]:
+    """The hosts that the outputs name, none without such an output; HostsOutputError."""
+    given = outputs.get(HOSTS_OUTPUT)
     if given is None:
-        return None
+        return {}
     try:
-        return _HOSTS.validate_python(given["value"])
+        return _HOSTS.validate_python(given)
     except ValidationError as error:
         mistakes = [
             f"{'.'.join(str(part) for part in mistake['loc']) or HOSTS_OUTPUT}: {mistake['msg']}"

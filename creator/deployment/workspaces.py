@@ -1,7 +1,7 @@
 """Act: the folder in which terraform runs for one cluster.
 
 `$DATA_DIR/workspaces/<cluster id>/recipe/` is terraform's working directory: the recipe's files, the values, the backend;
-`…/run/` is ours: the saved plan and the output of each step.
+`…/run/` is ours: the output of each step.
 """
 
 import hashlib
@@ -16,14 +16,18 @@ from pydantic import JsonValue
 
 from common.atomic_files import write_atomically
 from common.contracts.files import FileReference
+from common.contracts.values import canonical_json
 from common.object_storage import ObjectStorage, file_key
+from creator.deployment.snapshots import Material
 from creator.deployment.terraform import VALUES_FILE
 from creator.errors import FileContentError
 
 BACKEND_FILE = "mr_prober_override.tf.json"
 # Made by `terraform init` and worth keeping between revisions of a recipe.
 _TERRAFORM_FOLDER = ".terraform"
-_LOCK_FILE = ".terraform.lock.hcl"
+LOCK_FILE = ".terraform.lock.hcl"
+# In terraform's own folder, since terraform writes it, maybe as another user.
+SAVED_PLAN = "mr_prober.tfplan"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Workspace:
     """Paths of one cluster."""
 
     root: Path
-    state: Path
+    state_folder: Path  # of a local state
 
     @property
     def recipe(self) -> Path:
@@ -40,44 +44,51 @@ class Workspace:
 
     @property
     def run(self) -> Path:
-        """What we keep beside it."""
+        """What we keep beside it: a folder for each step."""
         return self.root / "run"
 
     @property
     def saved_plan(self) -> Path:
         """The plan between `plan` and `apply`; it holds secrets in clear."""
-        return self.run / "plan.tfplan"
+        return self.recipe / SAVED_PLAN
 
     @property
-    def answer(self) -> Path:
-        """Where a command's JSON goes for a moment; it holds secrets in clear."""
-        return self.run / "answer.json"
+    def lock_file(self) -> Path:
+        """terraform's dependency lock file: which providers the recipe gets."""
+        return self.recipe / LOCK_FILE
 
     @property
     def secrets(self) -> Path:
         """What logs must not show: of this deployment, and of those since the last good one; in clear."""
         return self.root / "secrets.json"
 
-    def deployment_log(self, deployment_id: UUID) -> Path:
-        """What the commands of a deployment print."""
-        return self.run / f"{deployment_id}.log"
+    @property
+    def deployment(self) -> Path:
+        """For which deployment the workspace was prepared."""
+        return self.root / "deployment"
 
-    def backend(self) -> dict[str, JsonValue]:
-        """Where terraform keeps the state: a local file, by its absolute path."""
-        return {"local": {"path": str(self.state)}}
+    @property
+    def initialized(self) -> Path:
+        """Of which inputs the last `init` was made."""
+        return self.root / "initialized"
 
 
 class Workspaces:
-    """All workspaces and states below the data folder, which is an absolute path."""
+    """All workspaces and local states below the data folder, which is an absolute path."""
 
     def __init__(self, data_folder: Path) -> None:
         self._data_folder = data_folder
+
+    @property
+    def states(self) -> Path:
+        """The folder of all local states."""
+        return self._data_folder / "states"
 
     def of(self, cluster_id: UUID) -> Workspace:
         """The paths of a cluster; nothing is made."""
         return Workspace(
             root=self._data_folder / "workspaces" / str(cluster_id),
-            state=self._data_folder / "states" / str(cluster_id) / "terraform.tfstate",
+            state_folder=self.states / str(cluster_id),
         )
 
 
@@ -96,22 +107,64 @@ def read_recipe(storage: ObjectStorage, files: Iterable[FileReference]) -> dict[
 
 def prepare(
     workspace: Workspace,
-    files: Iterable[FileReference],
-    contents: Mapping[str, bytes],
-    values: Mapping[str, JsonValue],
+    material: Material,
+    backend: Mapping[str, JsonValue],
+    *,
+    deployment_id: UUID,
 ) -> None:
-    """Make the workspace hold exactly this recipe and these values; OSError.
+    """Make the workspace hold exactly this recipe, these values and this backend; OSError.
 
     Files of earlier revisions and earlier runs go, what `terraform init` made stays.
     """
-    for folder in (workspace.root, workspace.recipe, workspace.run, workspace.state.parent):
+    for folder in (workspace.root, workspace.recipe, workspace.run, workspace.state_folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _clear(workspace.run)
-    _clear(workspace.recipe, keep={_TERRAFORM_FOLDER, _LOCK_FILE})
-    unpack(workspace.recipe, files, contents)
+    _clear(workspace.recipe, keep={_TERRAFORM_FOLDER})
+    if material.dependency_lock:
+        workspace.lock_file.write_text(material.dependency_lock)
+    unpack(workspace.recipe, material.files, material.contents)
     # After the recipe's files: ours win.
-    _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": workspace.backend()}})
-    _write_json(workspace.recipe / VALUES_FILE, dict(values))
+    _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": dict(backend)}})
+    _write_json(workspace.recipe / VALUES_FILE, dict(material.values))
+    workspace.deployment.write_text(str(deployment_id))
+
+
+def is_prepared_for(workspace: Workspace, deployment_id: UUID) -> bool:
+    """Whether nobody has prepared it for another deployment since; OSError."""
+    path = workspace.deployment
+    return path.exists() and path.read_text() == str(deployment_id)
+
+
+def init_is_due(workspace: Workspace, inputs: str) -> bool:
+    """Whether `terraform init` was never run with these inputs here; OSError."""
+    if not (workspace.recipe / _TERRAFORM_FOLDER).is_dir() or not workspace.initialized.exists():
+        return True
+    return workspace.initialized.read_text() != inputs
+
+
+def remember_init(workspace: Workspace, inputs: str) -> None:
+    """`terraform init` has succeeded; OSError."""
+    write_atomically(workspace.initialized, inputs.encode())
+
+
+def forget_init(workspace: Workspace) -> None:
+    """Whatever is remembered of it is not to be believed; OSError."""
+    workspace.initialized.unlink(missing_ok=True)
+
+
+def init_inputs(
+    contents: Mapping[str, bytes], *, lock: str, backend: Mapping[str, JsonValue], engine: str
+) -> str:
+    """SHA-256 of all that `terraform init` looks at: the recipe's terraform files, providers, backend, engine. Pure.
+
+    The files whole: what in them is of interest to `init` only HCL could tell.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(contents):
+        if path.endswith((".tf", ".tf.json")):
+            digest.update(f"{path}\0{hashlib.sha256(contents[path]).hexdigest()}\0".encode())
+    digest.update(canonical_json({"lock": lock, "backend": dict(backend), "engine": engine}))
+    return digest.hexdigest()
 
 
 def known_secrets(workspace: Workspace) -> tuple[str, ...]:

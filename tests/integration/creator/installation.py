@@ -187,19 +187,36 @@ class Installation:
         query = (
             select(Deployment)
             .where(Deployment.cluster_id == self.cluster(slug).id)
-            .options(selectinload(Deployment.steps), undefer(Deployment.log))
+            .options(
+                selectinload(Deployment.steps),
+                undefer(Deployment.log),
+                undefer(Deployment.plan_text),
+            )
             .order_by(Deployment.id.desc())
         )
         with self.database.reading() as session:
             return list(session.scalars(query))
 
+    def fingerprint(self, slug: str) -> str:
+        """Of the cluster's description, as Creator knows it."""
+        loop = self.loop()
+        try:
+            (seen,) = (seen for seen in loop.outlook() if seen.slug == slug)
+        finally:
+            loop.close()
+        return seen.fingerprint
+
     def workspace(self, slug: str) -> Workspace:
         """The cluster's folders."""
         return Workspaces(self.data_folder).of(self.cluster(slug).id)
 
+    def state(self, slug: str) -> Path:
+        """The file with terraform's state."""
+        return self.workspace(slug).state_folder / "terraform.tfstate"
+
     def resources(self, slug: str) -> list[str]:
         """Addresses in terraform's state."""
-        state = json.loads(self.workspace(slug).state.read_bytes())
+        state = json.loads(self.state(slug).read_bytes())
         return [f"{resource['type']}.{resource['name']}" for resource in state["resources"]]
 
     def environment(self) -> dict[str, str]:

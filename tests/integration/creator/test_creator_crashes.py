@@ -2,20 +2,22 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from sys import executable
 
 import pytest
+from sqlalchemy import select
 
 from common.contracts.clusters import ClusterState, DeploymentState
+from common.contracts.identifiers import new_id
 from common.processes import PIPE, Process, start
-from creator.deployment.records import Records
-from creator.deployment.terraform import Kind
 from creator.main import ROOT
-from creator.process_table import find
-from database.models import now
+from creator.steps.adoption import this_machine
+from creator.steps.process_table import is_alive
+from creator.steps.run_folder import RunFolder
+from database.models import Deployment, DeploymentStep, RecipeRevision, now
 from tests.integration.creator.installation import Installation
 
 Eventually = Callable[[Callable[[], object]], None]
@@ -78,7 +80,7 @@ def slow_cluster(sqlite_installation: Installation, tmp_path: Path) -> Iterator[
     (marks / "go").touch()
 
 
-def test_terraform_outlives_a_killed_creator_and_the_next_one_waits_for_it(
+def test_terraform_outlives_a_killed_creator_and_the_next_one_goes_on(
     sqlite_installation: Installation,
     slow_cluster: Path,
     creators: Creators,
@@ -89,65 +91,65 @@ def test_terraform_outlives_a_killed_creator_and_the_next_one_waits_for_it(
     first.kill()
     first.wait()
     creators.start()
-    # The live log is stored by the Creator that found the process.
-    eventually(lambda: "Provisioning with" in sqlite_installation.deployments("demo")[0].log)
-    assert len(sqlite_installation.deployments("demo")) == 1
-
     (slow_cluster / "go").touch()
     eventually(
         lambda: sqlite_installation.deployments("demo")[0].state is DeploymentState.SUCCEEDED
     )
 
-    newest, oldest = sqlite_installation.deployments("demo")
-    assert oldest.state is DeploymentState.UNKNOWN
-    assert "Creator ended during terraform apply" in oldest.error
-    assert "Apply complete!" in oldest.log
-    assert newest.cause == "how the last deployment ended is not known"
-    # terraform had finished: nothing was left to do.
-    assert newest.summary == {"create": 0, "change": 0, "destroy": 0}
+    (deployment,) = sqlite_installation.deployments("demo")
+    assert [(step.kind, step.exit_code) for step in deployment.steps] == [
+        ("init", 0),
+        ("plan", 2),
+        ("apply", 0),
+    ]
+    assert deployment.log.count("Provisioning with") == 1
+    assert deployment.log.count("Plan: 1 to add") == 1
+    assert "Apply complete!" in deployment.log
+    assert deployment.changes[0]["state"] == "done"
     assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
     assert sqlite_installation.resources("demo") == ["terraform_data.slow"]
 
 
-def test_a_terraform_whose_start_nobody_recorded_is_found(
-    sqlite_installation: Installation,
-    slow_cluster: Path,
-    creators: Creators,
-    eventually: Eventually,
-) -> None:
-    first = creators.start()
-    eventually((slow_cluster / "marks").exists)
-    first.kill()
-    first.wait()
-    (deployment,) = sqlite_installation.deployments("demo")
-    step = deployment.steps[-1]
-    records = Records(sqlite_installation.database, now)
-    pid = step.pid
-    records._update_step(step.id, pid=None, process_start_ticks=None)
-
-    assert sqlite_installation.run_pass()
-
-    (deployment,) = sqlite_installation.deployments("demo")
-    assert deployment.state is DeploymentState.APPLYING
-    assert deployment.steps[-1].pid == pid
-
-
-def test_a_step_that_never_started_is_settled_at_once(
-    sqlite_installation: Installation, slow_cluster: Path
+@pytest.mark.parametrize("has_step", [True, False])
+def test_a_deployment_that_never_began_is_gone_on_with(
+    sqlite_installation: Installation, slow_cluster: Path, has_step: bool
 ) -> None:
     (slow_cluster / "go").touch()
-    records = Records(sqlite_installation.database, now)
-    (cluster,) = records.clusters()
-    assert cluster.revision
-    left = records.begin(cluster, cluster.revision.id, cause="new cluster", fingerprint="f")
-    records.begin_step(left, Kind.INIT, ["terraform", "init"])
+    sqlite_installation.update_cluster("demo", deployed_fingerprint="")
+    here = this_machine(socket.gethostname())
+    workspace = sqlite_installation.workspace("demo")
+    fingerprint = sqlite_installation.fingerprint("demo")
+    with sqlite_installation.database.writing() as session:
+        revision_id = session.scalars(select(RecipeRevision.id)).one()
+        row = Deployment(
+            cluster_id=sqlite_installation.cluster("demo").id,
+            cause="new cluster",
+            fingerprint=fingerprint,
+            recipe_revision_id=revision_id,
+        )
+        session.add(row)
+        session.flush()
+        if has_step:
+            step_id = new_id()
+            step = DeploymentStep(
+                id=step_id,
+                deployment_id=row.id,
+                kind="init",
+                arguments=["terraform", "init"],
+                host=here.host,
+                boot_id=here.boot_id,
+                pid_namespace=here.pid_namespace,
+                workspace=str(workspace.run / str(step_id)),
+                deadline=now(),
+            )
+            RunFolder(Path(step.workspace)).make()
+            session.add(step)
 
     assert sqlite_installation.run_pass()
 
-    newest, oldest = sqlite_installation.deployments("demo")
-    assert (oldest.id, oldest.state) == (left, DeploymentState.UNKNOWN)
-    assert oldest.steps[0].finished_at
-    assert newest.state is DeploymentState.SUCCEEDED
+    (deployment,) = sqlite_installation.deployments("demo")
+    assert deployment.state is DeploymentState.SUCCEEDED
+    assert sqlite_installation.resources("demo") == ["terraform_data.slow"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -165,27 +167,12 @@ def test_creator_ends_at_once_and_leaves_terraform_running(
 
     assert creator.wait(timeout=20) == 0
     (deployment,) = sqlite_installation.deployments("demo")
-    arguments = deployment.steps[-1].arguments
-    folder = sqlite_installation.workspace("demo").recipe
-    assert find(folder, arguments[1:])
+    terraform = RunFolder(Path(deployment.steps[-1].workspace)).terraform()
+    assert terraform
+    assert is_alive(terraform)
     (slow_cluster / "go").touch()
-    eventually(lambda: find(folder, arguments[1:]) is None)
+    eventually(lambda: not is_alive(terraform))
     assert sqlite_installation.resources("demo") == ["terraform_data.slow"]
-
-
-def test_a_second_creator_in_one_data_folder_says_so_and_ends(
-    sqlite_installation: Installation, creators: Creators, eventually: Eventually
-) -> None:
-    sqlite_installation.data_folder.mkdir()
-    creators.start()
-    eventually((sqlite_installation.data_folder / "terraform.rc").exists)
-
-    second = creators.start("--once")
-
-    _, said = second.communicate(timeout=20)
-    assert second.returncode == 1
-    (line,) = said.decode().splitlines()
-    assert "another Creator works already in" in line
 
 
 def test_a_killed_terraform_makes_the_deployment_unknown_and_is_repaired(
@@ -196,11 +183,12 @@ def test_a_killed_terraform_makes_the_deployment_unknown_and_is_repaired(
 ) -> None:
     creators.start()
     eventually((slow_cluster / "marks").exists)
-    pid = sqlite_installation.deployments("demo")[0].steps[-1].pid
-    assert pid
+    folder = sqlite_installation.deployments("demo")[0].steps[-1].workspace
+    terraform = RunFolder(Path(folder)).terraform()
+    assert terraform
     (slow_cluster / "go").touch()
 
-    os.kill(pid, signal.SIGKILL)
+    os.kill(terraform.pid, signal.SIGKILL)
 
     eventually(
         lambda: sqlite_installation.deployments("demo")[0].state is DeploymentState.SUCCEEDED
@@ -210,28 +198,3 @@ def test_a_killed_terraform_makes_the_deployment_unknown_and_is_repaired(
     sqlite_installation.delete_cluster("demo")
     eventually(lambda: sqlite_installation.cluster("demo").state is ClusterState.DESTROYED)
     assert sqlite_installation.resources("demo") == []
-
-
-def test_the_time_limit_holds_for_a_terraform_without_its_creator(
-    sqlite_installation: Installation,
-    slow_cluster: Path,
-    creators: Creators,
-    eventually: Eventually,
-) -> None:
-    first = creators.start()
-    eventually((slow_cluster / "marks").exists)
-    first.kill()
-    first.wait()
-    arguments = sqlite_installation.deployments("demo")[0].steps[-1].arguments
-    folder = sqlite_installation.workspace("demo").recipe
-
-    sqlite_installation.run_pass(creator_step_time_limit=timedelta(0))
-
-    eventually(lambda: find(folder, arguments[1:]) is None)
-    (slow_cluster / "go").touch()
-    sqlite_installation.run_pass()
-    newest, oldest = sqlite_installation.deployments("demo")
-    assert oldest.state is DeploymentState.UNKNOWN
-    assert "Interrupt received" in oldest.log
-    # The half made resource was saved, as tainted.
-    assert newest.summary == {"create": 1, "change": 0, "destroy": 1}

@@ -1,13 +1,15 @@
 """Passes of Creator with the real terraform: what is described comes true, and what goes wrong is said."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+
+from sqlalchemy import select
 
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from creator.deployment.records import Records
 from creator.planner import ATTEMPTS_LOOKED_AT
-from database.models import Recipe
+from database.models import Deployment, Recipe, RecipeRevision, now
 from tests.integration.creator.installation import Installation
 
 NEVER_FRESH = timedelta(0)
@@ -43,15 +45,21 @@ def test_a_described_cluster_comes_true_and_then_costs_nothing(installation: Ins
         ("plan", 2),
         ("apply", 0),
     ]
-    assert all(step.pid and step.process_start_ticks for step in deployment.steps)
+    assert all(step.workspace and step.deadline for step in deployment.steps)
+    assert [(one["address"], one["action"], one["state"]) for one in deployment.changes] == [
+        ("terraform_data.thing", "create", "done")
+    ]
+    assert {one["name"] for one in deployment.differences} >= {"main.tf", "greeting", "terraform"}
     assert "they are for probers: target" in deployment.log
     assert "Apply complete! Resources: 1 added" in deployment.log
     cluster = installation.cluster("demo")
     assert cluster.hosts == {"demo-1": {"address": "192.0.2.1", "labels": {"said": "hello"}}}
-    assert cluster.configuration_change == 2
+    assert cluster.configuration_change == 4, "apply begins, hosts are known, apply is over"
+    assert cluster.applying_until is None
+    assert cluster.state_key == "local"
     workspace = installation.workspace("demo")
     assert (workspace.recipe / "terraform.tfvars.json").stat().st_mode & 0o777 == 0o600
-    assert sorted(path.suffix for path in workspace.run.iterdir()) == [".log"]
+    assert not workspace.saved_plan.exists()
 
     assert installation.run_pass()
 
@@ -67,7 +75,8 @@ def test_a_changed_value_reaches_the_cluster_in_the_next_pass(installation: Inst
     assert installation.run_pass()
 
     newest = installation.deployments("demo")[0]
-    assert newest.cause == "the recipe or a value has changed"
+    assert newest.cause == "the recipe or a value has changed: variable greeting changed"
+    assert [step.kind for step in newest.steps] == ["plan", "apply"], "init has the same inputs"
     assert newest.summary == {"create": 0, "change": 1, "destroy": 0}
     assert installation.cluster("demo").hosts["demo-1"]["labels"] == {"said": "good evening"}
 
@@ -222,7 +231,7 @@ def test_a_deleted_cluster_is_destroyed_with_the_recipe_that_was_applied(
     assert installation.run_pass()
 
     newest = installation.deployments("demo")[0]
-    assert [step.kind for step in newest.steps] == ["init", "plan", "destroy"]
+    assert [step.kind for step in newest.steps] == ["plan", "destroy"]
     assert newest.summary == {"create": 0, "change": 0, "destroy": 1}
     cluster = installation.cluster("demo")
     assert cluster.state is ClusterState.DESTROYED
@@ -263,18 +272,31 @@ def test_a_cluster_whose_recipe_never_had_a_revision_can_be_deleted(
 
 def test_only_the_newest_attempts_of_each_cluster_are_read(installation: Installation) -> None:
     installation.add_recipe("greeting", {"main.tf": GREETING})
-    records = Records(installation.database, lambda: datetime.now(UTC))
+    records = Records(installation.database, now)
     ended: dict[str, list[str]] = {}
     for slug, attempts in {"few": 2, "many": ATTEMPTS_LOOKED_AT + 3}.items():
         cluster_id = installation.add_cluster(slug, "greeting")
-        (cluster,) = records.clusters(only=[cluster_id])
-        assert cluster.revision
-        revision_id = cluster.revision.id
-        ids = []
-        for number in range(attempts):
-            ids.append(records.begin(cluster, revision_id, cause="", fingerprint=str(number)))
-            records.close(ids[-1], DeploymentState.FAILED, error="", log="")
-        records.begin(cluster, revision_id, cause="", fingerprint="under way")
+        with installation.database.writing() as session:
+            revision_id = session.scalars(select(RecipeRevision.id)).one()
+            rows = [
+                Deployment(
+                    cluster_id=cluster_id,
+                    cause="",
+                    fingerprint=str(number),
+                    recipe_revision_id=revision_id,
+                    state=DeploymentState.FAILED,
+                )
+                for number in range(attempts)
+            ]
+            session.add_all(rows)
+            under_way = Deployment(
+                cluster_id=cluster_id,
+                cause="",
+                fingerprint="under way",
+                recipe_revision_id=revision_id,
+            )
+            session.add(under_way)
+        ids = [row.id for row in rows]
         # Of ids made in one millisecond nobody knows which one is greater.
         newest = sorted(range(attempts), key=ids.__getitem__, reverse=True)
         ended[slug] = [str(number) for number in newest]
@@ -298,7 +320,7 @@ def test_plan_only_plans_once_and_never_applies(sqlite_installation: Installatio
     (planned,) = sqlite_installation.deployments("demo")
     assert planned.state is DeploymentState.SUCCEEDED
     assert planned.summary == {"create": 1, "change": 0, "destroy": 0}
-    assert not sqlite_installation.workspace("demo").state.exists()
+    assert not sqlite_installation.state("demo").exists()
 
     sqlite_installation.update_cluster("demo", deploy_policy=DeployPolicy.AUTOMATIC)
     assert sqlite_installation.run_pass()
@@ -338,9 +360,8 @@ def test_the_agents_token_is_in_no_log(sqlite_installation: Installation) -> Non
 
     token = agent_token(b"key", cluster_id, version=1)
     (deployment,) = sqlite_installation.deployments("demo")
-    assert (
-        token in (sqlite_installation.workspace("demo").deployment_log(deployment.id)).read_text()
-    )
+    run = sqlite_installation.workspace("demo").run
+    assert any(token in path.read_text() for path in run.rglob("stdout"))
     assert token not in deployment.log + deployment.error
     assert "(sensitive)" in deployment.log
     assert "(sensitive)" in deployment.error
@@ -375,25 +396,30 @@ def test_a_bug_that_one_cluster_meets_stops_nobody_else(
 ) -> None:
     terraform = tmp_path / "terraform"
     real = sqlite_installation.environment()["MR_PROBER_TERRAFORM"]
-    # What no terraform ever says, in the place of a plan.
-    script = (
-        f'#!/bin/sh\nif [ "$1" = show ] && [ -e odd ]; then echo "[]"; else exec {real} "$@"; fi\n'
-    )
+    # What no terraform ever says, in the place of what is left of its plan.
+    script = f'#!/bin/sh\nif [ "$1" = output ] && [ -e odd ]; then echo "[]"; else exec {real} "$@"; fi\n'
     terraform.write_text(script)
     terraform.chmod(0o700)
     sqlite_installation.settings["terraform"] = str(terraform)
     sqlite_installation.settings["creator_retry_delay"] = timedelta(hours=1)
-    sqlite_installation.add_recipe("odd", {"main.tf": GREETING, "odd": "yes"})
+    sqlite_installation.add_recipe(
+        "odd",
+        {"main.tf": GREETING.replace("  value =", "  sensitive = true\n  value ="), "odd": "yes"},
+    )
     sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
     sqlite_installation.add_cluster("first", "odd", {"greeting": "hello"})
     sqlite_installation.add_cluster("second", "greeting", {"greeting": "hello"})
 
     assert not sqlite_installation.run_pass()
 
-    assert sqlite_installation.deployments("first")[0].state is DeploymentState.PLANNING
+    assert sqlite_installation.deployments("first")[0].state is DeploymentState.APPLYING
     assert sqlite_installation.deployments("second")[0].state is DeploymentState.SUCCEEDED
-    sqlite_installation.run_pass()
-    assert sqlite_installation.deployments("first")[-1].state is DeploymentState.UNKNOWN
+    # As soon as the bug is mended, the deployment goes on where it was.
+    del sqlite_installation.settings["terraform"]
+    assert sqlite_installation.run_pass()
+    (mended,) = sqlite_installation.deployments("first")
+    assert mended.state is DeploymentState.SUCCEEDED
+    assert [step.kind for step in mended.steps] == ["init", "plan", "apply"]
 
 
 def _runs(pid: int) -> bool:

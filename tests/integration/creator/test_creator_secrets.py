@@ -38,7 +38,7 @@ def test_a_sensitive_value_is_used_and_never_shown(installation: Installation) -
     installation.add_cluster("demo", "telltale")
     installation.add_secret("demo", "password", OLD)
     assert installation.run_pass()
-    assert OLD in installation.workspace("demo").state.read_text()
+    assert OLD in installation.state("demo").read_text()
     assert "(sensitive)" in installation.deployments("demo")[0].log
     installation.add_secret("demo", "password", NEW)
     assert installation.run_pass()

@@ -62,7 +62,7 @@ def _check_made(installation: Installation) -> None:
     token = agent_token(b"key", installation.cluster("demo").id, version=1)
     folder = installation.data_folder / "machines/demo/demo-2"
     assert (folder / "token").read_text() == token
-    assert token.encode() not in installation.workspace("demo").state.read_bytes()
+    assert token.encode() not in installation.state("demo").read_bytes()
     port = json.loads((folder / "machine.json").read_text())["port"]
     with socket.create_connection((hosts["demo-2"]["address"], port), 5) as connection:
         connection.sendall(b"x")

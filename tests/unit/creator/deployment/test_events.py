@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.contracts.clusters import PlanSummary
 from common.contracts.deployments import ChangeAction, ChangeState
-from creator.deployment.events import Events, is_stale, lock_in, needs_init
+from creator.deployment.events import Events, is_stale, needs_init
 
 
 def _event(kind: str, message: str = "", **values: Any) -> str:
@@ -161,23 +161,6 @@ def test_knows_when_the_workspace_is_not_prepared(summary: str, expected: bool) 
 
 def test_knows_a_stale_plan() -> None:
     assert is_stale(_read(_error("Saved plan is stale"))[0].errors)
-
-
-def test_says_who_holds_the_lock() -> None:
-    detail = (
-        "Error message: resource temporarily unavailable\nLock Info:\n  ID:        abc-1\n"
-        "  Path:      s.tfstate\n  Operation: OperationTypeApply\n  Who:       ann@host\n"
-        "  Version:   1.11.4\n  Created:   2026-01-01 00:00:00 +0000 UTC\n  Info:      \n\n\nTerraform acquires"
-    )
-    lock = lock_in(_read(_error("Error acquiring the state lock", detail))[0].errors)
-    assert lock is not None
-    assert (lock.id, lock.who, lock.operation) == ("abc-1", "ann@host", "OperationTypeApply")
-    assert lock.created == "2026-01-01 00:00:00 +0000 UTC"
-
-
-def test_an_unreadable_state_is_no_lock() -> None:
-    error = _error("Error acquiring the state lock", "Error message: Unsupported state file format")
-    assert lock_in(_read(error)[0].errors) is None
 
 
 @pytest.mark.parametrize(

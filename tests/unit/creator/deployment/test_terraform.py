@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from common.contracts.clusters import HostDescription, PlanSummary
+from common.contracts.clusters import HostDescription
 from creator.deployment.terraform import (
     Arguments,
     environment,
     error_in,
-    hosts_output,
-    plan_summary,
+    hosts_in,
+    outputs_in,
     shortened,
 )
 from creator.errors import HostsOutputError
@@ -26,21 +26,30 @@ def test_the_exact_words_of_each_command() -> None:
     assert arguments.init() == [
         "/bin/terraform", "init", "-input=false", "-no-color", "-reconfigure",
     ]  # fmt: skip
+    assert arguments.init(lock_is_given=True) == [
+        "/bin/terraform", "init", "-input=false", "-no-color", "-reconfigure", "-lockfile=readonly",
+    ]  # fmt: skip
     assert arguments.plan(PLAN) == [
-        "/bin/terraform", "plan", "-detailed-exitcode", "-out=/w/plan.tfplan",
+        "/bin/terraform", "plan", "-detailed-exitcode", "-json", "-out=/w/plan.tfplan",
         "-var-file=terraform.tfvars.json", "-input=false", "-no-color", "-lock-timeout=60s",
     ]  # fmt: skip
     assert arguments.plan(PLAN, destroy=True) == [
-        "/bin/terraform", "plan", "-destroy", "-detailed-exitcode", "-out=/w/plan.tfplan",
+        "/bin/terraform", "plan", "-destroy", "-detailed-exitcode", "-json", "-out=/w/plan.tfplan",
+        "-var-file=terraform.tfvars.json", "-input=false", "-no-color", "-lock-timeout=60s",
+    ]  # fmt: skip
+    assert arguments.plan(PLAN, replace=["a.b[0]", 'a.c["x"]']) == [
+        "/bin/terraform", "plan", "-detailed-exitcode", "-json", "-out=/w/plan.tfplan",
+        "-replace=a.b[0]", '-replace=a.c["x"]',
         "-var-file=terraform.tfvars.json", "-input=false", "-no-color", "-lock-timeout=60s",
     ]  # fmt: skip
     assert arguments.apply(PLAN) == [
-        "/bin/terraform", "apply", "-input=false", "-no-color", "-lock-timeout=60s", "/w/plan.tfplan",
+        "/bin/terraform", "apply", "-json", "-input=false", "-no-color", "-lock-timeout=60s",
+        "/w/plan.tfplan",
     ]  # fmt: skip
-    assert arguments.show(PLAN) == [
-        "/bin/terraform", "show", "-json", "-no-color", "/w/plan.tfplan",
-    ]  # fmt: skip
+    assert arguments.show(PLAN) == ["/bin/terraform", "show", "-no-color", "/w/plan.tfplan"]
     assert arguments.output() == ["/bin/terraform", "output", "-json", "-no-color"]
+    assert arguments.state_list() == ["/bin/terraform", "state", "list"]
+    assert arguments.force_unlock("i") == ["/bin/terraform", "force-unlock", "-force", "i"]
 
 
 def test_words_do_not_depend_on_a_state_in_our_own_folder(
@@ -66,26 +75,15 @@ def test_the_environment_is_exactly_this() -> None:
     }
 
 
-def test_a_replacement_counts_as_created_and_destroyed() -> None:
-    actions = [["create"], ["update"], ["delete"], ["delete", "create"], ["create", "delete"]]
-    actions += [["no-op"], ["read"]]
-    changes = [{"change": {"actions": each}} for each in actions]
-
-    summary = plan_summary(json.dumps({"resource_changes": changes}).encode())
-
-    assert summary == PlanSummary(create=3, change=1, destroy=3)
-    assert plan_summary(b"{}") == PlanSummary()
-
-
 def test_hosts_are_read_from_the_output() -> None:
     value = {"vm-1": {"address": "10.0.0.1", "labels": {"zone": "a"}}, "vm-2": {}}
-    outputs = {"mr_prober_hosts": {"sensitive": False, "type": "…", "value": value}}
+    answer = json.dumps({"mr_prober_hosts": {"sensitive": False, "type": "…", "value": value}})
 
-    assert hosts_output(json.dumps(outputs).encode()) == {
+    assert hosts_in(outputs_in(answer.encode())) == {
         "vm-1": HostDescription(address="10.0.0.1", labels={"zone": "a"}),
         "vm-2": HostDescription(),
     }
-    assert hosts_output(b"{}") is None
+    assert hosts_in({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -96,12 +94,11 @@ def test_hosts_are_read_from_the_output() -> None:
         ({"vm-1": "10.0.0.1"}, "vm-1: "),
         ({"vm 1": {}}, "vm 1"),
         (["vm-1"], "mr_prober_hosts: "),
-        (None, "mr_prober_hosts: "),
     ],
 )
 def test_a_wrong_hosts_output_is_named(value: object, named: str) -> None:
     with pytest.raises(HostsOutputError, match=r"^the output mr_prober_hosts is not") as raised:
-        hosts_output(json.dumps({"mr_prober_hosts": {"value": value}}).encode())
+        hosts_in({"mr_prober_hosts": value})
 
     assert named in str(raised.value)
 

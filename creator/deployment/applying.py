@@ -1,0 +1,110 @@
+"""Act: what surrounds an apply: the snapshot before it, hosts and fingerprint after it, what is left when it failed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.contracts.clusters import DeploymentState, HostDescription
+from creator.deployment.attempts import NOTHING_TO_SAY, Attempt, Outcome, outcome
+from creator.deployment.deployment_records import DeploymentRecords, Ending
+from creator.deployment.records import ClusterRecord
+from creator.deployment.running import Runner, lock_in, shown_changes
+from creator.deployment.snapshots import Snapshots
+from creator.deployment.terraform import HOSTS_OUTPUT, Kind, hosts_in, outputs_in
+from creator.deployment.workspaces import keep_secrets
+from creator.errors import TerraformNotStartedError, TerraformRefusedError
+
+_ADDRESSES_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Applying:
+    """Looks after applies; may be used by several threads."""
+
+    records: DeploymentRecords
+    snapshots: Snapshots
+    runner: Runner
+    step_time_limit: timedelta
+    clock: Callable[[], datetime]
+
+    def begin(self, attempt: Attempt) -> Outcome | None:
+        """Keep what a destroy will need, and ask once more whether the plan may be applied; None: it may."""
+        cluster = attempt.cluster
+        snapshot = ""
+        if not attempt.is_destroy:
+            snapshot = self.snapshots.write(cluster.id, attempt.id, attempt.material)
+        until = self.clock() + self.step_time_limit
+        reason = self.records.begin_apply(
+            attempt.id, attempt.lease, cluster.id, until=until, snapshot=snapshot
+        )
+        replaced = snapshot if reason else cluster.applied_snapshot
+        if replaced and not attempt.is_destroy and (reason or replaced != snapshot):
+            self.snapshots.remove(replaced)
+        if reason:
+            return outcome(DeploymentState.SUPERSEDED, f"the plan was not applied: {reason}")
+        return None
+
+    def applied(self, attempt: Attempt) -> Outcome:
+        """The cluster is what the plan says, or nothing of it is left."""
+        attempt.events.finished()
+        self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
+        if attempt.is_destroy:
+            return outcome(DeploymentState.SUCCEEDED)
+        self._record_deployed(attempt, self._hosts(attempt))
+        return outcome(DeploymentState.SUCCEEDED)
+
+    def unchanged(self, attempt: Attempt) -> Outcome:
+        """There was nothing to do."""
+        if attempt.is_destroy:
+            return outcome(DeploymentState.SUCCEEDED)
+        situation = attempt.cluster.situation
+        is_known = situation.deployed_fingerprint == attempt.fingerprint
+        self._record_deployed(attempt, None if is_known else self._hosts(attempt))
+        if attempt.is_check:
+            self.records.nothing_differs(attempt.cluster.id, attempt.lease)
+            return NOTHING_TO_SAY
+        return outcome(DeploymentState.SUCCEEDED)
+
+    def failed(self, attempt: Attempt, complaint: str) -> Outcome:
+        """terraform refused; of a destroy, with what is left."""
+        is_begun = any(step.kind is Kind.DESTROY for step in attempt.steps)
+        error = f"{complaint}\n\n{self._left(attempt)}" if is_begun else complaint
+        return Outcome(Ending(DeploymentState.FAILED, error, lock=lock_in(attempt)))
+
+    def forget(self, cluster: ClusterRecord) -> None:
+        """Nothing of the cluster is left to destroy."""
+        if cluster.applied_snapshot:
+            self.snapshots.remove(cluster.applied_snapshot)
+
+    def _record_deployed(self, attempt: Attempt, hosts: dict[str, HostDescription] | None) -> None:
+        cluster, lease = attempt.cluster, attempt.lease
+        self.records.cluster_deployed(cluster.id, lease, attempt.fingerprint, hosts)
+        if cluster.replace_addresses:
+            self.records.replaced(cluster.id, lease, cluster.replace_addresses)
+        keep_secrets(attempt.workspace, attempt.description.secrets)
+
+    def _hosts(self, attempt: Attempt) -> dict[str, HostDescription]:
+        """From the apply's own stream; asked of terraform only if they are not in it."""
+        events = attempt.events
+        outputs = events.outputs
+        if outputs is None or HOSTS_OUTPUT in events.sensitive_outputs:
+            arguments = self.runner.arguments.output()
+            outputs = outputs_in(self.runner.answer(attempt, Kind.OUTPUT, arguments))
+        hide = attempt.log.without_secrets
+        return {
+            name: HostDescription(
+                address=hide(host.address),
+                labels={label: hide(value) for label, value in host.labels.items()},
+            )
+            for name, host in hosts_in(outputs).items()
+        }
+
+    def _left(self, attempt: Attempt) -> str:
+        try:
+            answer = self.runner.answer(attempt, Kind.LIST, self.runner.arguments.state_list())
+        except (TerraformRefusedError, TerraformNotStartedError) as error:
+            return f"What is left is not known: {error}"
+        addresses = answer.decode(errors="replace").split("\n")[:-1]
+        shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
+        more = len(addresses) - _ADDRESSES_SHOWN
+        return f"Left: {shown}{f' and {more} more' if more > 0 else ''}"

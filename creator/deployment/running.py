@@ -1,0 +1,211 @@
+"""Act: the terraform commands of a deployment: recorded steps with a live log, and questions that change nothing."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event
+
+from sqlalchemy.exc import OperationalError
+
+from common.contracts.deployments import ResourceChange, StateLock
+from creator.deployment.attempts import Attempt
+from creator.deployment.backends import States
+from creator.deployment.deployment_records import DeploymentRecords
+from creator.deployment.events import is_stale, needs_init
+from creator.deployment.procedure import StepResult
+from creator.deployment.step_output import StepOutput
+from creator.deployment.terraform import Arguments, Kind, error_in
+from creator.errors import CreatorStopsError, TerraformRefusedError
+from creator.steps.commands import Commands
+from creator.steps.orders import StepEnd, StepOrder, StepRecord, Unreachable
+from creator.steps.state_locks import lock_in_the_way
+from creator.steps.steps import RunningStep, Steps
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How terraform is started here."""
+
+    arguments: Arguments
+    environment: Mapping[str, str]
+    step_time_limit: timedelta
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """What runs commands."""
+
+    engine: Engine
+    steps: Steps
+    commands: Commands
+    states: States
+    stop: Event
+
+
+class Runner:
+    """Runs the commands of deployments; may be used by several threads."""
+
+    def __init__(self, terraform: Terraform, records: DeploymentRecords) -> None:
+        self._terraform = terraform
+        self._records = records
+
+    @property
+    def arguments(self) -> Arguments:
+        """The words of terraform."""
+        return self._terraform.engine.arguments
+
+    def step(self, attempt: Attempt, kind: Kind, arguments: Sequence[str]) -> StepResult:
+        """Start a recorded command and wait for its end; TerraformNotStartedError, CreatorStopsError, OSError."""
+        if self._terraform.stop.is_set():
+            raise CreatorStopsError
+        attempt.log.add(header(arguments))
+        order = self._order(attempt, kind, arguments)
+        running = self._terraform.steps.start(attempt.id, order, require=attempt.lease.require)
+        return self._result(attempt, kind, self._watched(attempt, running))
+
+    def resumed(self, attempt: Attempt, step: StepRecord) -> StepResult | Unreachable | None:
+        """Wait for a command that another Creator started; None if it never ran."""
+        kind = Kind(step.kind)
+        reader = self._terraform.states.lock_reader(attempt.cluster.id, attempt.cluster.state_key)
+        found = self._terraform.steps.resume(step, lock=reader)
+        if isinstance(found, Unreachable):
+            return found
+        attempt.log.add(header(step.arguments))
+        end = self._watched(attempt, found) if isinstance(found, RunningStep) else found
+        if end.exit_code is None and end.error:
+            attempt.log.add(end.error)
+            return None
+        return self._result(attempt, kind, end, was_watched=isinstance(found, RunningStep))
+
+    def is_locked(self, attempt: Attempt) -> bool:
+        """Whether somebody works on the state, as far as can be seen from here; unseen counts as nobody."""
+        reader = self._terraform.states.lock_reader(attempt.cluster.id, attempt.cluster.state_key)
+        return reader is not None and reader.read() is not None
+
+    def give_up(self, step: StepRecord) -> None:
+        """Nobody will ever know how it ended."""
+        self._terraform.steps.give_up(step)
+
+    def answer(self, attempt: Attempt, kind: Kind, arguments: Sequence[str]) -> bytes:
+        """What a command prints that changes nothing; it may hold secrets and goes nowhere else. TerraformRefusedError, OSError."""
+        end = self._terraform.commands.run(
+            self._order(attempt, kind, arguments), stop=self._terraform.stop.is_set
+        )
+        try:
+            if end.exit_code != 0:
+                said = (end.output / "stderr").read_text(errors="replace")
+                raise TerraformRefusedError(
+                    kind.value, end.exit_code or -1, error_in(said) or said.strip()
+                )
+            return (end.output / "stdout").read_bytes()
+        finally:
+            shutil.rmtree(end.output, ignore_errors=True)
+
+    def _order(self, attempt: Attempt, kind: Kind, arguments: Sequence[str]) -> StepOrder:
+        engine, states = self._terraform.engine, self._terraform.states
+        return StepOrder(
+            kind=kind.value,
+            arguments=tuple(arguments),
+            folder=attempt.workspace.run,
+            working_directory=attempt.workspace.recipe,
+            environment=engine.environment,
+            time_limit=engine.step_time_limit,
+            lock=states.lock_reader(attempt.cluster.id, attempt.cluster.state_key),
+        )
+
+    def _watched(self, attempt: Attempt, running: RunningStep) -> StepEnd:
+        output = StepOutput(running.output.path, attempt.events, attempt.log)
+        attempt.events.begin_step()
+        end = running.wait(stop=self._terraform.stop.is_set, meanwhile=self._live(attempt, output))
+        output.read_to_end()
+        attempt.complaint = _complaint(attempt, output)
+        return end
+
+    def _result(
+        self, attempt: Attempt, kind: Kind, end: StepEnd, *, was_watched: bool = True
+    ) -> StepResult:
+        if not was_watched:
+            output = StepOutput(end.output, attempt.events, attempt.log)
+            attempt.events.begin_step()
+            output.read_to_end()
+            attempt.complaint = _complaint(attempt, output)
+        errors = attempt.events.errors
+        return StepResult(
+            kind=kind,
+            exit_code=end.exit_code,
+            interrupted=end.interrupted,
+            killed=end.killed,
+            needs_init=needs_init(errors),
+            is_stale=is_stale(errors),
+            lock_was_freed=self._freed(attempt),
+        )
+
+    def _freed(self, attempt: Attempt) -> bool:
+        """Whether a lock was in the way that a dead step of ours had left, and is no more."""
+        lock = lock_in(attempt)
+        if lock is None or not self._terraform.steps.may_free(lock):
+            return False
+        arguments = self.arguments.force_unlock(lock.id)
+        attempt.log.add(f"{header(arguments)}\nThe lock {lock.id} is of a step that is dead.")
+        try:
+            self.answer(attempt, Kind.UNLOCK, arguments)
+        except TerraformRefusedError as error:
+            attempt.log.add(str(error))
+            return False
+        return True
+
+    def _live(self, attempt: Attempt, output: StepOutput) -> Callable[[], None]:
+        """Stores log and progress now and then; a database that is away is no reason to stop."""
+        next_time = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        stored: list[ResourceChange] = list(attempt.events.changes.values())
+
+        def look() -> None:
+            nonlocal next_time, stored
+            if time.monotonic() < next_time:
+                return
+            next_time = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+            output.read()
+            changes = list(attempt.events.changes.values())
+            try:
+                attempt.log.flush()
+                if changes != stored:
+                    self._records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
+                    stored = changes
+            except OperationalError as error:
+                log.warning("cannot store a log deployment=%s: %s", attempt.id, error)
+
+        return look
+
+
+def header(arguments: Sequence[str]) -> str:
+    """The line of a log with which a command begins."""
+    return f"$ {' '.join(arguments)}"
+
+
+def lock_in(attempt: Attempt) -> StateLock | None:
+    """Whose lock stopped the newest command."""
+    found = (lock_in_the_way(f"{one.summary}\n{one.detail}") for one in attempt.events.errors)
+    return next((lock for lock in found if lock is not None), None)
+
+
+def shown_changes(attempt: Attempt) -> list[ResourceChange]:
+    """The changes of the plan, without what could be secret in a key."""
+    hide = attempt.log.without_secrets
+    return [
+        change.model_copy(update={"address": hide(change.address)})
+        for change in attempt.events.changes.values()
+    ]
+
+
+def _complaint(attempt: Attempt, output: StepOutput) -> str:
+    if errors := attempt.events.errors:
+        return "\n\n".join(error.text() for error in errors)
+    said = "\n".join(output.said)
+    return error_in(said) or said.strip()

@@ -1,0 +1,154 @@
+"""Act: one worker's turn with one cluster: claim it, read it again, decide again, act, let it go."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from threading import Event
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+
+from common.contracts.clusters import DeploymentState
+from common.encryption import EncryptionError
+from creator.deployment.deployer import Deployer
+from creator.deployment.descriptions import Descriptions
+from creator.deployment.records import ClusterRecord, Records
+from creator.errors import CreatorStopsError
+from creator.leases import CreatorLease, Leases
+from creator.outcomes import Outcome, newest_outcome
+from creator.planner import Action, Pace, decide
+from creator.pulse import lease_name
+from creator.situations import Silence
+from creator.steps.orders import Unreachable
+from database.leases import LeaseLostError
+from database.session import Database
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+BAD_STATES = (DeploymentState.FAILED, DeploymentState.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What turns work with."""
+
+    database: Database
+    records: Records
+    descriptions: Descriptions
+    deployer: Deployer
+    leases: Leases
+
+
+class Mishap(StrEnum):
+    """What went wrong that is no deployment's end."""
+
+    LEASE_LOST = "lease_lost"
+    DATABASE = "database"
+    SECRET = "secret"  # noqa: S105 - a word, not a secret
+    BUG = "bug"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What came of a turn."""
+
+    state: DeploymentState | None = None  # of the deployment that it made, if it made one
+    mishap: Mishap | None = None
+    is_taken: bool = False  # by another Creator
+    is_unsettled: bool = False  # a terraform of before still runs
+    has_acted: bool = False
+    # Of the deployment that the turn ended.
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def went_well(self) -> bool:
+        """Whether nobody needs to look at it."""
+        return not self.mishap and self.state not in BAD_STATES
+
+
+def guarded(cluster_id: UUID, step: Callable[[], Result]) -> Result | Mishap:
+    """The edge: one bad cluster must not stop the others."""
+    try:
+        return step()
+    except LeaseLostError as error:
+        log.warning("%s cluster_id=%s", error, cluster_id)
+        return Mishap.LEASE_LOST
+    except OperationalError as error:
+        log.warning("the database is away cluster_id=%s: %s", cluster_id, error)
+        return Mishap.DATABASE
+    except EncryptionError as error:
+        log.error("cannot open a secret cluster_id=%s: %s", cluster_id, error)  # noqa: TRY400 - the traceback says nothing more
+        return Mishap.SECRET
+    except Exception:  # a bug of ours, which this cluster has met
+        log.exception("cannot deal with a cluster cluster_id=%s", cluster_id)
+        return Mishap.BUG
+
+
+class Turns:
+    """May be used by several threads, never by two for one cluster."""
+
+    def __init__(
+        self, parts: Parts, *, pace: Pace, clock: Callable[[], datetime], stop: Event
+    ) -> None:
+        self._parts = parts
+        self._pace = pace
+        self._clock = clock
+        self._stop = stop
+
+    def take(self, cluster_id: UUID, silence: Silence | None = None) -> Turn:
+        """Do what is due about the cluster now; `silence` as it was when that was decided."""
+        done = guarded(cluster_id, lambda: self._with_outcome(cluster_id, silence))
+        return Turn(mishap=done) if isinstance(done, Mishap) else done
+
+    def _with_outcome(self, cluster_id: UUID, silence: Silence | None) -> Turn:
+        turn = self._with_lease(cluster_id, silence)
+        if turn.state is None:
+            return turn
+        return replace(turn, outcome=newest_outcome(self._parts.database, cluster_id))
+
+    def _with_lease(self, cluster_id: UUID, silence: Silence | None) -> Turn:
+        if self._stop.is_set():
+            return Turn()
+        lease = self._parts.leases.claim(lease_name(cluster_id))
+        if lease is None:
+            return Turn(is_taken=True)
+        try:
+            return self._held(cluster_id, lease, silence)
+        except CreatorStopsError:
+            return Turn()
+        finally:
+            self._parts.leases.give_up(lease)
+
+    def _held(self, cluster_id: UUID, lease: CreatorLease, silence: Silence | None) -> Turn:
+        if not self._is_settled(cluster_id, lease):
+            return Turn(is_unsettled=True)
+        found = self._parts.records.clusters(only=[cluster_id])
+        return self._act(found[0], lease, silence) if found else Turn()
+
+    def _is_settled(self, cluster_id: UUID, lease: CreatorLease) -> bool:
+        """Go on with what another Creator left behind."""
+        for deployment_id in self._parts.records.unfinished(cluster_id):
+            if isinstance(self._parts.deployer.resume(deployment_id, lease), Unreachable):
+                return False
+        return True
+
+    def _act(self, cluster: ClusterRecord, lease: CreatorLease, silence: Silence | None) -> Turn:
+        description = self._parts.descriptions.of(cluster)
+        fingerprint = description.fingerprint if description else ""
+        situation = replace(cluster.situation, silence=silence)
+        decision = decide(situation, fingerprint, self._clock(), pace=self._pace)
+        log.debug("%s cluster=%s: %s", decision.action, cluster.slug, decision.reason)
+        if decision.is_idle:
+            return Turn()
+        lease.require()
+        if decision.action is Action.FINISH_DESTROY:  # needs no recipe
+            self._parts.deployer.finish_destroy(cluster, lease)
+            return Turn(has_acted=True)
+        if description is None:
+            raise AssertionError("the planner acts on no cluster without a revision")
+        return Turn(self._parts.deployer.deploy(description, decision, lease), has_acted=True)
