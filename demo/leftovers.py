@@ -15,7 +15,7 @@ def end_terraforms(data_folder: Path, *, grace: timedelta) -> None:
     One SIGINT lets it save its state; what is left after the grace is killed.
     """
     for pid in terraforms(data_folder):
-        if _is_session_leader(pid):  # terraform itself; a provisioner is its business
+        if _is_group_leader(pid):  # terraform itself; a provisioner is its business
             _signal(pid, signal.SIGINT)
     if not _holds_within(grace, lambda: not terraforms(data_folder)):
         for pid in terraforms(data_folder):
@@ -36,9 +36,9 @@ def terraforms(data_folder: Path) -> list[int]:
     return found
 
 
-def _is_session_leader(pid: int) -> bool:
+def _is_group_leader(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
-        return os.getsid(pid) == pid
+        return os.getpgid(pid) == pid
     return False
 
 

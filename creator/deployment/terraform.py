@@ -1,4 +1,4 @@
-"""terraform's words: argument lists, its environment, what its answers mean. Pure; `creator/terraform_process.py` runs it.
+"""terraform's words: argument lists, its environment, what its answers mean. Pure; `creator/steps/` runs it.
 
 python-terraform is used for one thing only, the spelling of options: docs/decisions/0002-terraform-process-is-ours.md.
 """
