@@ -94,7 +94,9 @@ class Beginnings:
             raise DeploymentUnknownError("the recipe has no such revision any more")
         self.records.go_on(deployment_id, lease)
         unended = next((step for step in left.steps if not step.has_ended), None)
-        log = self.records.log_until_now(deployment_id)
+        # Told anew from the steps' own output: the Creator that died may have had lines in its hands.
+        is_here = all(step.record.folder.is_dir() for step in left.steps)
+        log = "" if is_here else self.records.log_until_now(deployment_id)
         if unended is not None:
             log = begins_anew(log, header(unended.record.arguments))
         self.records.replace_log_chunks(deployment_id, lease, log)
@@ -102,7 +104,8 @@ class Beginnings:
         attempt.cause, attempt.fingerprint = left.cause, left.fingerprint
         attempt.is_destroy = left.is_destroy
         attempt.approved_plan = kept_plan(left.plan) if left.approved else None
-        attempt.events, attempt.steps = _replayed(left)
+        replayed = attempt.log if is_here else DeploymentLog(())
+        attempt.events, attempt.steps = _replayed(left, replayed)
         return attempt, unended
 
     def prepare_again(self, attempt: Attempt) -> None:
@@ -161,10 +164,9 @@ class Beginnings:
         )
 
 
-def _replayed(left: LeftDeployment) -> tuple[Events, list[StepResult]]:
+def _replayed(left: LeftDeployment, log: DeploymentLog) -> tuple[Events, list[StepResult]]:
     """What the steps that have ended said; of those on another machine only what the row shows is known."""
     events, results = Events(), []
-    silent = DeploymentLog(())
     for step in left.steps:
         kind = Kind(step.record.kind)
         if kind is Kind.PLAN:
@@ -172,7 +174,8 @@ def _replayed(left: LeftDeployment) -> tuple[Events, list[StepResult]]:
         if not step.has_ended:
             continue
         events.begin_step()
-        StepOutput(step.record.folder, events, silent).read_to_end()
+        log.add(header(step.record.arguments))
+        StepOutput(step.record.folder, events, log).read_to_end()
         results.append(step_result(kind, step.exit_code, events))
     if not events.changes:
         events.changes = {change.address: change for change in left.changes}

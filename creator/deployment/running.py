@@ -168,6 +168,7 @@ class Runner:
 
         def look() -> None:
             nonlocal next_time, stored
+            attempt.lease.require()  # terraform goes on without us, and whoever has the lease with it
             if time.monotonic() < next_time:
                 return
             next_time = time.monotonic() + _SECONDS_BETWEEN_LOOKS

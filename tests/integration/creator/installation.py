@@ -29,6 +29,7 @@ from database.models import (
     ClusterVariable,
     Deployment,
     InstallationSwitches,
+    Lease,
     Recipe,
     RecipeFile,
     RecipeRevision,
@@ -196,6 +197,11 @@ class Installation:
         )
         with self.database.reading() as session:
             return list(session.scalars(query))
+
+    def expire_leases(self) -> None:
+        """What time does to the leases of a Creator that was killed."""
+        with self.database.writing() as session:
+            session.execute(update(Lease).values(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
 
     def fingerprint(self, slug: str) -> str:
         """Of the cluster's description, as Creator knows it."""

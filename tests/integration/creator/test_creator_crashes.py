@@ -90,6 +90,7 @@ def test_terraform_outlives_a_killed_creator_and_the_next_one_goes_on(
     eventually((slow_cluster / "marks").exists)
     first.kill()
     first.wait()
+    sqlite_installation.expire_leases()
     creators.start()
     (slow_cluster / "go").touch()
     eventually(
