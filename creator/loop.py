@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from creator.lanes import Lane, Waiting, lane_of, next_to_start
 from creator.leases import DURATION, Leases
@@ -97,7 +97,7 @@ class Loop:
         while not drain.is_set():
             try:
                 self._look()
-            except OperationalError as error:
+            except (OperationalError, InterfaceError) as error:
                 # All of a pass may be repeated. Once per absence, not once per pass.
                 if not self._database_is_away:
                     log.error("the database is away, Creator waits for it: %s", error)  # noqa: TRY400 - the traceback says nothing more

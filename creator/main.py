@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 from rich.console import Console
+from sqlalchemy.exc import OperationalError
 
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
@@ -203,7 +204,9 @@ def _work(settings: CreatorSettings, database: Database, signals: Signals, *, on
         return ExitCode.DONE
     finally:
         gone.set()
-        register.leave()
+        # Without a database the row says for a minute more that we are here.
+        with suppress(OperationalError):
+            register.leave()
 
 
 def _state_store(settings: CreatorSettings) -> str:

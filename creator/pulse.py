@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, select, true
 from sqlalchemy.orm import Session
 
 from database.leases import database_now
@@ -106,4 +106,4 @@ def _figures() -> Select[Any]:
         newest_revision.scalar_subquery(),
         select(func.max(RecipeRevision.checked_at)).scalar_subquery(),
         switch.scalar_subquery(),
-    )
+    ).select_from(of_clusters.join(of_waiting, true()))

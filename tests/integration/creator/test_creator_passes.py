@@ -1,0 +1,199 @@
+"""What a pass costs and what it sees: unchanged clusters cost nearly nothing, a change is seen by the pulse."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, select, update
+
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from common.contracts.identifiers import new_id
+from creator.loop import Loop
+from creator.planner import Action
+from creator.pulse import Pulse
+from database import models
+from database.session import Database
+from tests.integration.creator.installation import Installation
+
+RECIPE = 'variable "word" {}\noutput "word" {\n  value = var.word\n}\n'
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def count(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", count)
+    yield statements
+    event.remove(database.engine, "before_cursor_execute", count)
+
+
+def settle(installation: Installation, loop: Loop) -> None:
+    """Pretend that every cluster was deployed a moment ago, as it is described now."""
+    now = datetime.now(UTC)
+    for seen in loop.outlook():
+        with installation.database.writing() as session:
+            cluster = session.get_one(models.Cluster, seen.cluster_id)
+            cluster.deployed_fingerprint, cluster.last_planned_at = seen.fingerprint, now
+            session.add(
+                models.Deployment(
+                    cluster_id=cluster.id,
+                    cause="new cluster",
+                    state=DeploymentState.SUCCEEDED,
+                    fingerprint=seen.fingerprint,
+                    recipe_revision_id=newest_revision(installation),
+                    finished_at=now,
+                )
+            )
+
+
+def newest_revision(installation: Installation) -> UUID:
+    query = select(models.RecipeRevision.id).order_by(models.RecipeRevision.id.desc()).limit(1)
+    with installation.database.reading() as session:
+        return session.scalars(query).one()
+
+
+def described(installation: Installation, count: int) -> None:
+    for _ in range(count):
+        name = f"c{new_id().hex[-8:]}"
+        installation.add_cluster(name, "thing", {"word": name})
+
+
+@pytest.fixture
+def loop(installation: Installation) -> Iterator[Loop]:
+    installation.data_folder.mkdir()
+    installation.add_recipe("thing", {"main.tf": RECIPE})
+    made = installation.loop()
+    yield made
+    made.close()
+
+
+def test_the_statements_of_a_pass_do_not_grow_with_the_clusters(
+    installation: Installation, loop: Loop
+) -> None:
+    counts = []
+    for more in (3, 30):
+        described(installation, more)
+        settle(installation, loop)
+        cold = installation.loop()
+        with counted(installation.database) as first:
+            cold.outlook()
+        with counted(installation.database) as again:
+            cold.outlook()
+        cold.close()
+        counts.append((len(first), len(again)))
+
+    assert counts[0] == counts[1]
+    assert not [seen.slug for seen in loop.outlook() if seen.decision.action is not Action.SKIP]
+
+
+def test_only_what_has_changed_is_read_again(installation: Installation, loop: Loop) -> None:
+    described(installation, 5)
+    settle(installation, loop)
+    assert {seen.decision.action for seen in loop.outlook()} == {Action.SKIP}
+    with counted(installation.database) as quiet:
+        loop.outlook()
+    slug = loop.outlook()[2].slug
+
+    installation.set_variable(slug, "word", "other")
+
+    with counted(installation.database) as changed:
+        due = [seen.slug for seen in loop.outlook() if not seen.decision.is_idle]
+    assert due == [slug]
+    assert len(changed) > len(quiet)
+
+
+def _value(installation: Installation, slug: str) -> None:
+    installation.set_variable(slug, "word", "other")
+
+
+def _policy(installation: Installation, slug: str) -> None:
+    with installation.database.writing() as session:
+        row = session.query(models.Cluster).filter_by(slug=slug).one()
+        row.deploy_policy, row.version = DeployPolicy.APPROVE, row.version + 1
+
+
+def _pause(installation: Installation, slug: str) -> None:
+    with installation.database.writing() as session:
+        row = session.query(models.Cluster).filter_by(slug=slug).one()
+        row.paused_at, row.version = datetime.now(UTC), row.version + 1
+
+
+def _deletion(installation: Installation, slug: str) -> None:
+    with installation.database.writing() as session:
+        row = session.query(models.Cluster).filter_by(slug=slug).one()
+        row.state, row.version = ClusterState.DELETING, row.version + 1
+
+
+def _revision(installation: Installation, slug: str) -> None:
+    installation.add_recipe("thing", {"main.tf": RECIPE + "# new\n"})
+
+
+def _verdict(installation: Installation, slug: str) -> None:
+    with installation.database.writing() as session:
+        session.execute(update(models.RecipeRevision).values(checked_at=datetime.now(UTC)))
+
+
+def _switch(installation: Installation, slug: str) -> None:
+    installation.stop_applies(stopped=True)
+
+
+def _new_cluster(installation: Installation, slug: str) -> None:
+    installation.add_cluster("another", "thing", {"word": "a"})
+
+
+def _plan_that_waits(installation: Installation, slug: str) -> None:
+    with installation.database.writing() as session:
+        session.execute(
+            update(models.Deployment).values(state=DeploymentState.WAITING_FOR_APPROVAL)
+        )
+
+
+def _approval(installation: Installation, slug: str) -> None:
+    _plan_that_waits(installation, slug)
+    installation.rule(slug, approved=True)
+
+
+CHANGES = [
+    _value, _policy, _pause, _deletion, _revision, _verdict, _switch, _new_cluster, _plan_that_waits, _approval,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_people_change_is_felt_at_once(
+    installation: Installation, loop: Loop, change: Callable[[Installation, str], None]
+) -> None:
+    described(installation, 1)
+    settle(installation, loop)
+    slug = loop.outlook()[0].slug
+    pulse = Pulse(installation.database)
+    assert pulse.has_changed()
+    assert not pulse.has_changed()
+
+    change(installation, slug)
+
+    assert pulse.has_changed()
+    assert not pulse.has_changed()
+    pulse.close()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_people_change_is_read_by_the_next_look(
+    installation: Installation, loop: Loop, change: Callable[[Installation, str], None]
+) -> None:
+    described(installation, 1)
+    settle(installation, loop)
+    (seen,) = loop.outlook()
+
+    change(installation, seen.slug)
+
+    fresh = installation.loop()
+    (now, *more), (known, *also) = loop.outlook(), fresh.outlook()
+    fresh.close()
+    assert (now.situation, now.fingerprint) == (known.situation, known.fingerprint)
+    assert now.decision.action == known.decision.action
+    assert len(more) == len(also)
