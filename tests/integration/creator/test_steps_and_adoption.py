@@ -125,7 +125,7 @@ def test_a_step_that_ended_meanwhile_is_buried_with_its_result(
 def test_nobody_knows_the_end_of_what_was_killed_with_all_who_saw_it(
     bench: Bench, eventually: Eventually
 ) -> None:
-    bench.write(f"echo $$ > pid; {SLOW_COMMAND}")
+    bench.write("echo $$ > pid; exec sleep 60")
     killed_creator(bench, "after the start")
     eventually((bench.recipe / "pid").exists)
     wrapper, terraform = bench.run_folder().wrapper(), bench.run_folder().terraform()

@@ -100,18 +100,19 @@ def test_the_deadline_holds_for_a_terraform_whose_wrapper_is_killed(
 
 def test_what_ignores_sigint_is_killed_after_the_grace(bench: Bench, tmp_path: Path) -> None:
     bench.terraform = stubborn(tmp_path)
-    order = bench.order("apply", limit=timedelta(seconds=0.2), grace=timedelta(seconds=0.2))
+    order = bench.order("apply", limit=timedelta(seconds=0.5), grace=timedelta(seconds=0.5))
 
     end = waiting(bench.steps().start(bench.deployment_id, order)).result(20)
 
     assert (end.exit_code, end.interrupted, end.killed) == (-9, True, True)
+    assert (tmp_path / "interrupts").read_text() == "one\n"
 
 
 def test_what_ignores_sigint_is_killed_without_its_wrapper_too(
     bench: Bench, tmp_path: Path, eventually: Eventually
 ) -> None:
     bench.terraform = stubborn(tmp_path)
-    order = bench.order("apply", limit=timedelta(seconds=1), grace=timedelta(seconds=0.2))
+    order = bench.order("apply", limit=timedelta(seconds=1), grace=timedelta(seconds=0.8))
     step = bench.steps().start(bench.deployment_id, order)
     terraform = bench.run_folder().terraform()
     assert terraform
@@ -120,6 +121,7 @@ def test_what_ignores_sigint_is_killed_without_its_wrapper_too(
     end = waiting(step).result(20)
 
     assert (end.exit_code, end.interrupted, end.killed) == (None, True, True)
+    assert (tmp_path / "interrupts").read_text() == "one\n"
     assert not is_alive(terraform)
 
 
@@ -161,8 +163,10 @@ def kill_wrapper(bench: Bench) -> None:
 
 
 def stubborn(folder: Path) -> str:
-    """A terraform that does not listen."""
+    """A terraform that notes each interrupt and goes on."""
     path = folder / "stubborn"
-    path.write_text("#!/bin/sh\ntrap '' INT\nwhile :; do sleep 0.05; done\n")
+    path.write_text(
+        f"#!/bin/sh\ntrap 'echo one >> {folder}/interrupts' INT\nwhile :; do sleep 0.05; done\n"
+    )
     path.chmod(0o755)
     return str(path)
