@@ -38,8 +38,8 @@ class Plan:
 
     @property
     def destroyed(self) -> list[str]:
-        """Addresses of what goes, also if it comes again."""
-        return [change.address for change in self.changes if change.action in _DESTROYING]
+        """Addresses of what goes, also if it comes again; sorted, since terraform tells them in any order."""
+        return sorted(change.address for change in self.changes if change.action in _DESTROYING)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _without_person(plan: Plan, rules: Rules) -> Judgement:
 
 
 def _pointless(plan: Plan, perpetual: Collection[str]) -> str:
-    addresses = [change.address for change in plan.changes]
+    addresses = sorted(change.address for change in plan.changes)
     if not addresses or not set(addresses) <= set(perpetual):
         return ""
     return f"these resources differ again after each apply, so they are left alone: {_listed(addresses)}"

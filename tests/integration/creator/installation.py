@@ -198,6 +198,21 @@ class Installation:
         with self.database.reading() as session:
             return list(session.scalars(query))
 
+    def forget_workspaces(self) -> None:
+        """What another machine knows of them: nothing."""
+        shutil.rmtree(self.data_folder / "workspaces")
+
+    def touch_state(self, slug: str) -> None:
+        """Somebody else's apply: the state has another serial."""
+        path = self.state(slug)
+        state = json.loads(path.read_bytes())
+        state["serial"] += 1
+        path.write_text(json.dumps(state))
+
+    def now(self) -> datetime:
+        """The moment."""
+        return datetime.now(UTC)
+
     def expire_leases(self) -> None:
         """What time does to the leases of a Creator that was killed."""
         with self.database.writing() as session:

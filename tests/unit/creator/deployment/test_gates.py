@@ -95,6 +95,8 @@ def test_what_differs_after_each_apply_is_only_shown() -> None:
 
 
 def test_a_long_list_of_addresses_is_cut() -> None:
-    plan = _plan(*(f"a[{n}]" for n in range(30)), existing=30)
+    plan = _plan(*(f"a[{n:02}]" for n in reversed(range(30))), existing=30)
     gate = judge(plan, Rules(AUTOMATIC, Gates(destroyed_count=5))).gate
-    assert gate.endswith("a[9] and 20 more")
+    assert gate.endswith(
+        "a[00], a[01], a[02], a[03], a[04], a[05], a[06], a[07], a[08], a[09] and 20 more"
+    )
