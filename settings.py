@@ -186,6 +186,14 @@ class CreatorSettings(SolomonSettings, StoredSettings):
         timedelta(seconds=15),
         description="pause after the first failed deployment of a cluster, doubled up to an hour, seconds",
     )
+    creator_lock_time_limit: Duration = Field(
+        timedelta(minutes=1),
+        description="how long terraform waits for the lock of a state, seconds",
+    )
+    creator_provider_mirror: Path | None = Field(
+        None,
+        description="folder of terraform's providers, only read; with it none is downloaded",
+    )
     creator_plan_life: Duration = Field(
         timedelta(days=1),
         description="a plan that waits for approval is good for so long, seconds; then it is made anew",

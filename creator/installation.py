@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from common.atomic_files import write_atomically
+from common.contracts.identifiers import new_id
 from creator.deployment.running import Engine
 from creator.deployment.terraform import error_in
 from creator.errors import TerraformMissingError, TerraformNotStartedError
@@ -43,7 +44,8 @@ def terraform_executable(name: str, path: str) -> str:
 def terraform_version(engine: Engine, commands: Commands, data_folder: Path) -> str:
     """What terraform calls itself; TerraformMissingError if it does not run."""
     executable = engine.arguments.executable
-    folder = data_folder / ".terraform-version"
+    # Of its own: several Creators may start in this folder at the same time.
+    folder = data_folder / f".terraform-version-{new_id()}"
     order = StepOrder(
         kind="version",
         arguments=tuple(engine.arguments.version()),

@@ -235,7 +235,9 @@ def build_loop(
     launcher = Launcher()
     commands = Commands(launcher, this_machine(socket.gethostname()), user)
     engine = Engine(
-        arguments=Arguments(terraform_executable(settings.terraform, path)),
+        arguments=Arguments(
+            terraform_executable(settings.terraform, path), settings.creator_lock_time_limit
+        ),
         environment={
             **environment(
                 path=path,

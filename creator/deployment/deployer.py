@@ -196,7 +196,10 @@ class Deployer:
         return DeploymentState.UNKNOWN
 
     def _finish(self, attempt: Attempt, result: Outcome) -> None:
-        attempt.workspace.saved_plan.unlink(missing_ok=True)
+        try:
+            attempt.workspace.saved_plan.unlink(missing_ok=True)
+        except OSError as error:  # the next deployment clears the folder
+            log.warning("a saved plan stays cluster=%s: %s", attempt.cluster.slug, error)
         if result.ending is None:
             self._records.forget(attempt.id, attempt.lease)
             log.info("checked cluster=%s", attempt.cluster.slug)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue, SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import selectinload, undefer
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
@@ -50,6 +50,7 @@ class Installation:
         self.storage = FileSystemObjectStorage(folder / "objects")
         self.settings: dict[str, Any] = {
             "creator_retry_delay": timedelta(0),
+            "creator_lock_time_limit": timedelta(0),
             "creator_maximum_plan_age": timedelta(hours=1),
             "server_key": SecretStr("key"),
             "encryption_keys": SecretStr(ENCRYPTION_KEY),
@@ -208,6 +209,16 @@ class Installation:
         state = json.loads(path.read_bytes())
         state["serial"] += 1
         path.write_text(json.dumps(state))
+
+    def forget_recipe_contents(self) -> None:
+        """No content of any file is in storage any more."""
+        shutil.rmtree(self.data_folder / "objects/files")
+
+    def remove_variable(self, slug: str, name: str) -> None:
+        """The cluster has no such value any more."""
+        of_cluster = ClusterVariable.cluster_id == self.cluster(slug).id
+        with self.database.writing() as session:
+            session.execute(delete(ClusterVariable).where(of_cluster, ClusterVariable.name == name))
 
     def now(self) -> datetime:
         """The moment."""
