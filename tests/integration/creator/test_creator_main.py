@@ -1,0 +1,224 @@
+"""Creator as a program: what it answers, how it ends, how it works beside another one."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from sys import executable
+
+import pytest
+from sqlalchemy import func, select
+
+from common.contracts.clusters import DeploymentState
+from common.processes import PIPE, Process, start
+from creator.main import ROOT
+from database import models
+from tests.integration.creator.installation import Installation
+
+Eventually = Callable[[Callable[[], object]], None]
+
+# Its apply ends only when the test says so; the marks tell if two ran at once.
+SLOW = """
+resource "terraform_data" "slow" {
+  triggers_replace = "${path.root}"
+  provisioner "local-exec" {
+    command = "exec 9> $FOLDER/lock; flock -n 9 || exit 7; echo begin >> $FOLDER/marks; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo end >> $FOLDER/marks"
+    environment = { FOLDER = "FOLDER_OF_THE_TEST" }
+  }
+}
+"""
+THING = 'variable "word" {}\nresource "terraform_data" "thing" {\n  input = var.word\n}\n'
+
+
+class Creators:
+    """Starts Creators as processes and ends those that are left."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._started: list[Process] = []
+
+    def start(self, *options: str, **environment: str) -> Process:
+        process = start(
+            [executable, str(ROOT / "creator/main.py"), *options],
+            environment=self._installation.environment() | environment,
+            cwd=self._installation.data_folder.parent,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        self._started.append(process)
+        return process
+
+    def ran(self, *options: str) -> tuple[int, str, str]:
+        """One that ends by itself: exit code, stdout, stderr."""
+        process = self.start(*options)
+        said, complained = process.communicate(timeout=60)
+        return process.returncode, said.decode(), complained.decode()
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def creators(sqlite_installation: Installation) -> Iterator[Creators]:
+    started = Creators(sqlite_installation)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def slow_cluster(sqlite_installation: Installation, tmp_path: Path) -> Iterator[Path]:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    recipe = SLOW.replace("FOLDER_OF_THE_TEST", str(marks))
+    sqlite_installation.add_recipe("slow", {"main.tf": recipe})
+    sqlite_installation.add_cluster("demo", "slow")
+    yield marks
+    (marks / "go").touch()
+
+
+def _state(installation: Installation) -> DeploymentState | None:
+    rows = installation.deployments("demo")
+    return rows[0].state if rows else None
+
+
+def test_plan_only_shows_each_decision_and_changes_nothing(
+    sqlite_installation: Installation, creators: Creators
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    sqlite_installation.add_cluster("demo", "thing", {"word": "one"})
+
+    code, table, _ = creators.ran("--plan-only")
+    also, answer, _ = creators.ran("--plan-only", "--json")
+
+    assert (code, also) == (2, 2)
+    assert "demo" in table
+    assert "new cluster" in table
+    (decision,) = json.loads(answer)
+    assert decision["cluster"] == "demo"
+    assert (decision["decision"], decision["reason"]) == ("deploy", "new cluster")
+    assert decision["lane"] == "people"
+    with sqlite_installation.database.reading() as session:
+        for table_of in (models.Deployment, models.Lease, models.Creator):
+            assert session.scalar(select(func.count()).select_from(table_of)) == 0
+    assert not sqlite_installation.workspace("demo").root.exists()
+
+
+def test_once_deploys_what_is_due_and_then_nothing_is(
+    sqlite_installation: Installation, creators: Creators
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    sqlite_installation.add_cluster("demo", "thing", {"word": "one"})
+
+    assert creators.ran("--once")[0] == 0
+
+    assert _state(sqlite_installation) is DeploymentState.SUCCEEDED
+    assert creators.ran("--plan-only")[0] == 0
+    with sqlite_installation.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(models.Creator)) == 0
+
+
+@pytest.mark.parametrize("options", [["--never"], ["--json"], ["--once", "--plan-only"]])
+def test_wrong_usage_is_said_at_once(creators: Creators, options: list[str]) -> None:
+    code, _, complaint = creators.ran(*options)
+
+    assert code == 64
+    assert "usage:" in complaint
+
+
+def test_help_tells_examples_and_exit_codes(creators: Creators) -> None:
+    code, text, _ = creators.ran("--help")
+
+    assert code == 0
+    for word in ("examples:", "--plan-only --json", "exit codes:", "64", "MR_PROBER_CREATOR_DRAIN"):
+        assert word in text
+
+
+def test_two_creators_in_one_data_folder_share_the_work_and_never_a_cluster(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    for number in range(4):
+        sqlite_installation.add_cluster(f"c{number}", "thing", {"word": "one"})
+    for _ in range(2):
+        creators.start(MR_PROBER_CREATOR_WORKERS="1")
+    eventually((slow_cluster / "marks").exists)
+
+    # One of them holds the slow cluster; the other one does all the rest.
+    eventually(
+        lambda: all(
+            [row.state for row in sqlite_installation.deployments(f"c{number}")]
+            == [DeploymentState.SUCCEEDED]
+            for number in range(4)
+        )
+    )
+
+    (slow_cluster / "go").touch()
+    eventually(lambda: _state(sqlite_installation) is DeploymentState.SUCCEEDED)
+    assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
+    assert len(sqlite_installation.deployments("demo")) == 1
+
+
+def test_another_creator_goes_on_at_once_with_what_a_drained_one_left(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    first = creators.start()
+    eventually((slow_cluster / "marks").exists)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=20) == 0
+    holder = sqlite_installation.deployments("demo")[0].holder
+
+    creators.start()
+
+    # Not after the lease has run out: it was given up.
+    eventually(lambda: sqlite_installation.deployments("demo")[0].holder != holder)
+    (slow_cluster / "go").touch()
+    eventually(lambda: _state(sqlite_installation) is DeploymentState.SUCCEEDED)
+    assert len(sqlite_installation.deployments("demo")) == 1
+    assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
+
+
+def test_a_creator_that_is_to_wait_ends_after_what_runs_and_begins_nothing(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    creator = creators.start(MR_PROBER_CREATOR_DRAIN="wait")
+    eventually((slow_cluster / "marks").exists)
+    creator.send_signal(signal.SIGTERM)
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    sqlite_installation.add_cluster("late", "thing", {"word": "one"})
+    (slow_cluster / "go").touch()
+
+    assert creator.wait(timeout=60) == 0
+
+    assert _state(sqlite_installation) is DeploymentState.SUCCEEDED
+    assert sqlite_installation.deployments("late") == []
+
+
+def test_a_second_signal_ends_the_waiting(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    creator = creators.start(MR_PROBER_CREATOR_DRAIN="wait")
+    eventually((slow_cluster / "marks").exists)
+
+    def another() -> bool:
+        creator.send_signal(signal.SIGTERM)
+        return creator.poll() is not None
+
+    eventually(another)
+
+    # A third one may meet an interpreter that is at its end already.
+    assert creator.returncode in (0, -signal.SIGTERM)
+    assert _state(sqlite_installation) is DeploymentState.APPLYING
