@@ -54,11 +54,11 @@ class DatabaseSettings(_Settings):
     data_dir: Path = Field(Path("data"), description="folder of keys, files, workspaces and logs")
     server_key: SecretStr | None = Field(
         None,
-        description="key from which agents' tokens are derived; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
+        description="key from which agents' tokens are derived, 32 characters or more; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
     )
     encryption_keys: SecretStr | None = Field(
         None,
-        description="keys of sensitive variables, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
+        description="keys of sensitive variables, 32 characters or more each, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
     )
 
 
