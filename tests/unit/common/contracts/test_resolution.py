@@ -117,6 +117,39 @@ def test_null_resets_to_the_built_in_default() -> None:
     assert effective.origins["interval_seconds"] == Origin("built-in")
 
 
+@pytest.mark.parametrize(
+    ("defaults", "configs", "expected", "origin"),
+    [
+        ({}, [], 10, Origin("built-in")),
+        ({"interval_seconds": 5}, [], 5, Origin("built-in")),
+        ({"interval_seconds": 0.1}, [], 0.1, Origin("built-in")),
+        ({"interval_seconds": 30}, [], 10, Origin("built-in")),
+        # The interval of a higher layer counts, and one that is reset no more.
+        ({"interval_seconds": 60}, [config("c", interval_seconds=3)], 3, Origin("built-in")),
+        ({}, [config("h", hosts=["vm-1"], interval_seconds=4)], 4, Origin("built-in")),
+        ({"interval_seconds": 5}, [config("c", interval_seconds=None)], 10, Origin("built-in")),
+        # A limit that a layer sets is what it says; one that is reset follows the interval.
+        ({"interval_seconds": 5, "time_limit_seconds": 8}, [], 8, Origin("prober")),
+        ({"time_limit_seconds": 8}, [config("c", interval_seconds=5)], 8, Origin("prober")),
+        (
+            {"interval_seconds": 5, "time_limit_seconds": 8},
+            [config("c", time_limit_seconds=None)],
+            5,
+            Origin("built-in"),
+        ),
+        # Whoever wants runs to overlap says how long they may take.
+        ({"interval_seconds": 5, "allow_overlap": True}, [], 5, Origin("built-in")),
+    ],
+)
+def test_the_built_in_time_limit_is_never_longer_than_the_interval(
+    defaults: dict[str, Any], configs: list[dict[str, Any]], expected: float, origin: Origin
+) -> None:
+    effective = resolved(prober(defaults=defaults, configs=[{"slug": "all"}, *configs]))
+    assert effective.problem == ""
+    assert effective.settings.time_limit_seconds == expected
+    assert effective.origins["time_limit_seconds"] == origin
+
+
 def test_maps_merge_by_key_and_lists_replace() -> None:
     description = prober(
         defaults={
@@ -274,6 +307,24 @@ def test_a_host_never_checks_itself() -> None:
     assert effective.runs[1].environment["VAR_TARGET_ADDRESS"] == ""
 
 
+def test_a_batch_has_addresses_of_hosts_only_and_variables_keep_their_names() -> None:
+    axes: dict[str, Any] = {
+        "target": {"values": ["vm-2", "example.com"], "deliver": "batch"},
+        "via": {"values": ["vm-3", 7], "deliver": "batch"},
+        "via_address": {"values": ["mine"]},
+    }
+    effective = resolved(prober(defaults={"matrix": axes}))
+    (run,) = effective.runs
+    assert run.targets == (
+        {"target": "vm-2", "target_address": "10.0.0.2", "via": "vm-3", "via_address": "mine"},
+        {"target": "vm-2", "target_address": "10.0.0.2", "via": 7, "via_address": "mine"},
+        {"target": "example.com", "via": "vm-3", "via_address": "mine"},
+        {"target": "example.com", "via": 7, "via_address": "mine"},
+    )
+    # What tells combinations and series apart are the variables alone.
+    assert effective.combinations[0].keys() == axes.keys()
+
+
 def test_only_values_that_are_hosts_have_an_address() -> None:
     effective = resolved(prober(defaults=matrix(target=["vm-2", "example.com"])))
     assert effective.runs[0].environment["VAR_TARGET_ADDRESS"] == "10.0.0.2"
@@ -365,7 +416,10 @@ def test_a_batch_gives_all_its_combinations_to_one_run_per_group() -> None:
     first, second = effective.runs
     assert (first.combinations, second.combinations) == ((0, 1), (2, 3))
     assert first.arguments == ("p", "80")
-    assert first.targets == ({"port": 80, "target": "vm-2"}, {"port": 80, "target": "vm-3"})
+    assert first.targets == (
+        {"port": 80, "target": "vm-2", "target_address": "10.0.0.2"},
+        {"port": 80, "target": "vm-3", "target_address": ""},
+    )
     assert first.environment["VAR_PORT"] == "80"
     assert "VAR_TARGET" not in first.environment
 
