@@ -55,7 +55,9 @@ class Configurations:
         self._flights = Flights()
         self._looked_at: datetime | None = None
         self._read_all_at: datetime | None = None
-        self._expired = True
+        # Writes of this process, and how many of them the last look saw.
+        self._writes = 0
+        self._writes_seen = -1
         self._digest: Digest | None = None
         self._by_slug: dict[str, KnownCluster] = {}
         self._slugs: dict[UUID, str] = {}
@@ -65,13 +67,21 @@ class Configurations:
 
     def expire(self) -> None:
         """This process wrote something: the next request looks again, so that everybody sees their own writes."""
-        self._expired = True
+        self._writes += 1
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is remembered may be told without another look."""
+        if self._writes != self._writes_seen or self._looked_at is None:
+            return False
+        # A clock that was put back must not keep us from looking.
+        return abs(self._clock() - self._looked_at) < LOOK_EVERY
 
     async def refresh(self) -> None:
         """Look at the database if the last look is a second old."""
-        if self._is_due():
+        if not self.is_fresh:
             await self._flights.once("look", self._look)
-            if self._expired:  # by a write that ended while we looked
+            if self._writes != self._writes_seen:  # a write ended while we looked
                 await self._flights.once("look", self._look)
 
     def cluster(self, slug: str) -> KnownCluster:
@@ -112,27 +122,15 @@ class Configurations:
             return ready
         return await self._load(cluster)
 
-    def _is_due(self) -> bool:
-        if self._expired or self._looked_at is None:
-            return True
-        # A clock that was put back must not keep us from looking.
-        return abs(self._clock() - self._looked_at) >= LOOK_EVERY
-
     def _look(self) -> None:
-        if not self._is_due():
+        if self.is_fresh:
             return
-        now = self._clock()
-        self._expired = False
-        try:
-            with self._database.reading() as session:
-                seen = digest(session)
-                if seen != self._digest or self._must_read_all(now):
-                    self._remember(known_clusters(session), now)
-        except BaseException:
-            self._expired = True
-            raise
-        self._digest = seen
-        self._looked_at = now
+        now, writes = self._clock(), self._writes
+        with self._database.reading() as session:
+            seen = digest(session)
+            if seen != self._digest or self._must_read_all(now):
+                self._remember(known_clusters(session), now)
+        self._digest, self._looked_at, self._writes_seen = seen, now, writes
 
     def _must_read_all(self, now: datetime) -> bool:
         return self._read_all_at is None or abs(now - self._read_all_at) >= _READ_ALL_EVERY
