@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from api.dependencies import TheContext, ThePaging
+from api.dependencies import TheContext, paging_by
 from api.services import audit as service
+from api.services.paging import Paging
 from common.contracts.audit import AuditEntry
 from common.contracts.values import Page
 
@@ -29,9 +30,9 @@ def _filter(
 @router.get("")
 def list_entries(
     context: TheContext,
-    paging: ThePaging,
+    paging: Annotated[Paging, paging_by(service.SORTING)],
     wanted: Annotated[service.AuditFilter, Depends(_filter)],
 ) -> Page[AuditEntry]:
-    """Writes, newest first: of a kind, a slug, an actor; `since` a moment, `until` before one."""
+    """Writes: of a kind, a slug, an actor; `since` a moment, `until` before one."""
     with context.database.reading() as session:
         return service.page_of_entries(session, wanted, paging)

@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import HostInPath, SlugInPath, TheContext, ThePaging, VariableInPath
-from api.routes.fleet import TheAgentFilter
+from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, paging_by
+from api.routes.fleet import FleetPaging, TheAgentFilter
 from api.services import agents, deployments, fleet
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
+from api.services.paging import Paging
 from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
@@ -27,10 +28,12 @@ from common.contracts.values import Page
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
 
+ClusterPaging = Annotated[Paging, paging_by(service.SORTING)]
+
 
 @router.get("")
-def list_clusters(context: TheContext, paging: ThePaging) -> Page[Cluster]:
-    """Clusters by slug."""
+def list_clusters(context: TheContext, paging: ClusterPaging) -> Page[Cluster]:
+    """All clusters."""
     with context.database.reading() as session:
         return service.page_of_clusters(session, paging)
 
@@ -74,8 +77,12 @@ def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
 
 
 @router.get("/{slug}/variables")
-def list_variables(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Variable]:
-    """Variables of a cluster by name."""
+def list_variables(
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(service.VARIABLE_SORTING)],
+) -> Page[Variable]:
+    """Variables of a cluster."""
     with context.database.reading() as session:
         return service.page_of_variables(session, slug, paging)
 
@@ -110,8 +117,12 @@ def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath)
 
 
 @router.get("/{slug}/deployments")
-def list_deployments(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Deployment]:
-    """Deployments of a cluster, newest first."""
+def list_deployments(
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(deployments.SORTING)],
+) -> Page[Deployment]:
+    """Deployments of a cluster."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
         return deployments.page_of_deployments(session, cluster_id, paging)
@@ -135,7 +146,7 @@ def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UU
 
 @router.get("/{slug}/agents")
 def list_agents(
-    context: TheContext, slug: SlugInPath, paging: ThePaging, wanted: TheAgentFilter
+    context: TheContext, slug: SlugInPath, paging: FleetPaging, wanted: TheAgentFilter
 ) -> Page[Agent]:
     """Agents that ever reported for a cluster."""
     with context.database.reading() as session:

@@ -1,11 +1,13 @@
 """Routes of API keys; only admins get here."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from api.dependencies import TheContext, ThePaging
+from api.dependencies import TheContext, paging_by
 from api.services import keys as service
+from api.services.paging import Paging
 from api.writing import TheWriting, tagged
 from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated
 from common.contracts.values import Page
@@ -14,7 +16,9 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 
 
 @router.get("")
-def list_keys(context: TheContext, paging: ThePaging) -> Page[ApiKey]:
+def list_keys(
+    context: TheContext, paging: Annotated[Paging, paging_by(service.SORTING)]
+) -> Page[ApiKey]:
     """Keys that are not revoked; never their texts."""
     with context.database.reading() as session:
         return service.page_of_keys(session, paging)

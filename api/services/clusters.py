@@ -16,7 +16,7 @@ from api.services.errors import (
     ProtectedError,
     SlugTakenError,
 )
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from api.services.recipes import find_living_recipe
 from api.services.secrets import described_value, new_variable, refuse_imitation, set_value
 from api.services.variable_checks import (
@@ -43,15 +43,26 @@ from database import models
 from database.audit_log import Deleted, Subject, Written
 from database.configuration_changes import mark_changed
 
+SORTING = Sorting(
+    {
+        "slug": (models.Cluster.slug,),
+        "created_at": (models.Cluster.created_at, models.Cluster.id),
+        "updated_at": (models.Cluster.updated_at, models.Cluster.id),
+        "last_planned_at": (models.Cluster.last_planned_at, models.Cluster.id),
+    },
+    default="slug",
+)
+VARIABLE_SORTING = Sorting({"name": (models.ClusterVariable.name,)}, default="name")
+
 
 def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
-    """Living clusters by slug, each with its last deployment."""
+    """Living clusters, each with its last deployment."""
     statement = (
         select(models.Cluster)
         .where(models.Cluster.deleted_at.is_(None))
         .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
     )
-    rows, token = page_of(session, statement, Order(models.Cluster.slug), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     last = last_deployments(session, [row.id for row in rows])
     said = notices_of(session, rows)
     items = [_described(row, last.get(row.id), said.get(row.id, ())) for row in rows]
@@ -134,12 +145,12 @@ def delete_cluster(session: Session, slug: str, expected: Precondition) -> Writt
 
 
 def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
-    """Variables of a cluster by name."""
+    """Variables of a cluster."""
     cluster_id = living_cluster_id(session, slug)
     statement = select(models.ClusterVariable).where(
         models.ClusterVariable.cluster_id == cluster_id
     )
-    rows, token = page_of(session, statement, Order(models.ClusterVariable.name), paging)
+    rows, token = page_of(session, statement, VARIABLE_SORTING, paging)
     return Page(items=[_described_variable(row) for row in rows], next_page_token=token)
 
 

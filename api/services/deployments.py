@@ -7,11 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from api.services.errors import NotFoundError
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from common.contracts.clusters import Deployment, PlanSummary, Step
 from common.contracts.values import Page
 from database import models
 
+SORTING = Sorting({"started_at": (models.Deployment.id,)}, default="-started_at")  # ids sort by age
 _SHOWN = (
     joinedload(models.Deployment.recipe_revision),
     joinedload(models.Deployment.cluster),
@@ -20,12 +21,11 @@ _SHOWN = (
 
 
 def page_of_deployments(session: Session, cluster_id: UUID, paging: Paging) -> Page[Deployment]:
-    """Deployments of a cluster, newest first."""
+    """Deployments of a cluster."""
     statement = (
         select(models.Deployment).where(models.Deployment.cluster_id == cluster_id).options(*_SHOWN)
     )
-    order = Order(models.Deployment.id, UUID, descending=True)
-    rows, token = page_of(session, statement, order, paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
 
 

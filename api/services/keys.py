@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
 from api.services.errors import InvalidError, NotFoundError
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from common.atomic_files import read_or_make_key
 from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated, Role
 from common.contracts.values import Page
@@ -29,6 +29,13 @@ _LONGEST_LIFE = timedelta(days=36500)
 # How exact `last_used_at` is: a write per request would be too dear.
 LAST_USE_EVERY = timedelta(minutes=1)
 _SCOPED_ROLES = frozenset({Role.EDITOR, Role.APPROVER})
+SORTING = Sorting(
+    {
+        "created_at": (models.ApiKey.id,),  # ids sort by age
+        "name": (models.ApiKey.name, models.ApiKey.id),
+    },
+    default="created_at",
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ def digest_of(text: str) -> str:
 
 
 def page_of_keys(session: Session, paging: Paging) -> Page[ApiKey]:
-    """Keys that are not revoked, oldest first."""
+    """Keys that are not revoked."""
     statement = select(models.ApiKey).where(models.ApiKey.revoked_at.is_(None))
-    rows, token = page_of(session, statement, Order(models.ApiKey.id, UUID), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from api.entity_tags import Precondition, etag_of
 from api.services.errors import InvalidError, NotFoundError, SlugTakenError
 from api.services.matrix_checks import matrix_problems
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from api.services.prober_layers import (
     PlacedConfig,
     layered_problems,
@@ -42,15 +42,24 @@ from database.configuration_changes import mark_changed
 
 _OWN_FIELDS = {"slug", "description", "owner", "runbook_url", "severity", "managed_by"}
 
+SORTING = Sorting(
+    {
+        "slug": (models.Prober.slug,),
+        "created_at": (models.Prober.created_at, models.Prober.id),
+        "updated_at": (models.Prober.updated_at, models.Prober.id),
+    },
+    default="slug",
+)
+
 
 def page_of_probers(session: Session, paging: Paging) -> Page[Prober]:
-    """Living probers by slug."""
+    """Living probers."""
     statement = (
         select(models.Prober)
         .where(models.Prober.deleted_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
-    rows, token = page_of(session, statement, Order(models.Prober.slug), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     newest = newest_revisions(session, models.ProberRevision, [row.id for row in rows])
     return Page(items=[_described(row, newest[row.id]) for row in rows], next_page_token=token)
 

@@ -1,4 +1,7 @@
-"""Evidence of runs, kept for people."""
+"""Evidence of runs, kept for people; pages in every order."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0003"
 down_revision = "0002"
@@ -8,7 +11,48 @@ depends_on = None
 
 def upgrade() -> None:
     """Only adds: the older version of the services goes on working."""
+    _add_orders()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_orders()
+
+
+_LIVING = (
+    ("clusters", "created_at"),
+    ("clusters", "updated_at"),
+    ("clusters", "last_planned_at"),
+    ("recipes", "created_at"),
+    ("recipes", "updated_at"),
+    ("probers", "created_at"),
+    ("probers", "updated_at"),
+)
+_OF_AGENTS = ("host", "reported_at", "version", "clock_skew_seconds")
+
+
+def _add_orders() -> None:
+    for table, column in _LIVING:
+        _create_partial_index(f"ix_{table}_living_{column}", table, column, "deleted_at")
+    _create_partial_index("ix_api_keys_living_name", "api_keys", "name", "revoked_at")
+    op.drop_index("ix_agents_reported_at", table_name="agents")
+    op.drop_index("ix_agents_instance", table_name="agents")
+    op.create_index("ix_agents_instance", "agents", ["instance", "cluster_id"])
+    for column in _OF_AGENTS:
+        op.create_index(f"ix_agents_{column}", "agents", [column, "instance", "cluster_id"])
+
+
+def _create_partial_index(name: str, table: str, column: str, end: str) -> None:
+    alive = sa.text(f"{end} IS NULL")
+    op.create_index(name, table, [column, "id"], sqlite_where=alive, postgresql_where=alive)
+
+
+def _drop_orders() -> None:
+    for column in _OF_AGENTS:
+        op.drop_index(f"ix_agents_{column}", table_name="agents")
+    op.drop_index("ix_agents_instance", table_name="agents")
+    op.create_index("ix_agents_instance", "agents", ["instance"])
+    op.create_index("ix_agents_reported_at", "agents", ["reported_at"])
+    op.drop_index("ix_api_keys_living_name", table_name="api_keys")
+    for table, column in _LIVING:
+        op.drop_index(f"ix_{table}_living_{column}", table_name=table)

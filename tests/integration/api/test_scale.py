@@ -17,7 +17,7 @@ from sqlalchemy import event, insert
 
 from api.application import application_of
 from api.context import Context
-from api.services.paging import token_of
+from api.services import audit, clusters, deployments, fleet, keys, prober_configs, probers, recipes
 from api.services.retention import REMOVALS, Expiry, Policy, Removal
 from common.contracts.keys import Role
 from common.encryption import Keyring
@@ -40,9 +40,29 @@ CHOSEN = [
     "/api/v1/audit?kind=cluster",
     "/api/v1/audit?slug=demo",
     "/api/v1/audit?actor=a",
-    f"/api/v1/clusters?page_token={token_of('c000500')}",
-    f"/api/v1/agents?page_token={token_of(UUID(int=500))}",
+    "/api/v1/agents?presence=silent",
+    "/api/v1/agents?stale=true",
+    "/api/v1/agents?version=none",
+    "/api/v1/agents?clock_skew_above_seconds=5&sort=-host",
+    "/api/v1/agents?presence=silent&sort=reported_at",
+    "/api/v1/agents?version=none&sort=version",
+    "/api/v1/clusters/demo/agents?version=none",
 ]
+# In each order, from both ends, the first page and one from the middle.
+LISTINGS = {
+    "/api/v1/agents": fleet.SORTING,
+    "/api/v1/clusters/demo/agents": fleet.SORTING,
+    "/api/v1/clusters": clusters.SORTING,
+    "/api/v1/recipes": recipes.SORTING,
+    "/api/v1/probers": probers.SORTING,
+    "/api/v1/probers/ping/configs": prober_configs.SORTING,
+    "/api/v1/clusters/demo/deployments": deployments.SORTING,
+    "/api/v1/keys": keys.SORTING,
+    "/api/v1/audit": audit.SORTING,
+}
+CHOSEN += [f"{path}?sort={word}" for path, sorting in LISTINGS.items() for word in sorting.words]
+DEEP = [f"{path}?page_size=300&sort={word}" for path in ("/api/v1/agents", "/api/v1/clusters", "/api/v1/audit") for word in LISTINGS[path].words]  # fmt: skip
+
 # Agents alone may ask for it.
 READS.remove("/api/v1/clusters/{slug}/secrets")
 
@@ -192,6 +212,22 @@ def test_no_answer_costs_more_where_there_is_more_of_the_rest(
     large = many.work_of(address(many, path))
     assert large.statements == small.statements
     assert large.steps <= small.steps * _DEEPER + _SLACK_STEPS
+
+
+@pytest.mark.parametrize("path", DEEP)
+def test_a_page_far_behind_costs_what_the_first_one_does(
+    installations: Callable[[int], Installation], path: str
+) -> None:
+    few, many = installations(FEW), installations(MANY)
+    works = []
+    for installation in (few, many):
+        deep = path
+        for _ in range(2):
+            token = installation.client.get(deep).json()["next_page_token"]
+            deep = f"{path}&page_token={token}"
+        works.append(installation.work_of(deep))
+    assert works[1].statements == works[0].statements
+    assert works[1].steps <= works[0].steps * _DEEPER + _SLACK_STEPS
 
 
 @pytest.mark.parametrize("kind", ["clusters", "probers", "agents", "audit"])
