@@ -48,6 +48,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/keys"): ADMINS,
     ("POST", f"{API}/keys"): ADMINS,
     ("GET", f"{API}/keys/{{key_id}}"): ADMINS,
+    ("PATCH", f"{API}/keys/{{key_id}}"): ADMINS,
     ("DELETE", f"{API}/keys/{{key_id}}"): ADMINS,
     ("GET", f"{API}/files/{{sha256}}"): READERS | OWN_AGENT,
     ("GET", f"{API}/clusters"): READERS,
@@ -159,6 +160,7 @@ def writes(upload: Callable[..., Any]) -> list[Write]:
         Write("POST", "/recipes", "/recipes", {"slug": "unused", "files": files}, "recipe", "create"),
         Write("DELETE", "/recipes/{slug}", "/recipes/unused", None, "recipe", "delete", 0),
         Write("POST", "/keys", "/keys", {"name": "k", "role": "viewer"}, "key", "create"),
+        Write("PATCH", "/keys/{key_id}", "/keys/{key}", {"name": "other"}, "key", "change", 0),
         Write("DELETE", "/keys/{key_id}", "/keys/{key}", None, "key", "delete", 0),
     ]  # fmt: skip
 
