@@ -37,7 +37,8 @@ def test_the_first_page_counts_hosts_and_states(
     with context.database.writing() as session:
         session.query(models.Cluster).one().hosts = {"demo-1": {}, "demo-2": {}}
         probers = [
-            {"prober_id": uuid4(), "revision": 1, "states": states} for states in ("00", "01", "0")
+            {"prober_id": str(uuid4()), "revision": 1, "states": states}
+            for states in ("00", "01", "0")
         ]
         report = AgentReport(
             instance=uuid4(), boot=1, host="demo-1", version="1", clock=context.clock(),

@@ -42,7 +42,9 @@ def document(*, hosts: int = 2, **prober: Any) -> ConfigurationDocument:
 
 
 def sighting(host: str = "demo-1", *, ago: float = 0, states: str | None = None, **report: Any) -> Sighting:  # fmt: skip
-    probers = [] if states is None else [{"prober_id": PROBER, "revision": 1, "states": states}]
+    probers = (
+        [] if states is None else [{"prober_id": str(PROBER), "revision": 1, "states": states}]
+    )
     said = {"instance": uuid4(), "boot": 1, "version": "1", "clock": NOW, "probers": probers}
     moment = NOW - timedelta(seconds=ago)
     return Sighting(
@@ -72,7 +74,7 @@ def test_gives_no_names_to_states_of_another_document() -> None:
 
 
 def test_shows_reasons_by_combination() -> None:
-    reasons = [{"prober_id": PROBER, "combination": 1, "text": "no route"}]
+    reasons = [{"prober_id": str(PROBER), "combination": 1, "text": "no route"}]
     assert cell(document(hosts=3), sighting(states="01", reasons=reasons)).reasons == {1: "no route"}  # fmt: skip
 
 
