@@ -8,7 +8,7 @@ from common.contracts.clusters import ClusterState, DeploymentState, DeployPolic
 from creator.planner import ATTEMPTS_LOOKED_AT
 from creator.records import Records
 from database.models import Recipe
-from tests.integration.creator.installation import Installation
+from tests.integration.creator.installation import SERVER_KEY, Installation
 
 NEVER_FRESH = timedelta(0)
 GREETING = """
@@ -336,7 +336,7 @@ def test_the_agents_token_is_in_no_log(sqlite_installation: Installation) -> Non
 
     sqlite_installation.run_pass()
 
-    token = agent_token(b"key", cluster_id, version=1)
+    token = agent_token(SERVER_KEY.encode(), cluster_id, version=1)
     (deployment,) = sqlite_installation.deployments("demo")
     assert (
         token in (sqlite_installation.workspace("demo").deployment_log(deployment.id)).read_text()
