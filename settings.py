@@ -141,6 +141,15 @@ class ApiSettings(StoredSettings):
     retention_files_days: PositiveNumber = Field(
         1, description="days for which contents of files are kept that no revision names (yet)"
     )
+    retention_evidence_days: PositiveNumber = Field(
+        14, description="days for which what agents uploaded about runs is kept"
+    )
+    evidence_per_cluster: PositiveNumber = Field(
+        1000, description="uploads that one cluster may have; then a new one replaces the oldest"
+    )
+    evidence_per_minute: PositiveNumber = Field(
+        60, description="uploads that one cluster may announce in a minute"
+    )
 
 
 class CreatorSettings(StoredSettings):

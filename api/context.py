@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
@@ -18,9 +18,10 @@ from api.key_ring import KeyRing
 from api.metrics import Metrics
 from api.report_writer import PERIOD, ReportWriter
 from api.services.cluster_actions import retire_previous_token
+from api.services.evidence import EvidenceLimits
 from api.waiting_room import WaitingRoom
 from common.encryption import NO_KEYS, Keyring
-from common.object_storage import ObjectStorage
+from common.object_storage import ObjectStorage, ObjectStorageError, UploadStorage
 from database.models import now
 from database.session import Database
 
@@ -41,6 +42,16 @@ class Context:
     approver_must_differ: bool = False
     # Names under which this API may be addressed, in lower case; None: any.
     allowed_hosts: frozenset[str] | None = None
+    # Where evidence of runs is kept, if it is.
+    logs: UploadStorage | None = None
+    evidence_limits: EvidenceLimits = field(default_factory=EvidenceLimits)
+
+    @property
+    def evidence_storage(self) -> UploadStorage:
+        """Where evidence of runs is kept; ObjectStorageError."""
+        if self.logs is None:
+            raise ObjectStorageError("keep", "evidence", "this API was given no place for it")
+        return self.logs
 
     @cached_property
     def keys(self) -> KeyRing:

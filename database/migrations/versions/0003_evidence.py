@@ -12,10 +12,12 @@ depends_on = None
 def upgrade() -> None:
     """Only adds: the older version of the services goes on working."""
     _add_orders()
+    _add_evidence()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_evidence()
     _drop_orders()
 
 
@@ -56,3 +58,32 @@ def _drop_orders() -> None:
     op.drop_index("ix_api_keys_living_name", table_name="api_keys")
     for table, column in _LIVING:
         op.drop_index(f"ix_{table}_living_{column}", table_name=table)
+
+
+_MOMENT = sa.DateTime(timezone=True)
+
+
+def _add_evidence() -> None:
+    op.create_table(
+        "evidence",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("cluster_id", sa.Uuid(), nullable=False),
+        sa.Column("host", sa.String(253), nullable=False),
+        sa.Column("prober", sa.String(63), nullable=False),
+        sa.Column("content_type", sa.String(64), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("created_at", _MOMENT, nullable=False),
+        sa.Column("expires_at", _MOMENT, nullable=False),
+        sa.Column("received_at", _MOMENT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
+        sa.ForeignKeyConstraint(
+            ["cluster_id"], ["clusters.id"], name=op.f("fk_evidence_cluster_id_clusters")
+        ),
+    )
+    op.create_index("ix_evidence_cluster_id_id", "evidence", ["cluster_id", "id"])
+    op.create_index("ix_evidence_created_at", "evidence", ["created_at"])
+
+
+def _drop_evidence() -> None:
+    op.drop_table("evidence")

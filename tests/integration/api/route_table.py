@@ -65,6 +65,12 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/clusters/{{slug}}/hosts/{{host}}/configuration"): READERS,
     ("POST", f"{API}/clusters/{{slug}}/reports"): OWN_AGENT,
     ("GET", f"{API}/clusters/{{slug}}/secrets"): OWN_AGENT,
+    ("POST", f"{API}/clusters/{{slug}}/uploads"): OWN_AGENT,
+    ("GET", f"{API}/clusters/{{slug}}/uploads"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/uploads/{{evidence_id}}"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/uploads/{{evidence_id}}/content"): READERS,
+    # Whoever has the address has the permission: it is signed.
+    ("PUT", f"{API}/uploads/{{evidence_id}}"): EVERYBODY,
     ("POST", f"{API}/clusters/{{slug}}/agent-token/rotate"): EDITORS_OF_THE_CLUSTER,
     ("POST", f"{API}/clusters/{{slug}}/deploy"): EDITORS_OF_THE_CLUSTER,
     ("POST", f"{API}/clusters/{{slug}}/pause"): EDITORS_OF_THE_CLUSTER,
@@ -171,10 +177,17 @@ BODIES: dict[str, Any] = {
         "instance": str(UUID(int=1)), "boot": 1, "host": "demo-1", "version": "1",
         "clock": "2026-01-01T12:00:00Z", "probers": [],
     },
+    f"{API}/clusters/{{slug}}/uploads": {
+        "host": "demo-1", "prober": "ping", "content_type": "text/plain", "size": 1, "sha256": PROBE_SHA256,
+    },
 }  # fmt: skip
 
 # Writes of agents about themselves, thousands a minute: nobody described anything.
-UNRECORDED = {("POST", "/clusters/{slug}/reports")}
+UNRECORDED = {
+    ("POST", "/clusters/{slug}/reports"),
+    ("POST", "/clusters/{slug}/uploads"),
+    ("PUT", "/uploads/{evidence_id}"),
+}
 
 
 def routes_of(application: FastAPI) -> list[tuple[str, str]]:

@@ -17,9 +17,9 @@ from common.contracts.configuration import ConfigurationDocument
 from common.document_signature import is_signed
 from common.object_storage import (
     FileSystemObjectStorage,
-    ListedStorage,
     ObjectStorage,
     ObjectStorageError,
+    UploadStorage,
 )
 from common.published import publication_folder
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
@@ -65,8 +65,8 @@ class Published:
     def __init__(self, context: Context, storage: WatchedStorage) -> None:
         self.context = context
         self.storage = storage
-        files = cast("ListedStorage", context.storage)  # publishing lists nothing
-        self.storages = Storages(files, storage, name="here", published_url="")
+        files = cast("UploadStorage", context.storage)  # publishing lists nothing
+        self.storages = Storages(files, storage, logs=files, name="here", published_url="")
 
     def publisher(self, **changes: Any) -> Publisher:
         storages = replace(self.storages, **changes)

@@ -14,18 +14,30 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert
+from sqlalchemy.orm import Session
 
 from api.application import application_of
 from api.context import Context
-from api.services import audit, clusters, deployments, fleet, keys, prober_configs, probers, recipes
-from api.services.retention import REMOVALS, Expiry, Policy, Removal
+from api.services import (
+    audit,
+    clusters,
+    deployments,
+    evidence,
+    fleet,
+    keys,
+    prober_configs,
+    probers,
+    recipes,
+)
+from api.services.evidence import evidence_key
+from api.services.retention import REMOVALS, Expiry, Policy, Removal, due_evidence
 from common.contracts.keys import Role
 from common.encryption import Keyring
 from common.object_storage import FileSystemObjectStorage, store_file
 from database import models
 from database.session import Database
 from tests.integration.api.conftest import SERVER_KEY, Callers, FakeClock
-from tests.integration.api.route_table import PROBE, described_routes, filled
+from tests.integration.api.route_table import PROBE, PROBE_SHA256, described_routes, filled
 
 FEW, MANY = 1_000, 10_000
 PROBERS = 200
@@ -47,6 +59,7 @@ CHOSEN = [
     "/api/v1/agents?presence=silent&sort=reported_at",
     "/api/v1/agents?version=none&sort=version",
     "/api/v1/clusters/demo/agents?version=none",
+    "/api/v1/clusters/demo/uploads?host=none&prober=none",
 ]
 # In each order, from both ends, the first page and one from the middle.
 LISTINGS = {
@@ -57,6 +70,7 @@ LISTINGS = {
     "/api/v1/probers": probers.SORTING,
     "/api/v1/probers/ping/configs": prober_configs.SORTING,
     "/api/v1/clusters/demo/deployments": deployments.SORTING,
+    "/api/v1/clusters/demo/uploads": evidence.SORTING,
     "/api/v1/keys": keys.SORTING,
     "/api/v1/audit": audit.SORTING,
 }
@@ -140,6 +154,13 @@ def furnish(database: Database, clock: FakeClock, *, clusters: int, sha256: str)
             {"id": one, "cluster_id": one, "cause": "c", "fingerprint": "f", "recipe_revision_id": revision, "log": "l"}
             for one in ids
         ],
+        models.Evidence: [
+            {
+                "id": one, "cluster_id": one, "host": "a", "prober": "ping", "content_type": "text/plain", "size": 2,
+                "sha256": PROBE_SHA256, "created_at": clock(), "expires_at": clock(), "received_at": clock(),
+            }
+            for one in ids
+        ],
         models.DeploymentStep: [{"deployment_id": one, "kind": "plan", "arguments": []} for one in ids],
         models.Agent: [
             {
@@ -181,8 +202,9 @@ def installations(
         clock = FakeClock()
         storage = FileSystemObjectStorage(folder / "objects")
         furnish(database, clock, clusters=clusters, sha256=store_file(storage, PROBE))
+        storage.write(evidence_key(UUID(int=1), UUID(int=1)), PROBE)
         context = Context(
-            database=database, storage=storage, server_key=SERVER_KEY, clock=clock,
+            database=database, storage=storage, server_key=SERVER_KEY, clock=clock, logs=storage,
             keyring=Keyring(lambda: ["k" * 40]),
         )  # fmt: skip
         client = Callers(application_of(context), context).role(Role.ADMIN)
@@ -240,7 +262,13 @@ def test_a_page_takes_the_same_statements_however_long_it_is(
     assert len({work.statements for work in works}) == 1
 
 
-@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.__name__)
+def due_evidence_count(session: Session, expiry: Expiry) -> int:
+    return len(due_evidence(session, expiry))
+
+
+@pytest.mark.parametrize(
+    "removal", [*REMOVALS, due_evidence_count], ids=lambda removal: removal.__name__
+)
 def test_a_look_for_what_is_due_to_go_reads_only_that(
     installations: Callable[[int], Installation], removal: Removal
 ) -> None:
