@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import requests
 from pydantic import JsonValue, ValidationError
@@ -16,16 +17,18 @@ _CONNECT_SECONDS = 5.0
 class ApiTransport:
     """A session with the API; not for several threads at once. The key never reaches a log or an error.
 
+    `authorities`: a PEM file of the only ones whose certificates are believed; without it the well-known ones are.
     UnusableKeyError: the HTTP library would refuse the key, and say it aloud.
     """
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, authorities: Path | None = None) -> None:
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise UnusableKeyError
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # Settings are explicit: no proxy, no .netrc from the environment of whoever started us.
         self._session.trust_env = False
+        self._session.verify = str(authorities) if authorities else True
         self._session.headers["Authorization"] = f"Bearer {key}"
         self._session.headers["User-Agent"] = f"mr-prober/{VERSION}"
 
@@ -34,20 +37,21 @@ class ApiTransport:
         method: str,
         path: str,
         *,
-        body: JsonValue = None,
+        body: JsonValue | bytes = None,
         headers: Mapping[str, str] | None = None,
         time_limit: timedelta = timedelta(seconds=30),
     ) -> requests.Response:
         """The answer, if it is 2xx or 304; ApiRefusedError for any other answer of the API.
 
-        `path` starts with `/api/v1`; `body` is sent as JSON.
+        `path` starts with `/api/v1`; `body` is sent as JSON, bytes as they are.
         ApiUnreachableError: no connection, time limit, or an answer that is not the API's.
         """
         try:
             response = self._session.request(
                 method,
                 f"{self._url}{path}",
-                json=body,
+                json=None if isinstance(body, bytes) else body,
+                data=body if isinstance(body, bytes) else None,
                 headers=dict(headers or {}),
                 timeout=(_CONNECT_SECONDS, time_limit.total_seconds()),
                 allow_redirects=False,
