@@ -5,16 +5,14 @@ One look per second at the database serves all clusters; a document is loaded on
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.flights import Flights
-from api.services import documents
+from api.services.documents import Documents
 from api.services.errors import ForbiddenError, NotFoundError
 from api.services.known_clusters import Digest, KnownCluster, digest, known_clusters
-from database.session import Database
 
 LOOK_EVERY = timedelta(seconds=1)
 # The digest is no proof: whatever it might miss is put right after this time.
@@ -49,9 +47,10 @@ class Verdict:
 class Configurations:
     """The documents of all clusters as one process knows them; at most one second old."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._database = documents.database
+        self._clock = documents.clock
         self._flights = Flights()
         self._looked_at: datetime | None = None
         self._read_all_at: datetime | None = None
@@ -149,9 +148,7 @@ class Configurations:
         return ready
 
     def _loaded(self, cluster: KnownCluster) -> ReadyDocument:
-        stored = documents.document_for_change(
-            self._database, cluster.id, cluster.configuration_change, clock=self._clock
-        )
+        stored = self._documents.for_change(cluster.id, cluster.configuration_change)
         return ReadyDocument(
             etag=stored.etag,
             body=stored.body,

@@ -58,9 +58,17 @@ class ReportWriter:
         self._waiting: dict[tuple[UUID, UUID], ReceivedReport] = {}
         self._waiting_bytes = 0
         self._added = 0
-        self._written = 0
+        self._settled = 0
         self._hurry = False
         self._thread: threading.Thread | None = None
+        # Since the start of the process.
+        self.written = 0
+        self.lost = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many reports wait to be written."""
+        return len(self._waiting)
 
     @property
     def answers_after_writing(self) -> bool:
@@ -93,7 +101,7 @@ class ReportWriter:
             self._hurry = True
             self._changed.notify_all()
             return self._changed.wait_for(
-                lambda: self._written >= wanted, time_limit.total_seconds()
+                lambda: self._settled >= wanted, time_limit.total_seconds()
             )
 
     def _start(self) -> None:
@@ -110,34 +118,42 @@ class ReportWriter:
                 batch = sorted(self._waiting.values(), key=lambda one: one.key)
                 added = self._added
                 self._waiting, self._waiting_bytes, self._hurry = {}, 0, False
+            written = 0
             try:
-                self._write(batch)
+                written = self._write(batch)
+                rotating = {one.cluster_id for one in batch if one.may_retire_token}
+                if written and rotating:
+                    self._after_batch(rotating)
             # This thread must live: without it no report is ever written again.
             except Exception:
-                log.exception("a batch of reports is lost reports=%d", len(batch))
+                log.exception("work on a batch failed reports=%d written=%d", len(batch), written)
             with self._changed:
-                self._written = added
+                self.written += written
+                self.lost += len(batch) - written
+                self._settled = added
                 self._changed.notify_all()
 
-    def _write(self, batch: list[ReceivedReport]) -> None:
+    def _write(self, batch: list[ReceivedReport]) -> int:
+        """How many of them are in the database now."""
         try:
             self._store(batch)
         except (DataError, IntegrityError):
-            for one in batch:  # one that cannot be stored must not cost the others
-                self._store_alone(one)
+            # One that cannot be stored must not cost the others.
+            return sum(self._is_stored_alone(one) for one in batch)
         except SQLAlchemyError as error:
             # Agents report again by themselves; holding on to old news helps nobody.
             log.error("a batch of reports is lost reports=%d: %s", len(batch), error)  # noqa: TRY400 - no bug
-            return
-        if rotating := {one.cluster_id for one in batch if one.may_retire_token}:
-            self._after_batch(rotating)
+            return 0
+        return len(batch)
 
     def _store(self, batch: list[ReceivedReport]) -> None:
         with self._database.writing() as session:
             store_reports(session, batch)
 
-    def _store_alone(self, one: ReceivedReport) -> None:
+    def _is_stored_alone(self, one: ReceivedReport) -> bool:
         try:
             self._store([one])
         except SQLAlchemyError as error:
             log.warning("a report cannot be stored cluster=%s: %s", one.cluster_id, error)
+            return False
+        return True

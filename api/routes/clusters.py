@@ -160,10 +160,10 @@ def read_host_configuration(
     context: TheContext, slug: SlugInPath, host: HostInPath
 ) -> HostConfiguration:
     """What runs on one host: each setting with the layer that gave it, each run as the agent starts it."""
-    return host_configuration(context.database, slug, host, clock=context.clock)
+    return host_configuration(context.documents, slug, host)
 
 
 @router.get("/{slug}/grid")
 def read_grid(context: TheContext, slug: SlugInPath) -> Grid:
     """The live grid, hosts by probers."""
-    return agents.cluster_grid(context.database, slug, clock=context.clock, grids=context.grids)
+    return agents.cluster_grid(context.documents, slug, grids=context.grids)

@@ -1,8 +1,6 @@
 """What agents of a cluster said, and its grid, read from the database."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -11,25 +9,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.grids import Grids
-from api.services.documents import current_document
+from api.services.documents import Documents
 from api.services.grid import grid_of
 from api.services.sightings import Sighting
 from common.contracts.agents import Grid
 from common.contracts.reports import AgentReport
 from database import models
-from database.session import Database
 
 log = logging.getLogger(__name__)
 
 
-def cluster_grid(
-    database: Database, slug: str, *, clock: Callable[[], datetime], grids: Grids
-) -> Grid:
+def cluster_grid(documents: Documents, slug: str, *, grids: Grids) -> Grid:
     """The live grid of a cluster."""
-    document = grids.document(slug, current_document(database, slug, clock=clock))
-    with database.reading() as session:
+    document = grids.document(slug, documents.current(slug))
+    with documents.database.reading() as session:
         seen = sightings(session, document.cluster.id)
-    return grid_of(document, seen, now=clock(), shapes=partial(grids.shapes, document))
+    return grid_of(document, seen, now=documents.clock(), shapes=partial(grids.shapes, document))
 
 
 def sightings(session: Session, cluster_id: UUID) -> list[Sighting]:

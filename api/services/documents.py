@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -68,36 +69,45 @@ def next_revision(previous: int, now: datetime) -> int:
     return max(previous + 1, int(now.timestamp() * 1000))
 
 
-def current_document(
-    database: Database, slug: str, *, clock: Callable[[], datetime]
-) -> StoredDocument:
-    """The newest document of a cluster, built now if something changed; NotFoundError."""
-    with database.reading() as session:
-        row = session.execute(
-            select(models.Cluster.id, models.Cluster.configuration_change).where(
-                models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
-            )
-        ).one_or_none()
-    if row is None:
-        raise NotFoundError("cluster", slug)
-    return document_for_change(database, row.id, row.configuration_change, clock=clock)
+@dataclass(frozen=True)
+class Documents:
+    """The documents of living clusters, built where none shows the newest change yet; several threads may use it.
 
+    `on_build` gets the seconds that each build took.
+    """
 
-def document_for_change(
-    database: Database, cluster_id: UUID, change: int, *, clock: Callable[[], datetime]
-) -> StoredDocument:
-    """A document that shows this change of a living cluster, built now if none does; NotFoundError."""
-    with database.reading() as session:
-        row = session.execute(
-            select(models.Document.etag, models.Document.body).where(
-                models.Document.cluster_id == cluster_id,
-                models.Document.built_for_change >= change,
-            )
-        ).one_or_none()
-    if row:
-        return StoredDocument(row.etag, row.body)
-    with database.writing() as session:
-        return _rebuilt(session, cluster_id, now=clock())
+    database: Database
+    clock: Callable[[], datetime]
+    on_build: Callable[[float], None] = lambda _: None
+
+    def current(self, slug: str) -> StoredDocument:
+        """The newest document of a cluster; NotFoundError."""
+        with self.database.reading() as session:
+            row = session.execute(
+                select(models.Cluster.id, models.Cluster.configuration_change).where(
+                    models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
+                )
+            ).one_or_none()
+        if row is None:
+            raise NotFoundError("cluster", slug)
+        return self.for_change(row.id, row.configuration_change)
+
+    def for_change(self, cluster_id: UUID, change: int) -> StoredDocument:
+        """A document of a cluster that shows this change; NotFoundError."""
+        with self.database.reading() as session:
+            row = session.execute(
+                select(models.Document.etag, models.Document.body).where(
+                    models.Document.cluster_id == cluster_id,
+                    models.Document.built_for_change >= change,
+                )
+            ).one_or_none()
+        if row:
+            return StoredDocument(row.etag, row.body)
+        started = monotonic()
+        with self.database.writing() as session:
+            built = _rebuilt(session, cluster_id, now=self.clock())
+        self.on_build(monotonic() - started)
+        return built
 
 
 def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocument:

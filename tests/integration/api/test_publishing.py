@@ -70,8 +70,7 @@ class Published:
 
     def publisher(self, **changes: Any) -> Publisher:
         storages = replace(self.storages, **changes)
-        clock = self.context.clock
-        return Publisher(self.context.database, storages, server_key=SERVER_KEY, clock=clock)
+        return Publisher(self.context.documents, storages, server_key=SERVER_KEY)
 
     def lease(self, holder: str = "test") -> HeldLease:
         lease = HeldLease(self.context.database, LeaseTerms(LEASE, holder, timedelta(seconds=60)))

@@ -50,7 +50,9 @@ def test_many_reports_are_one_transaction(database: Database, cluster: UUID) -> 
     for number in range(50):
         writer.add(received(number))
     assert stored(database) == {}
+    assert (writer.waiting, writer.written) == (50, 0)
     assert writer.flush()
+    assert (writer.waiting, writer.written, writer.lost) == (0, 50, 0)
     assert len(stored(database)) == 50
     assert len(commits) == 1
 
@@ -77,6 +79,7 @@ def test_one_that_cannot_be_stored_costs_only_itself(
     with caplog.at_level(logging.WARNING):
         assert writer.flush()
     assert set(stored(database)) == {1, 3}
+    assert (writer.written, writer.lost) == (2, 1)
     assert "cannot be stored" in caplog.text
 
 
@@ -108,6 +111,7 @@ def test_a_database_that_is_away_ends_nothing(
     writer.add(received(2))
     assert writer.flush()
     assert set(stored(database)) == {2}
+    assert (writer.written, writer.lost) == (1, 1)
 
 
 def test_during_a_rotation_it_tells_whose_agents_have_the_new_token(
