@@ -185,6 +185,10 @@ class AgentSettings(_Settings):
     """Settings of the agent."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    api_authorities: Path | None = Field(
+        None,
+        description="file (PEM) of the authorities that may vouch for the API's certificate; default: the well-known ones",
+    )
     cluster: str = Field(description="slug of the cluster that this host belongs to")
     host: str = Field(
         default_factory=socket.getfqdn, description="name of this host; default: its FQDN"
@@ -223,6 +227,10 @@ class SynchronizeSettings(_Settings):
     """Settings of `yc-mr-prober-synchronize`."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    api_authorities: Path | None = Field(
+        None,
+        description="file (PEM) of the authorities that may vouch for the API's certificate; default: the well-known ones",
+    )
     api_key: SecretStr | None = Field(None, description="key for the API")
     api_key_file: Path = Field(
         Path("data/admin.key"), description="file that holds the key, if it is not set itself"

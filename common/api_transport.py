@@ -56,7 +56,7 @@ class ApiTransport:
                 timeout=(_CONNECT_SECONDS, time_limit.total_seconds()),
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # all of the library's, and a file of authorities that is none
             raise ApiUnreachableError(self._url, _reason(error)) from error
         if (response.ok and response.status_code < 300) or response.status_code == 304:
             return response
@@ -73,7 +73,7 @@ class ApiTransport:
             return ApiUnreachableError(self._url, f"unexpected answer, HTTP {response.status_code}")
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: OSError) -> str:
     """The innermost cause in its own words: the library's text repeats addresses and its own names."""
     if isinstance(error, requests.ReadTimeout):
         return "no answer in time"
