@@ -10,6 +10,7 @@ from common.api.agents import AgentCalls, AgentQuery
 from common.api.calls import ANY_VERSION, PAGE_SIZE, Transport
 from common.api.clusters import ClusterCalls
 from common.api.deployments import DeploymentCalls
+from common.api.evidence import EvidenceCalls
 from common.api.installation import InstallationCalls
 from common.api.probers import ProberCalls
 from common.api.recipes import RecipeCalls
@@ -18,6 +19,12 @@ __all__ = ["ANY_VERSION", "PAGE_SIZE", "AgentQuery", "ApiClient", "Transport"]
 
 
 class ApiClient(
-    RecipeCalls, ClusterCalls, DeploymentCalls, AgentCalls, ProberCalls, InstallationCalls
+    RecipeCalls,
+    ClusterCalls,
+    DeploymentCalls,
+    AgentCalls,
+    EvidenceCalls,
+    ProberCalls,
+    InstallationCalls,
 ):
     """The API of one installation; not for several threads at once."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from pydantic import JsonValue, ValidationError
@@ -12,6 +13,7 @@ from common.errors import ApiRefusedError, ApiUnreachableError, UnusableKeyError
 from common.version import VERSION
 
 _CONNECT_SECONDS = 5.0
+_PUT_SECONDS = 30.0
 
 
 class ApiTransport:
@@ -62,6 +64,27 @@ class ApiTransport:
             return response
         raise self._refusal(response)
 
+    def put(self, address: str, content: bytes, *, headers: Mapping[str, str]) -> None:
+        """Send a content to a signed address, relative to the API's or anywhere; our key stays here.
+
+        ApiUnreachableError: it did not get there, or was refused. Such an address may be good for one request only.
+        """
+        url = urljoin(f"{self._url}/", address)
+        is_ours = url.startswith(f"{self._url}/")
+        try:
+            response = self._session.put(
+                url,
+                data=content,
+                headers={**headers, "Authorization": None},
+                verify=self._session.verify if is_ours else True,
+                timeout=(_CONNECT_SECONDS, _PUT_SECONDS),
+                allow_redirects=False,
+            )
+        except OSError as error:
+            raise ApiUnreachableError(_host_of(url), _reason(error)) from error
+        if not response.ok:
+            raise ApiUnreachableError(_host_of(url), f"refused, HTTP {response.status_code}")
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -71,6 +94,12 @@ class ApiTransport:
             return ApiRefusedError(Problem.model_validate_json(response.content))
         except ValidationError:
             return ApiUnreachableError(self._url, f"unexpected answer, HTTP {response.status_code}")
+
+
+def _host_of(url: str) -> str:
+    """Without what is signed, which is a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _reason(error: OSError) -> str:

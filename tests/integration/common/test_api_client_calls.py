@@ -1,5 +1,6 @@
 """Each call of the typed client against the real API, over a real connection, on both databases."""
 
+import hashlib
 import io
 import tarfile
 import threading
@@ -17,6 +18,8 @@ from sqlalchemy import select
 from api.application import application_of
 from api.context import Context
 from api.services.keys import create_key
+from common.agent_api_client import AgentApiClient
+from common.agent_tokens import agent_token
 from common.api_client import AgentQuery, ApiClient
 from common.api_transport import ApiTransport
 from common.contracts.agents import ChosenPresence
@@ -30,6 +33,7 @@ from common.contracts.clusters import (
     Rejection,
     VariablePut,
 )
+from common.contracts.evidence import EvidenceAnnouncement, EvidenceType
 from common.contracts.files import FileUpload
 from common.contracts.installation import InstallationPut
 from common.contracts.keys import ApiKeyCreate, ApiKeyUpdate, Role
@@ -43,7 +47,7 @@ from common.contracts.probers import (
 from common.contracts.recipes import RecipeCreate, RecipeUpdate, RevisionCreate
 from common.contracts.reports import AgentReport
 from common.encryption import keyring_of_text
-from common.errors import ApiRefusedError
+from common.errors import ApiRefusedError, ApiUnreachableError
 from common.object_storage import FileSystemObjectStorage
 from database import models
 from database.session import Database
@@ -53,6 +57,10 @@ CALLED: set[str] = set()
 
 class NotedClient(ApiClient):
     """Remembers which of its calls were used."""
+
+    def __init__(self, transport: ApiTransport, url: str) -> None:
+        super().__init__(transport)
+        self.url = url
 
     def __getattribute__(self, name: str) -> Any:
         if name in PUBLIC:
@@ -75,6 +83,7 @@ def context(database: Database, tmp_path: Path) -> Context:
     return Context(
         database=database,
         storage=FileSystemObjectStorage(tmp_path / "objects"),
+        logs=FileSystemObjectStorage(tmp_path / "logs"),
         server_key=b"server key of the tests",
         report_period=timedelta(),
         keyring=keyring_of_text("an-encryption-key-of-the-tests-long-enough"),
@@ -98,8 +107,9 @@ def client(application: FastAPI, context: Context) -> Iterator[NotedClient]:
             break
         pause.wait(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    transport = ApiTransport(f"http://127.0.0.1:{port}", key)
-    yield NotedClient(transport)
+    url = f"http://127.0.0.1:{port}"
+    transport = ApiTransport(url, key)
+    yield NotedClient(transport, url)
     transport.close()
     server.should_exit = True
     thread.join(timeout=30)
@@ -196,6 +206,26 @@ def probers_are_read_and_written(client: NotedClient) -> None:
     assert [one.slug for one in client.probers(sort="updated_at")] == ["ping"]
 
 
+def evidence_is_uploaded_and_read(client: NotedClient, context: Context) -> None:
+    cluster = client.cluster("demo")
+    token = agent_token(context.server_key, cluster.id, version=cluster.agent_token_version)
+    agent = AgentApiClient(ApiTransport(client.url, token), "demo")
+    announcement = EvidenceAnnouncement(
+        host="a", prober="ping", content_type=EvidenceType.TEXT, size=4,
+        sha256=hashlib.sha256(b"said").hexdigest(),
+    )  # fmt: skip
+    evidence_id = agent.upload(announcement, b"said")
+    assert [one.id for one in client.evidence("demo", host="a", prober="ping")] == [evidence_id]
+    assert client.evidence("demo", host="b") == []
+    assert client.one_evidence("demo", evidence_id).size == 4
+    assert client.evidence_content("demo", evidence_id) == b"said"
+    with pytest.raises(
+        ApiUnreachableError, match=r"127\.0\.0\.1:\d+ cannot be reached: refused"
+    ) as raised:
+        agent.upload(announcement, b"lies")
+    assert "signature" not in str(raised.value)
+
+
 def keys_and_the_installation_are_read_and_written(client: NotedClient) -> None:
     made = client.create_key(ApiKeyCreate(name="k", role=Role.EDITOR))
     changed = client.change_key(made.id, ApiKeyUpdate(clusters=["demo"]), etag=made.etag)
@@ -265,5 +295,6 @@ def test_each_call_of_the_client_is_answered_by_the_api(
     probers_are_read_and_written(client)
     deployments_are_read_and_judged(client, context)
     agents_are_found(client, context)
+    evidence_is_uploaded_and_read(client, context)
     keys_and_the_installation_are_read_and_written(client)
     assert PUBLIC == CALLED
