@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = timedelta(seconds=0.2)
 _MAX_AGENTS = 20_000
-_MAX_BYTES = 128 * 1024 * 1024
+_MAX_CHARACTERS = 128 * 1024 * 1024
 
 
 class TooManyReportsError(MrProberError):
@@ -32,10 +32,10 @@ class TooManyReportsError(MrProberError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many agents' reports may wait, and how many bytes."""
+    """How many agents' reports may wait, and how many characters they have together."""
 
     agents: int = _MAX_AGENTS
-    size: int = _MAX_BYTES
+    characters: int = _MAX_CHARACTERS
 
 
 class ReportWriter:
@@ -56,9 +56,10 @@ class ReportWriter:
         self._after_batch = after_batch
         self._changed = threading.Condition()
         self._waiting: dict[tuple[UUID, UUID], ReceivedReport] = {}
-        self._waiting_bytes = 0
+        self._waiting_characters = 0
         self._added = 0
         self._settled = 0
+        self._under_way = 0
         self._hurry = False
         self._thread: threading.Thread | None = None
         # Since the start of the process.
@@ -67,8 +68,8 @@ class ReportWriter:
 
     @property
     def waiting(self) -> int:
-        """How many reports wait to be written."""
-        return len(self._waiting)
+        """How many reports are not written yet."""
+        return len(self._waiting) + self._under_way
 
     @property
     def answers_after_writing(self) -> bool:
@@ -77,17 +78,17 @@ class ReportWriter:
 
     def add(self, received: ReceivedReport) -> None:
         """Take a report; it replaces one of the same agent that is not from a later boot. TooManyReportsError."""
-        key = (received.cluster_id, received.report.instance)
+        key = received.key
         with self._changed:
             older = self._waiting.get(key)
-            if older and older.report.boot > received.report.boot:
+            if older and older.boot > received.boot:
                 return
-            grown = self._waiting_bytes + received.size - (older.size if older else 0)
+            grown = self._waiting_characters + received.size - (older.size if older else 0)
             is_full = not older and len(self._waiting) >= self._bounds.agents
-            if is_full or grown > self._bounds.size:
+            if is_full or grown > self._bounds.characters:
                 raise TooManyReportsError
             self._waiting[key] = received
-            self._waiting_bytes = grown
+            self._waiting_characters = grown
             self._added += 1
             self._start()
             # Only the first one of a batch: to wake the thread for each costs more than to write them.
@@ -116,8 +117,8 @@ class ReportWriter:
                 self._changed.wait_for(lambda: bool(self._waiting))
                 self._changed.wait_for(lambda: self._hurry, self._period)
                 batch = sorted(self._waiting.values(), key=lambda one: one.key)
-                added = self._added
-                self._waiting, self._waiting_bytes, self._hurry = {}, 0, False
+                added, self._under_way = self._added, len(batch)
+                self._waiting, self._waiting_characters, self._hurry = {}, 0, False
             written = 0
             try:
                 written = self._write(batch)
@@ -130,7 +131,7 @@ class ReportWriter:
             with self._changed:
                 self.written += written
                 self.lost += len(batch) - written
-                self._settled = added
+                self._settled, self._under_way = added, 0
                 self._changed.notify_all()
 
     def _write(self, batch: list[ReceivedReport]) -> int:

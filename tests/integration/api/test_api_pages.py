@@ -45,7 +45,8 @@ def test_the_first_page_counts_hosts_and_states(
             probers=probers,
         )  # fmt: skip
         store_reports(
-            session, [ReceivedReport(UUID(cluster["id"]), report, context.clock(), 1, size=0)]
+            session,
+            [ReceivedReport.of(report, UUID(cluster["id"]), context.clock(), token_version=1)],
         )
     page = api.get("/").text
     assert 'href="/clusters/demo"' in page

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,8 +25,7 @@ def received(instance: int = 1, boot: int = 1, **fields: Any) -> ReceivedReport:
     report = AgentReport(
         instance=UUID(int=instance), boot=boot, host="h", version=f"{boot}", clock=NOW
     )
-    values: dict[str, Any] = {"cluster_id": CLUSTER, "token_version": 1, "size": 100}
-    return ReceivedReport(report=report, at=NOW, **{**values, **fields})
+    return replace(ReceivedReport.of(report, CLUSTER, NOW, token_version=1), **fields)
 
 
 @pytest.fixture
@@ -84,14 +84,14 @@ def test_one_that_cannot_be_stored_costs_only_itself(
 
 
 def test_no_more_are_held_than_there_is_room_for(database: Database, cluster: UUID) -> None:
-    writer = ReportWriter(database, period=LONG, bounds=Bounds(agents=2, size=10_000))
+    writer = ReportWriter(database, period=LONG, bounds=Bounds(agents=2, characters=10_000))
     writer.add(received(1))
     writer.add(received(2))
     with pytest.raises(TooManyReportsError):
         writer.add(received(3))
     writer.add(received(2, boot=5))
     with pytest.raises(TooManyReportsError):
-        writer.add(received(1, size=9_950))
+        writer.add(received(1, text="x" * 9_950))
     assert writer.flush()
     writer.add(received(3))
 
