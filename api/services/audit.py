@@ -11,7 +11,7 @@ from common.contracts.audit import AuditEntry
 from common.contracts.values import Page
 from database import models
 
-SORTING = Sorting({"at": (models.AuditEntry.id,)}, default="-at")  # ids sort by age
+SORTING = Sorting({"at": (models.AuditEntry.at, models.AuditEntry.id)}, default="-at")
 
 
 @dataclass(frozen=True)

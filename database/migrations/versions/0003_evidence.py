@@ -42,6 +42,30 @@ def _add_orders() -> None:
     op.create_index("ix_agents_instance", "agents", ["instance", "cluster_id"])
     for column in _OF_AGENTS:
         op.create_index(f"ix_agents_{column}", "agents", [column, "instance", "cluster_id"])
+    _replace_audit_indices(_AUDIT_BY_ID, _AUDIT_BY_TIME)
+
+
+_AUDIT_BY_ID = {
+    "ix_audit_log_kind_slug_id": ["kind", "slug", "id"],
+    "ix_audit_log_kind_id": ["kind", "id"],
+    "ix_audit_log_slug_id": ["slug", "id"],
+    "ix_audit_log_actor_id": ["actor", "id"],
+    "ix_audit_log_at": ["at"],
+}
+_AUDIT_BY_TIME = {
+    "ix_audit_log_kind_slug": ["kind", "slug", "at", "id"],
+    "ix_audit_log_kind": ["kind", "at", "id"],
+    "ix_audit_log_slug": ["slug", "at", "id"],
+    "ix_audit_log_actor": ["actor", "at", "id"],
+    "ix_audit_log_at": ["at", "id"],
+}
+
+
+def _replace_audit_indices(old: dict[str, list[str]], new: dict[str, list[str]]) -> None:
+    for name in old:
+        op.drop_index(name, table_name="audit_log")
+    for name, columns in new.items():
+        op.create_index(name, "audit_log", columns)
 
 
 def _create_partial_index(name: str, table: str, column: str, end: str) -> None:
@@ -50,6 +74,7 @@ def _create_partial_index(name: str, table: str, column: str, end: str) -> None:
 
 
 def _drop_orders() -> None:
+    _replace_audit_indices(_AUDIT_BY_TIME, _AUDIT_BY_ID)
     for column in _OF_AGENTS:
         op.drop_index(f"ix_agents_{column}", table_name="agents")
     op.drop_index("ix_agents_instance", table_name="agents")

@@ -52,6 +52,8 @@ CHOSEN = [
     "/api/v1/audit?kind=cluster",
     "/api/v1/audit?slug=demo",
     "/api/v1/audit?actor=a",
+    "/api/v1/audit?until=2025-01-01T00:00:00Z",
+    "/api/v1/audit?kind=cluster&since=2027-01-01T00:00:00Z&sort=at",
     "/api/v1/agents?presence=silent",
     "/api/v1/agents?stale=true",
     "/api/v1/agents?version=none",
