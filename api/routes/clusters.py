@@ -12,6 +12,7 @@ from api.routes.fleet import FleetPaging, TheAgentFilter
 from api.services import agents, deployments, fleet
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
+from api.services.large_values import store_large
 from api.services.paging import Paging
 from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
@@ -42,7 +43,9 @@ def list_clusters(context: TheContext, paging: ClusterPaging) -> Page[Cluster]:
 def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
     """Create a cluster; Creator deploys it."""
     with writing.describing() as session:
-        return writing.shown(session, service.create_cluster(session, new))
+        shown = writing.shown(session, service.create_cluster(session, new))
+        store_large(writing.context.storage, new.variables.values())
+        return shown
 
 
 @router.get("/{slug}")
@@ -105,7 +108,10 @@ def put_variable(
         written = service.put_variable(
             session, slug, name, new, writing.precondition, keyring=writing.context.keyring
         )
-        return writing.shown(session, written)
+        shown = writing.shown(session, written)
+        if not shown.sensitive:
+            store_large(writing.context.storage, [new.value])
+        return shown
 
 
 @router.delete("/{slug}/variables/{name}", status_code=status.HTTP_204_NO_CONTENT)

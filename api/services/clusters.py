@@ -16,6 +16,7 @@ from api.services.errors import (
     ProtectedError,
     SlugTakenError,
 )
+from api.services.large_values import name_file
 from api.services.paging import Paging, Sorting, page_of
 from api.services.recipes import find_living_recipe
 from api.services.secrets import described_value, new_variable, refuse_imitation, set_value
@@ -97,6 +98,8 @@ def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
             for name, value in sorted(new.variables.items())
         ],
     )
+    for one in row.variables:
+        name_file(one)
     session.add(row)
     session.flush()
     return Written(_subject(row), None, _shown(session, row, None))

@@ -1,7 +1,7 @@
 """The configuration document of a cluster: built once per change, never per request."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload, undefer
 
 from api.services.clusters import described_hosts
 from api.services.errors import NotFoundError
+from api.services.large_values import file_of
 from api.services.prober_configs import document_config
 from api.services.revisions import described_revision, newest_revisions
 from api.services.secrets import described_value
@@ -21,6 +22,7 @@ from common.contracts.configuration import (
     ConfigurationDocument,
     DocumentCluster,
     DocumentProber,
+    VariableFile,
     etag_of,
 )
 from common.contracts.references import cluster_variables_in
@@ -49,6 +51,7 @@ class Described:
     hosts: dict[str, HostDescription]
     variables: dict[str, JsonValue]
     probers: list[DocumentProber]
+    variable_files: dict[str, VariableFile] = field(default_factory=dict)
 
 
 def document_of(described: Described, *, revision: int) -> ConfigurationDocument:
@@ -60,6 +63,9 @@ def document_of(described: Described, *, revision: int) -> ConfigurationDocument
         cluster=described.cluster,
         hosts=described.hosts,
         variables={name: value for name, value in described.variables.items() if name in named},
+        variable_files={
+            name: file for name, file in described.variable_files.items() if name in named
+        },
         probers=sorted(described.probers, key=lambda prober: prober.slug),
     )
 
@@ -140,10 +146,14 @@ def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocu
 
 
 def _described(session: Session, cluster: models.Cluster) -> Described:
+    files = {row.name: file for row in cluster.variables if (file := file_of(row))}
     return Described(
         cluster=DocumentCluster(id=cluster.id, slug=cluster.slug),
         hosts=described_hosts(cluster.hosts),
-        variables={variable.name: described_value(variable) for variable in cluster.variables},
+        variables={
+            row.name: described_value(row) for row in cluster.variables if row.name not in files
+        },
+        variable_files=files,
         probers=_probers(session, cluster.slug),
     )
 

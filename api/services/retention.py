@@ -210,9 +210,9 @@ def remove_evidence(session: Session, evidence_ids: list[UUID]) -> None:
 
 
 def unnamed_files(session: Session, hashes: list[str]) -> list[str]:
-    """Those of the hashes that no revision names."""
+    """Those of the hashes that neither a revision nor a value names."""
     named: set[str] = set()
-    for column in (RecipeFile.sha256, ProberFile.sha256):
+    for column in (RecipeFile.sha256, ProberFile.sha256, ClusterVariable.file_sha256):
         named.update(session.scalars(select(column).where(column.in_(hashes)).distinct()))
     return [sha256 for sha256 in hashes if sha256 not in named]
 

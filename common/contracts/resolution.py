@@ -23,6 +23,7 @@ from common.contracts.probers import EffectiveSettings, default_time_limit_secon
 from common.contracts.references import (
     CLUSTER_VARIABLES,
     SecretInTextError,
+    UnknownReferenceError,
     as_text,
     secrets_in,
     substituted,
@@ -305,9 +306,18 @@ def _runs(
         runs = tuple(_run(place, variables, combinations, group=group) for group in groups)
     except UnresolvableError:
         raise
+    except UnknownReferenceError as error:
+        raise UnresolvableError(_why_unknown(document, error)) from error
     except ValueError as error:
         raise UnresolvableError(str(error)) from error
     return combinations, runs
+
+
+def _why_unknown(document: ConfigurationDocument, error: UnknownReferenceError) -> str:
+    file = document.variable_files.get(error.name.removeprefix(CLUSTER_VARIABLES))
+    if file and error.name.startswith(CLUSTER_VARIABLES):
+        return f"the value of ${{{error.name}}} is file {file.sha256}, which cannot be had"
+    return str(error)
 
 
 def _scope(document: ConfigurationDocument, host: Host) -> dict[str, JsonValue]:

@@ -95,5 +95,7 @@ class ClusterVariable(Model):
     encrypted: Mapped[str | None] = mapped_column(Text)
     # Milliseconds, like a document's revision: a variable that is made anew never repeats one.
     value_version: Mapped[int] = mapped_column(BigInteger, default=1)
+    # Of a large value, which is in object storage, too, and a file for documents (services/large_values.py).
+    file_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)

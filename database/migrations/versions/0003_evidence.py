@@ -1,4 +1,4 @@
-"""Evidence of runs, kept for people; pages in every order."""
+"""Evidence of runs, kept for people; pages in every order; large values as files."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,10 +13,12 @@ def upgrade() -> None:
     """Only adds: the older version of the services goes on working."""
     _add_orders()
     _add_evidence()
+    _add_files_of_values()
 
 
 def downgrade() -> None:
     """Take it away again."""
+    _drop_files_of_values()
     _drop_evidence()
     _drop_orders()
 
@@ -112,3 +114,13 @@ def _add_evidence() -> None:
 
 def _drop_evidence() -> None:
     op.drop_table("evidence")
+
+
+def _add_files_of_values() -> None:
+    op.add_column("cluster_variables", sa.Column("file_sha256", sa.String(64), nullable=True))
+    op.create_index("ix_cluster_variables_file_sha256", "cluster_variables", ["file_sha256"])
+
+
+def _drop_files_of_values() -> None:
+    op.drop_index("ix_cluster_variables_file_sha256", table_name="cluster_variables")
+    op.drop_column("cluster_variables", "file_sha256")
