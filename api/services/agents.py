@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def cluster_grid(documents: Documents, slug: str, *, grids: Grids) -> Grid:
     """The live grid of a cluster."""
-    document = grids.document(slug, documents.current(slug))
+    document = grids.document(slug, documents.current(slug), documents.whole)
     with documents.database.reading() as session:
         seen = sightings(session, document.cluster.id)
     return grid_of(document, seen, now=documents.clock(), shapes=partial(grids.shapes, document))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload, undefer
 
 from api.services.clusters import described_hosts
 from api.services.errors import NotFoundError
-from api.services.large_values import file_of
+from api.services.large_values import file_of, with_large_values
 from api.services.prober_configs import document_config
 from api.services.revisions import described_revision, newest_revisions
 from api.services.secrets import described_value
@@ -97,6 +97,11 @@ class Documents:
         if row is None:
             raise NotFoundError("cluster", slug)
         return self.for_change(row.id, row.configuration_change)
+
+    def whole(self, stored: StoredDocument) -> ConfigurationDocument:
+        """The document behind the bytes with its large values in their places, as agents use it."""
+        with self.database.reading() as session:
+            return with_large_values(session, stored.parsed())
 
     def for_change(self, cluster_id: UUID, change: int) -> StoredDocument:
         """A document of a cluster that shows this change; NotFoundError."""

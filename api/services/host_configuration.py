@@ -31,7 +31,7 @@ _COMBINATIONS_SHOWN = 100
 
 def host_configuration(documents: Documents, slug: str, name: str) -> HostConfiguration:
     """What runs on a host that the recipe or an agent names; NotFoundError for any other."""
-    document = documents.current(slug).parsed()
+    document = documents.whole(documents.current(slug))
     statement = select(models.Agent).where(
         models.Agent.cluster_id == document.cluster.id, models.Agent.host == name
     )

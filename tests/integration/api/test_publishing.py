@@ -14,6 +14,7 @@ from api.jobs import LEASE, Jobs
 from api.publisher import Publisher, UnpublishedError
 from common.agent_tokens import agent_token
 from common.contracts.configuration import ConfigurationDocument
+from common.contracts.values import canonical_json
 from common.document_signature import is_signed
 from common.object_storage import (
     FileSystemObjectStorage,
@@ -130,6 +131,20 @@ def test_holds_what_agents_would_get_signed_for_them(
     assert published.read(demo, f"files/{sha256}") == b"#!"
     assert published.believed(demo)
     assert not published.believed(demo, version=2)
+
+
+def test_large_values_are_published_as_files(
+    api: TestClient, demo: Any, published: Published
+) -> None:
+    large = ["x" * 1000] * 20
+    address = "/api/v1/clusters/demo/variables/x"
+    assert api.put(address, json={"value": large}).status_code == 200
+    published.run()
+    document = ConfigurationDocument.model_validate_json(
+        published.read(demo, "configuration.json") or b""
+    )
+    file = document.variable_files["x"]
+    assert published.read(demo, f"files/{file.sha256}") == canonical_json([*large])
 
 
 def test_only_what_changed_is_written(
