@@ -11,7 +11,7 @@ from common.contracts.agents import Grid, GridCell, GridHost, Presence
 from common.contracts.clusters import HostDescription
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.references import as_text
-from common.contracts.reports import AgentReport, ProberReport
+from common.contracts.reports import AgentReport, ProberReport, Reason
 from common.contracts.resolution import Combination, Host, resolve
 from common.contracts.states import State, most_urgent
 
@@ -71,13 +71,13 @@ class _Said:
 
     labels: Mapping[str, str] = field(default_factory=dict)
     probers: Mapping[str, ProberReport] = field(default_factory=dict)
-    reasons: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    reasons: Mapping[str, Mapping[int, Reason]] = field(default_factory=dict)
 
     @classmethod
     def by(cls, report: AgentReport) -> "_Said":
-        reasons: dict[str, dict[int, str]] = {}
+        reasons: dict[str, dict[int, Reason]] = {}
         for reason in report.reasons:
-            reasons.setdefault(reason["prober_id"], {})[reason["combination"]] = reason["text"]
+            reasons.setdefault(reason["prober_id"], {})[reason["combination"]] = reason
         probers = {prober["prober_id"]: prober for prober in report.probers}
         return cls(labels=report.labels, probers=probers, reasons=reasons)
 
@@ -117,12 +117,16 @@ def _cell(prober: CellShape, said: _Said) -> GridCell:
             reasons={}, last_run_at=None,
         )  # fmt: skip
     states = report["states"]
+    reasons = said.reasons.get(prober.id, {})
     return GridCell(
         states=states,
         state=most_urgent(states),
         # An agent with another document counts other combinations: better no names than wrong ones.
         combinations=names if len(names) == len(states) else [],
-        reasons=dict(said.reasons.get(prober.id, {})),
+        reasons={index: reason["text"] for index, reason in reasons.items()},
+        uploads={
+            index: upload for index, reason in reasons.items() if (upload := reason.get("upload"))
+        },
         last_run_at=report.get("last_run_at"),
     )
 

@@ -38,6 +38,8 @@ class Reason(TypedDict):
     prober_id: UuidText
     combination: Annotated[int, Field(ge=0)]
     text: Annotated[StorableText, Field(max_length=MAX_REASON_BYTES)]
+    # Id of the evidence of the run, if the agent uploaded it (contracts/evidence.py).
+    upload: NotRequired[UuidText | None]
 
 
 class AgentReport(Wire):

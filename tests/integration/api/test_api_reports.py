@@ -90,7 +90,7 @@ def test_fill_the_grid(api: TestClient, agent: TestClient, clock: Any) -> None:
         clock,
         configuration_problem="cannot fetch",
         probers=[{"prober_id": prober_id, "revision": 1, "states": "1", "last_run_at": clock.now.isoformat()}],
-        reasons=[{"prober_id": prober_id, "combination": 0, "text": "no route"}],
+        reasons=[{"prober_id": prober_id, "combination": 0, "text": "no route", "upload": prober_id}],
     )  # fmt: skip
     assert agent.post(REPORTS, json=said).status_code == 204
     grid = api.get("/api/v1/clusters/demo/grid").json()
@@ -100,6 +100,7 @@ def test_fill_the_grid(api: TestClient, agent: TestClient, clock: Any) -> None:
     assert one["cells"]["ping"]["states"] == "1"
     assert one["cells"]["ping"]["combinations"] == ["target=demo-2"]
     assert one["cells"]["ping"]["reasons"] == {"0": "no route"}
+    assert one["cells"]["ping"]["uploads"] == {"0": prober_id}
     assert (two["presence"], two["cells"]["ping"]["states"]) == ("expected", "4")
 
 
@@ -125,6 +126,14 @@ def test_that_do_not_fit_are_refused_and_change_nothing(
         (
             {"reasons": [{"prober_id": str(uuid4()), "combination": 0, "text": "a" * 201}]},
             "reasons.0.text",
+        ),
+        (
+            {
+                "reasons": [
+                    {"prober_id": str(uuid4()), "combination": 0, "text": "", "upload": "/x"}
+                ]
+            },
+            "reasons.0.upload",
         ),
     ):
         answer = agent.post(REPORTS, json=report(clock, **fields))

@@ -73,6 +73,17 @@ def test_gives_no_names_to_states_of_another_document() -> None:
     assert cell(document(hosts=3), sighting(states="0")).combinations == []
 
 
+def test_leads_to_the_evidence_of_a_combination() -> None:
+    upload = str(UUID(int=7))
+    reasons = [
+        {"prober_id": str(PROBER), "combination": 0, "text": "refused", "upload": upload},
+        {"prober_id": str(PROBER), "combination": 1, "text": "no route"},
+    ]
+    shown = cell(document(hosts=3), sighting(states="11", reasons=reasons))
+    assert shown.uploads == {0: upload}
+    assert shown.reasons == {0: "refused", 1: "no route"}
+
+
 def test_shows_reasons_by_combination() -> None:
     reasons = [{"prober_id": str(PROBER), "combination": 1, "text": "no route"}]
     assert cell(document(hosts=3), sighting(states="01", reasons=reasons)).reasons == {1: "no route"}  # fmt: skip
