@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import event
 from starlette.types import Message, Scope
 
 from api.context import Context
@@ -180,6 +181,20 @@ def test_waits_for_a_look_at_the_database_that_is_due(
     assert run(short_answer(context, usual))
     context.configurations.expire()  # this process wrote something
     assert run(short_answer(context, usual)) == []
+
+
+def test_waits_for_a_look_that_goes_on(context: Context, agent: TestClient, etag: str) -> None:
+    fresh_meanwhile: list[bool] = []
+    event.listen(
+        context.database.engine,
+        "before_cursor_execute",
+        lambda *_: fresh_meanwhile.append(context.configurations.is_fresh),
+    )
+    context.configurations.expire()
+    agent.get(ADDRESS, headers={"If-None-Match": etag})
+    assert fresh_meanwhile
+    assert not any(fresh_meanwhile)
+    assert context.configurations.is_fresh
 
 
 def test_is_not_given_once_the_token_was_taken_back(
