@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from api.services.agents import sighting_of
 from api.services.paging import Order, Paging, Sorting, key_after, page_of, token_of
@@ -154,17 +154,20 @@ def _described(session: Session, rows: Sequence[models.Agent], now: datetime) ->
     clusters = {row.cluster_id for row in rows}
     named = select(models.Cluster.id, models.Cluster.slug).where(models.Cluster.id.in_(clusters))
     slugs = {row.id: row.slug for row in session.execute(named)}
-    hosts = {row.host for row in rows}
-    neighbours = defaultdict(list)
-    for row in session.scalars(
-        select(models.Agent).where(
-            models.Agent.cluster_id.in_(clusters), models.Agent.host.in_(hosts)
-        )
-    ):
-        neighbours[row.cluster_id].append(row)
+    asked = aliased(models.Agent)
+    of_one_host = and_(asked.cluster_id == models.Agent.cluster_id, asked.host == models.Agent.host)
+    # Not by pairs of cluster and host: for a list of pairs SQLite reads the whole table.
+    neighbours = (
+        select(models.Agent)
+        .join(asked, of_one_host)
+        .where(asked.instance.in_([row.instance for row in rows]))
+    )
+    by_cluster: dict[UUID, dict[UUID, models.Agent]] = defaultdict(dict)
+    for row in session.scalars(neighbours):
+        by_cluster[row.cluster_id][row.instance] = row
     found = {}
-    for cluster_id, of_cluster in neighbours.items():
-        for one in agents_of([sighting_of(row) for row in of_cluster], now):
+    for cluster_id, of_cluster in by_cluster.items():
+        for one in agents_of([sighting_of(row) for row in of_cluster.values()], now):
             found[cluster_id, one.instance] = one
     return [
         found[row.cluster_id, row.instance].model_copy(
