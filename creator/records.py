@@ -19,6 +19,7 @@ from common.contracts.clusters import (
     DeploymentState,
     DeployPolicy,
     HostDescription,
+    PlannedChanges,
     PlanSummary,
 )
 from common.contracts.files import FileReference
@@ -197,9 +198,11 @@ class Records:
         """What terraform has said until now."""
         self._update_deployment(deployment_id, log=log)
 
-    def planned(self, deployment_id: UUID, summary: PlanSummary) -> None:
+    def planned(self, deployment_id: UUID, summary: PlanSummary, changes: PlannedChanges) -> None:
         """There is a plan."""
-        self._update_deployment(deployment_id, summary=summary.model_dump())
+        self._update_deployment(
+            deployment_id, summary=summary.model_dump(), changes=changes.model_dump()
+        )
 
     def begin_apply(self, cluster_id: UUID, deployment_id: UUID, *, destroys: bool) -> str:
         """Why the plan must not be applied after all; if it may (empty), the deployment is applying.

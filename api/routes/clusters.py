@@ -21,6 +21,7 @@ from common.contracts.clusters import (
     ClusterCreate,
     ClusterUpdate,
     Deployment,
+    PlannedChanges,
     Variable,
     VariablePut,
 )
@@ -140,6 +141,16 @@ def read_deployment(context: TheContext, slug: SlugInPath, deployment_id: UUID) 
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
         return deployments.deployment(session, cluster_id, deployment_id)
+
+
+@router.get("/{slug}/deployments/{deployment_id}/changes")
+def read_planned_changes(
+    context: TheContext, slug: SlugInPath, deployment_id: UUID
+) -> PlannedChanges:
+    """What the plan does, resource by resource."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployments.planned_changes(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from api.services.errors import NotFoundError
 from api.services.paging import Paging, Sorting, page_of
-from common.contracts.clusters import Deployment, PlanSummary, Step
+from common.contracts.clusters import Deployment, PlannedChanges, PlanSummary, Step
 from common.contracts.values import Page
 from database import models
 
@@ -52,6 +52,18 @@ def deployment_log(session: Session, cluster_id: UUID, deployment_id: UUID) -> s
     if log is None:
         raise NotFoundError("deployment", deployment_id)
     return log
+
+
+def planned_changes(session: Session, cluster_id: UUID, deployment_id: UUID) -> PlannedChanges:
+    """What the deployment's plan does to each resource; nothing as long as there is no plan."""
+    found = session.execute(
+        select(models.Deployment.changes).where(
+            models.Deployment.id == deployment_id, models.Deployment.cluster_id == cluster_id
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError("deployment", deployment_id)
+    return PlannedChanges.model_validate(found.changes or {})
 
 
 def last_deployments(session: Session, cluster_ids: Iterable[UUID]) -> dict[UUID, Deployment]:

@@ -5,7 +5,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from common.api.calls import Calls, path_of
-from common.contracts.clusters import Deployment, DeploymentState, Rejection
+from common.contracts.clusters import (
+    Deployment,
+    DeploymentState,
+    PlannedChanges,
+    Rejection,
+)
 
 _UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
 _BETWEEN_LOOKS = timedelta(seconds=1)
@@ -21,6 +26,11 @@ class DeploymentCalls(Calls):
     def deployment(self, cluster: str, deployment_id: UUID) -> Deployment:
         """One deployment."""
         return self.got(path_of("clusters", cluster, "deployments", deployment_id), Deployment)
+
+    def planned_changes(self, cluster: str, deployment_id: UUID) -> PlannedChanges:
+        """What the plan of a deployment does, resource by resource."""
+        path = path_of("clusters", cluster, "deployments", deployment_id, "changes")
+        return self.got(path, PlannedChanges)
 
     def deployment_log(self, cluster: str, deployment_id: UUID) -> str:
         """What terraform printed in a deployment."""

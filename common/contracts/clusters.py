@@ -123,6 +123,20 @@ class PlanSummary(Wire):
     destroy: int = 0
 
 
+class ResourceChange(Wire):
+    """What a plan does to one resource, in terraform's words: `create`, `update`, `delete`; two of them replace it."""
+
+    address: str
+    actions: list[str]
+
+
+class PlannedChanges(Wire):
+    """What a plan does, resource by resource, never with a value; `left_out`: how many more there are."""
+
+    resources: list[ResourceChange] = []
+    left_out: int = 0
+
+
 class Step(Wire):
     """One terraform command of a deployment."""
 

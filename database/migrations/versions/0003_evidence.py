@@ -1,4 +1,4 @@
-"""Evidence of runs, kept for people; pages in every order; large values as files."""
+"""Evidence of runs, kept for people; pages in every order; large values as files; what plans do to each resource."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,10 +14,12 @@ def upgrade() -> None:
     _add_orders()
     _add_evidence()
     _add_files_of_values()
+    op.add_column("deployments", sa.Column("changes", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
     """Take it away again."""
+    op.drop_column("deployments", "changes")
     _drop_files_of_values()
     _drop_evidence()
     _drop_orders()

@@ -60,6 +60,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/clusters/{{slug}}/configuration"): READERS | OWN_AGENT,
     ("GET", f"{API}/clusters/{{slug}}/deployments"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/changes"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/log"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/grid"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/hosts/{{host}}/configuration"): READERS,

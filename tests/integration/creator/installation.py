@@ -185,7 +185,9 @@ class Installation:
         query = (
             select(Deployment)
             .where(Deployment.cluster_id == self.cluster(slug).id)
-            .options(selectinload(Deployment.steps), undefer(Deployment.log))
+            .options(
+                selectinload(Deployment.steps), undefer(Deployment.log), undefer(Deployment.changes)
+            )
             .order_by(Deployment.id.desc())
         )
         with self.database.reading() as session:

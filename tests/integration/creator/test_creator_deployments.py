@@ -134,6 +134,8 @@ def test_plan_only_plans_once_and_never_applies(sqlite_installation: Installatio
     (planned,) = sqlite_installation.deployments("demo")
     assert planned.state is DeploymentState.SUCCEEDED
     assert planned.summary == {"create": 1, "change": 0, "destroy": 0}
+    created = {"address": "terraform_data.thing", "actions": ["create"]}
+    assert planned.changes == {"resources": [created], "left_out": 0}
     assert not sqlite_installation.workspace("demo").state.exists()
 
     sqlite_installation.update_cluster("demo", deploy_policy=DeployPolicy.AUTOMATIC)
