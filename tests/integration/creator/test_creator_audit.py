@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from common.contracts.clusters import DeployPolicy
-from common.contracts.recipes import Validity
+from common.contracts.recipes import RevisionProblem, Validity
 from creator.check_records import CheckRecords, UncheckedRevision
 from database.models import AuditEntry, RecipeRevision
 from tests.integration.creator.installation import Installation
@@ -101,6 +101,10 @@ def test_a_revision_that_nobody_can_judge_yet_is_not_told(installation: Installa
         row: Any = session.scalars(select(RecipeRevision)).one()
     revision = UncheckedRevision(row.id, "thing", 1, moment)
     records = CheckRecords(installation.database, lambda: moment)
-    for validity in (Validity.UNCHECKED, Validity.VALID, Validity.VALID):
-        records.judged(revision, validity, [], again_at=moment)
+    reason = [RevisionProblem(message="it cannot be fetched")]
+    records.judged(revision, Validity.UNCHECKED, reason, again_at=moment)
+    assert told(installation) == []
+    # Two Creators may have judged it at the same time.
+    for problems in ([], reason):
+        records.judged(revision, Validity.VALID, problems, again_at=moment)
     assert told(installation) == [("recipe_revision", "valid")]
