@@ -56,6 +56,8 @@ _OF_THE_PAGE = {"page_size", "page_token", "sort"}
 
 TheContext = Annotated[Context, Depends(context_of)]
 Caller = Annotated[Identity, Depends(_identity)]
+# What a listing is filtered by.
+Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]

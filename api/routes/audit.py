@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from api.dependencies import TheContext, paging_by
+from api.dependencies import TheContext, Word, paging_by
 from api.services import audit as service
 from api.services.paging import Paging
 from common.contracts.audit import AuditEntry
@@ -13,14 +13,13 @@ from common.contracts.values import Page
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
-_Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 _Moment = Annotated[AwareDatetime | None, Query()]
 
 
 def _filter(
-    kind: _Word = None,
-    slug: _Word = None,
-    actor: _Word = None,
+    kind: Word = None,
+    slug: Word = None,
+    actor: Word = None,
     since: _Moment = None,
     until: _Moment = None,
 ) -> service.AuditFilter:

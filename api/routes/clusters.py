@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, paging_by
+from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, Word, paging_by
 from api.routes.fleet import FleetPaging, TheAgentFilter
 from api.services import agents, deployments, fleet
 from api.services import clusters as service
@@ -19,13 +19,16 @@ from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
     Cluster,
     ClusterCreate,
+    ClusterState,
     ClusterUpdate,
     Deployment,
+    DeploymentState,
     PlannedChanges,
     Variable,
     VariablePut,
 )
 from common.contracts.host_configuration import HostConfiguration
+from common.contracts.identifiers import SLUG_PATTERN
 from common.contracts.values import Page
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
@@ -33,11 +36,23 @@ router = APIRouter(prefix="/clusters", tags=["clusters"])
 ClusterPaging = Annotated[Paging, paging_by(service.SORTING)]
 
 
+def _filter(
+    recipe: Annotated[str | None, Query(pattern=SLUG_PATTERN)] = None,
+    state: ClusterState | None = None,
+    managed_by: Word = None,
+) -> service.ClusterFilter:
+    return service.ClusterFilter(recipe=recipe, state=state, managed_by=managed_by)
+
+
 @router.get("")
-def list_clusters(context: TheContext, paging: ClusterPaging) -> Page[Cluster]:
-    """All clusters."""
+def list_clusters(
+    context: TheContext,
+    paging: ClusterPaging,
+    wanted: Annotated[service.ClusterFilter, Depends(_filter)],
+) -> Page[Cluster]:
+    """Clusters; of a recipe, in a state, of a manager."""
     with context.database.reading() as session:
-        return service.page_of_clusters(session, paging)
+        return service.page_of_clusters(session, wanted, paging)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -128,11 +143,12 @@ def list_deployments(
     context: TheContext,
     slug: SlugInPath,
     paging: Annotated[Paging, paging_by(deployments.SORTING)],
+    state: DeploymentState | None = None,
 ) -> Page[Deployment]:
-    """Deployments of a cluster."""
+    """Deployments of a cluster; in a state."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
-        return deployments.page_of_deployments(session, cluster_id, paging)
+        return deployments.page_of_deployments(session, cluster_id, paging, state=state)
 
 
 @router.get("/{slug}/deployments/{deployment_id}")

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Depends, Response, status
 
-from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, paging_by
+from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, Word, paging_by
 from api.services import prober_configs, revisions
 from api.services import probers as service
 from api.services.paging import Paging
@@ -16,6 +16,7 @@ from common.contracts.probers import (
     ProberConfigPut,
     ProberCreate,
     ProberUpdate,
+    Severity,
 )
 from common.contracts.recipes import AddedRevision, Revision
 from common.contracts.values import Page
@@ -24,13 +25,21 @@ from database.models import ProberRevision
 router = APIRouter(prefix="/probers", tags=["probers"])
 
 
+def _filter(
+    owner: Word = None, severity: Severity | None = None, managed_by: Word = None
+) -> service.ProberFilter:
+    return service.ProberFilter(owner=owner, severity=severity, managed_by=managed_by)
+
+
 @router.get("")
 def list_probers(
-    context: TheContext, paging: Annotated[Paging, paging_by(service.SORTING)]
+    context: TheContext,
+    paging: Annotated[Paging, paging_by(service.SORTING)],
+    wanted: Annotated[service.ProberFilter, Depends(_filter)],
 ) -> Page[Prober]:
-    """All probers."""
+    """Probers; of an owner, of a severity, of a manager."""
     with context.database.reading() as session:
-        return service.page_of_probers(session, paging)
+        return service.page_of_probers(session, wanted, paging)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)

@@ -1,10 +1,11 @@
 """Clusters and their variables: what people describe; Creator makes it true."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.entity_tags import Precondition, etag_of
@@ -56,11 +57,20 @@ SORTING = Sorting(
 VARIABLE_SORTING = Sorting({"name": (models.ClusterVariable.name,)}, default="name")
 
 
-def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
-    """Living clusters, each with its last deployment."""
+@dataclass(frozen=True)
+class ClusterFilter:
+    """Which clusters: those that match all that is said."""
+
+    recipe: str | None = None
+    state: ClusterState | None = None
+    managed_by: str | None = None
+
+
+def page_of_clusters(session: Session, wanted: ClusterFilter, paging: Paging) -> Page[Cluster]:
+    """Living clusters that match, each with its last deployment."""
     statement = (
         select(models.Cluster)
-        .where(models.Cluster.deleted_at.is_(None))
+        .where(models.Cluster.deleted_at.is_(None), *_conditions(wanted))
         .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
     )
     rows, token = page_of(session, statement, SORTING, paging)
@@ -68,6 +78,18 @@ def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
     said = notices_of(session, rows)
     items = [_described(row, last.get(row.id), said.get(row.id, ())) for row in rows]
     return Page(items=items, next_page_token=token)
+
+
+def _conditions(wanted: ClusterFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.recipe is not None:
+        recipe = select(models.Recipe.id).where(
+            models.Recipe.slug == wanted.recipe, models.Recipe.deleted_at.is_(None)
+        )
+        yield models.Cluster.recipe_id == recipe.scalar_subquery()
+    if wanted.state is not None:
+        yield models.Cluster.state == wanted.state
+    if wanted.managed_by is not None:
+        yield models.Cluster.managed_by == wanted.managed_by
 
 
 def cluster(session: Session, slug: str) -> Cluster:

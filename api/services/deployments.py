@@ -8,7 +8,13 @@ from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from api.services.errors import NotFoundError
 from api.services.paging import Paging, Sorting, page_of
-from common.contracts.clusters import Deployment, PlannedChanges, PlanSummary, Step
+from common.contracts.clusters import (
+    Deployment,
+    DeploymentState,
+    PlannedChanges,
+    PlanSummary,
+    Step,
+)
 from common.contracts.values import Page
 from database import models
 
@@ -20,11 +26,15 @@ _SHOWN = (
 )
 
 
-def page_of_deployments(session: Session, cluster_id: UUID, paging: Paging) -> Page[Deployment]:
+def page_of_deployments(
+    session: Session, cluster_id: UUID, paging: Paging, *, state: DeploymentState | None = None
+) -> Page[Deployment]:
     """Deployments of a cluster."""
     statement = (
         select(models.Deployment).where(models.Deployment.cluster_id == cluster_id).options(*_SHOWN)
     )
+    if state is not None:
+        statement = statement.where(models.Deployment.state == state)
     rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
 

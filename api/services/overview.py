@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.services.agents import sighting_of
-from api.services.clusters import page_of_clusters
+from api.services.clusters import ClusterFilter, page_of_clusters
 from api.services.paging import Paging
 from api.services.sightings import Sighting, remembered, speakers
 from common.contracts.agents import Presence
@@ -52,7 +52,7 @@ def page_of_overviews(
     session: Session, paging: Paging, *, now: datetime
 ) -> tuple[list[ClusterOverview], str]:
     """Clusters by slug, and the token of the next page."""
-    clusters = page_of_clusters(session, paging)
+    clusters = page_of_clusters(session, ClusterFilter(), paging)
     seen: dict[UUID, list[Sighting]] = {cluster.id: [] for cluster in clusters.items}
     statement = select(models.Agent).where(models.Agent.cluster_id.in_(list(seen)))
     for row in session.scalars(statement):

@@ -1,6 +1,7 @@
 """Probers: create, read, change, delete; every change has the documents of their clusters built again."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -52,13 +53,29 @@ SORTING = Sorting(
 )
 
 
-def page_of_probers(session: Session, paging: Paging) -> Page[Prober]:
-    """Living probers."""
+@dataclass(frozen=True)
+class ProberFilter:
+    """Which probers: those that match all that is said."""
+
+    owner: str | None = None
+    severity: Severity | None = None
+    managed_by: str | None = None
+
+
+def page_of_probers(session: Session, wanted: ProberFilter, paging: Paging) -> Page[Prober]:
+    """Living probers that match."""
     statement = (
         select(models.Prober)
         .where(models.Prober.deleted_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
+    for column, value in (
+        (models.Prober.owner, wanted.owner),
+        (models.Prober.severity, wanted.severity),
+        (models.Prober.managed_by, wanted.managed_by),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
     rows, token = page_of(session, statement, SORTING, paging)
     newest = newest_revisions(session, models.ProberRevision, [row.id for row in rows])
     return Page(items=[_described(row, newest[row.id]) for row in rows], next_page_token=token)

@@ -4,6 +4,7 @@ from common.api.calls import Calls, forced, parsed, path_of
 from common.contracts.clusters import (
     Cluster,
     ClusterCreate,
+    ClusterState,
     ClusterUpdate,
     PauseRequest,
     TokenRotation,
@@ -16,9 +17,17 @@ from common.contracts.values import Input
 class ClusterCalls(Calls):
     """Clusters, what people ask of them, and their variables."""
 
-    def clusters(self, *, sort: str = "") -> list[Cluster]:
-        """All living clusters."""
-        return self.listed("/clusters", Cluster, {"sort": sort})
+    def clusters(
+        self,
+        *,
+        recipe: str = "",
+        state: ClusterState | None = None,
+        managed_by: str = "",
+        sort: str = "",
+    ) -> list[Cluster]:
+        """Living clusters, all of them or those that match all that is said."""
+        query = {"recipe": recipe, "state": state, "managed_by": managed_by, "sort": sort}
+        return self.listed("/clusters", Cluster, query)
 
     def cluster(self, slug: str) -> Cluster:
         """One cluster."""

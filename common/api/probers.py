@@ -9,6 +9,7 @@ from common.contracts.probers import (
     ProberStart,
     ProberStop,
     ProberUpdate,
+    Severity,
 )
 from common.contracts.recipes import AddedRevision, Revision, RevisionCreate
 
@@ -16,9 +17,17 @@ from common.contracts.recipes import AddedRevision, Revision, RevisionCreate
 class ProberCalls(Calls):
     """Probers, their revisions and files, and where they run."""
 
-    def probers(self, *, sort: str = "") -> list[Prober]:
-        """All probers, each with its newest revision and its configs."""
-        return self.listed("/probers", Prober, {"sort": sort})
+    def probers(
+        self,
+        *,
+        owner: str = "",
+        severity: Severity | None = None,
+        managed_by: str = "",
+        sort: str = "",
+    ) -> list[Prober]:
+        """Probers, all of them or those that match all that is said, each with its newest revision and its configs."""
+        query = {"owner": owner, "severity": severity, "managed_by": managed_by, "sort": sort}
+        return self.listed("/probers", Prober, query)
 
     def prober(self, slug: str) -> Prober:
         """One prober."""

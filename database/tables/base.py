@@ -107,6 +107,17 @@ def living(table: str, column: str) -> Index:
     )
 
 
+def living_by(table: str, column: str) -> Index:
+    """For the pages of those that live and have this value, by slug."""
+    return Index(
+        f"ix_{table}_living_{column}_slug",
+        column,
+        "slug",
+        sqlite_where=LIVING,
+        postgresql_where=LIVING,
+    )
+
+
 def living_slug(table: str, column: str = "slug") -> Index:
     return Index(
         f"ix_{table}_living_{column}",

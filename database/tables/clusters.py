@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.clusters import ClusterState, DeployPolicy
 from common.contracts.identifiers import new_id
-from database.tables.base import LIVING, JsonText, Model, living, living_slug, now, words
+from database.tables.base import LIVING, JsonText, Model, living, living_by, living_slug, now, words
 from database.tables.recipes import Recipe
 
 
@@ -22,6 +22,9 @@ class Cluster(Model):
         living("clusters", "created_at"),
         living("clusters", "updated_at"),
         living("clusters", "last_planned_at"),
+        living_by("clusters", "recipe_id"),
+        living_by("clusters", "state"),
+        living_by("clusters", "managed_by"),
         # Each API process sums these up once a second: from this index alone, whatever the rows hold.
         Index(
             "ix_clusters_destroyed",

@@ -34,12 +34,16 @@ _LIVING = (
     ("probers", "created_at"),
     ("probers", "updated_at"),
 )
+_CHOSEN_CLUSTERS = ("recipe_id", "state", "managed_by")
 _OF_AGENTS = ("host", "reported_at", "version", "clock_skew_seconds")
 
 
 def _add_orders() -> None:
     for table, column in _LIVING:
         _create_partial_index(f"ix_{table}_living_{column}", table, column, "deleted_at")
+    for column in _CHOSEN_CLUSTERS:
+        name = f"ix_clusters_living_{column}_slug"
+        _create_partial_index(name, "clusters", column, "deleted_at", then="slug")
     _create_partial_index("ix_api_keys_living_name", "api_keys", "name", "revoked_at")
     op.drop_index("ix_agents_reported_at", table_name="agents")
     op.drop_index("ix_agents_instance", table_name="agents")
@@ -72,9 +76,11 @@ def _replace_audit_indices(old: dict[str, list[str]], new: dict[str, list[str]])
         op.create_index(name, "audit_log", columns)
 
 
-def _create_partial_index(name: str, table: str, column: str, end: str) -> None:
+def _create_partial_index(
+    name: str, table: str, column: str, end: str, *, then: str = "id"
+) -> None:
     alive = sa.text(f"{end} IS NULL")
-    op.create_index(name, table, [column, "id"], sqlite_where=alive, postgresql_where=alive)
+    op.create_index(name, table, [column, then], sqlite_where=alive, postgresql_where=alive)
 
 
 def _drop_orders() -> None:
@@ -85,6 +91,8 @@ def _drop_orders() -> None:
     op.create_index("ix_agents_instance", "agents", ["instance"])
     op.create_index("ix_agents_reported_at", "agents", ["reported_at"])
     op.drop_index("ix_api_keys_living_name", table_name="api_keys")
+    for column in _CHOSEN_CLUSTERS:
+        op.drop_index(f"ix_clusters_living_{column}_slug", table_name="clusters")
     for table, column in _LIVING:
         op.drop_index(f"ix_{table}_living_{column}", table_name=table)
 

@@ -61,6 +61,13 @@ CHOSEN = [
     "/api/v1/agents?presence=silent&sort=reported_at",
     "/api/v1/agents?version=none&sort=version",
     "/api/v1/clusters/demo/agents?version=none",
+    "/api/v1/clusters?recipe=none",
+    "/api/v1/clusters?recipe=local",
+    "/api/v1/clusters?state=deleting",
+    "/api/v1/clusters?state=active",
+    "/api/v1/clusters?managed_by=none",
+    "/api/v1/clusters?managed_by=&state=active&recipe=local",
+    "/api/v1/clusters/demo/deployments?state=failed",
     "/api/v1/clusters/demo/uploads?host=none&prober=none",
 ]
 # In each order, from both ends, the first page and one from the middle.
