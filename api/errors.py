@@ -22,6 +22,7 @@ from api.services.errors import (
     InvalidError,
     NotFoundError,
     PreconditionMissingError,
+    TooManyError,
     UnauthenticatedError,
 )
 from common.contracts.values import FieldProblem, Problem
@@ -36,6 +37,7 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     ChangedMeanwhileError: HTTPStatus.PRECONDITION_FAILED,
+    TooManyError: HTTPStatus.TOO_MANY_REQUESTS,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     ObjectStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -109,7 +111,10 @@ def _problem_answer(error: Exception) -> Response:
     errors = error.problems if isinstance(error, InvalidError | BreaksClustersError) else []
     etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
     words = _OWN_WORDS.get(kind, str(error))
-    return problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
+    answer = problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
+    if isinstance(error, TooManyError):
+        answer.headers["Retry-After"] = str(error.wait_seconds)
+    return answer
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:

@@ -15,6 +15,7 @@ from database.tables.deployments import (
     DeploymentStep,
 )
 from database.tables.documents import Document, Publication
+from database.tables.evidence import Evidence
 from database.tables.installation import AuditEntry, InstallationSwitches, Lease
 from database.tables.probers import Prober, ProberConfig, ProberFile, ProberRevision
 from database.tables.recipes import Recipe, RecipeFile, RecipeRevision
@@ -30,6 +31,7 @@ __all__ = [
     "DeploymentLogChunk",
     "DeploymentStep",
     "Document",
+    "Evidence",
     "InstallationSwitches",
     "Lease",
     "Model",

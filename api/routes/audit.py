@@ -5,21 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from api.dependencies import TheContext, ThePaging
+from api.dependencies import TheContext, Word, paging_by
 from api.services import audit as service
+from api.services.paging import Paging
 from common.contracts.audit import AuditEntry
 from common.contracts.values import Page
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
-_Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 _Moment = Annotated[AwareDatetime | None, Query()]
 
 
 def _filter(
-    kind: _Word = None,
-    slug: _Word = None,
-    actor: _Word = None,
+    kind: Word = None,
+    slug: Word = None,
+    actor: Word = None,
     since: _Moment = None,
     until: _Moment = None,
 ) -> service.AuditFilter:
@@ -29,9 +29,9 @@ def _filter(
 @router.get("")
 def list_entries(
     context: TheContext,
-    paging: ThePaging,
+    paging: Annotated[Paging, paging_by(service.SORTING)],
     wanted: Annotated[service.AuditFilter, Depends(_filter)],
 ) -> Page[AuditEntry]:
-    """Writes, newest first: of a kind, a slug, an actor; `since` a moment, `until` before one."""
+    """Writes: of a kind, a slug, an actor; `since` a moment, `until` before one."""
     with context.database.reading() as session:
         return service.page_of_entries(session, wanted, paging)

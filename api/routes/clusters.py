@@ -4,42 +4,64 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import HostInPath, SlugInPath, TheContext, ThePaging, VariableInPath
-from api.routes.fleet import TheAgentFilter
+from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, Word, paging_by
+from api.routes.fleet import FleetPaging, TheAgentFilter
 from api.services import agents, deployments, fleet
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
+from api.services.large_values import store_large
+from api.services.paging import Paging
 from api.writing import TheWriting, tagged
 from common.contracts.agents import Agent, Grid
 from common.contracts.clusters import (
     Cluster,
     ClusterCreate,
+    ClusterState,
     ClusterUpdate,
     Deployment,
+    DeploymentState,
     Variable,
     VariablePut,
 )
+from common.contracts.deployments import PlannedChanges
 from common.contracts.host_configuration import HostConfiguration
+from common.contracts.identifiers import SLUG_PATTERN
 from common.contracts.values import Page
 
 router = APIRouter(prefix="/clusters", tags=["clusters"])
 
+ClusterPaging = Annotated[Paging, paging_by(service.SORTING)]
+
+
+def _filter(
+    recipe: Annotated[str | None, Query(pattern=SLUG_PATTERN)] = None,
+    state: ClusterState | None = None,
+    managed_by: Word = None,
+) -> service.ClusterFilter:
+    return service.ClusterFilter(recipe=recipe, state=state, managed_by=managed_by)
+
 
 @router.get("")
-def list_clusters(context: TheContext, paging: ThePaging) -> Page[Cluster]:
-    """Clusters by slug."""
+def list_clusters(
+    context: TheContext,
+    paging: ClusterPaging,
+    wanted: Annotated[service.ClusterFilter, Depends(_filter)],
+) -> Page[Cluster]:
+    """Clusters; of a recipe, in a state, of a manager."""
     with context.database.reading() as session:
-        return service.page_of_clusters(session, paging)
+        return service.page_of_clusters(session, wanted, paging)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
     """Create a cluster; Creator deploys it."""
     with writing.describing() as session:
-        return writing.shown(session, service.create_cluster(session, new))
+        shown = writing.shown(session, service.create_cluster(session, new))
+        store_large(writing.context.storage, new.variables.values())
+        return shown
 
 
 @router.get("/{slug}")
@@ -74,8 +96,12 @@ def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
 
 
 @router.get("/{slug}/variables")
-def list_variables(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Variable]:
-    """Variables of a cluster by name."""
+def list_variables(
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(service.VARIABLE_SORTING)],
+) -> Page[Variable]:
+    """Variables of a cluster."""
     with context.database.reading() as session:
         return service.page_of_variables(session, slug, paging)
 
@@ -98,7 +124,10 @@ def put_variable(
         written = service.put_variable(
             session, slug, name, new, writing.precondition, keyring=writing.context.keyring
         )
-        return writing.shown(session, written)
+        shown = writing.shown(session, written)
+        if not shown.sensitive:
+            store_large(writing.context.storage, [new.value])
+        return shown
 
 
 @router.delete("/{slug}/variables/{name}", status_code=status.HTTP_204_NO_CONTENT)
@@ -110,11 +139,16 @@ def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath)
 
 
 @router.get("/{slug}/deployments")
-def list_deployments(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[Deployment]:
-    """Deployments of a cluster, newest first."""
+def list_deployments(
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(deployments.SORTING)],
+    state: DeploymentState | None = None,
+) -> Page[Deployment]:
+    """Deployments of a cluster; in a state."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
-        return deployments.page_of_deployments(session, cluster_id, paging)
+        return deployments.page_of_deployments(session, cluster_id, paging, state=state)
 
 
 @router.get("/{slug}/deployments/{deployment_id}")
@@ -123,6 +157,16 @@ def read_deployment(context: TheContext, slug: SlugInPath, deployment_id: UUID) 
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
         return deployments.deployment(session, cluster_id, deployment_id)
+
+
+@router.get("/{slug}/deployments/{deployment_id}/changes")
+def read_planned_changes(
+    context: TheContext, slug: SlugInPath, deployment_id: UUID
+) -> PlannedChanges:
+    """What the plan does, resource by resource."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployments.planned_changes(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)
@@ -135,7 +179,7 @@ def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UU
 
 @router.get("/{slug}/agents")
 def list_agents(
-    context: TheContext, slug: SlugInPath, paging: ThePaging, wanted: TheAgentFilter
+    context: TheContext, slug: SlugInPath, paging: FleetPaging, wanted: TheAgentFilter
 ) -> Page[Agent]:
     """Agents that ever reported for a cluster."""
     with context.database.reading() as session:
@@ -149,10 +193,10 @@ def read_host_configuration(
     context: TheContext, slug: SlugInPath, host: HostInPath
 ) -> HostConfiguration:
     """What runs on one host: each setting with the layer that gave it, each run as the agent starts it."""
-    return host_configuration(context.database, slug, host, clock=context.clock)
+    return host_configuration(context.documents, slug, host)
 
 
 @router.get("/{slug}/grid")
 def read_grid(context: TheContext, slug: SlugInPath) -> Grid:
     """The live grid, hosts by probers."""
-    return agents.cluster_grid(context.database, slug, clock=context.clock, grids=context.grids)
+    return agents.cluster_grid(context.documents, slug, grids=context.grids)

@@ -1,10 +1,11 @@
 """Clusters and their variables: what people describe; Creator makes it true."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.entity_tags import Precondition, etag_of
@@ -16,7 +17,8 @@ from api.services.errors import (
     ProtectedError,
     SlugTakenError,
 )
-from api.services.paging import Order, Paging, page_of
+from api.services.large_values import name_file
+from api.services.paging import Paging, Sorting, page_of
 from api.services.recipes import find_living_recipe
 from api.services.secrets import described_value, new_variable, refuse_imitation, set_value
 from api.services.variable_checks import (
@@ -43,19 +45,51 @@ from database import models
 from database.audit_log import Deleted, Subject, Written
 from database.configuration_changes import mark_changed
 
+SORTING = Sorting(
+    {
+        "slug": (models.Cluster.slug,),
+        "created_at": (models.Cluster.created_at, models.Cluster.id),
+        "updated_at": (models.Cluster.updated_at, models.Cluster.id),
+        "last_planned_at": (models.Cluster.last_planned_at, models.Cluster.id),
+    },
+    default="slug",
+)
+VARIABLE_SORTING = Sorting({"name": (models.ClusterVariable.name,)}, default="name")
 
-def page_of_clusters(session: Session, paging: Paging) -> Page[Cluster]:
-    """Living clusters by slug, each with its last deployment."""
+
+@dataclass(frozen=True)
+class ClusterFilter:
+    """Which clusters: those that match all that is said."""
+
+    recipe: str | None = None
+    state: ClusterState | None = None
+    managed_by: str | None = None
+
+
+def page_of_clusters(session: Session, wanted: ClusterFilter, paging: Paging) -> Page[Cluster]:
+    """Living clusters that match, each with its last deployment."""
     statement = (
         select(models.Cluster)
-        .where(models.Cluster.deleted_at.is_(None))
+        .where(models.Cluster.deleted_at.is_(None), *_conditions(wanted))
         .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
     )
-    rows, token = page_of(session, statement, Order(models.Cluster.slug), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     last = last_deployments(session, [row.id for row in rows])
     said = notices_of(session, rows)
     items = [_described(row, last.get(row.id), said.get(row.id, ())) for row in rows]
     return Page(items=items, next_page_token=token)
+
+
+def _conditions(wanted: ClusterFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.recipe is not None:
+        recipe = select(models.Recipe.id).where(
+            models.Recipe.slug == wanted.recipe, models.Recipe.deleted_at.is_(None)
+        )
+        yield models.Cluster.recipe_id == recipe.scalar_subquery()
+    if wanted.state is not None:
+        yield models.Cluster.state == wanted.state
+    if wanted.managed_by is not None:
+        yield models.Cluster.managed_by == wanted.managed_by
 
 
 def cluster(session: Session, slug: str) -> Cluster:
@@ -86,6 +120,8 @@ def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
             for name, value in sorted(new.variables.items())
         ],
     )
+    for one in row.variables:
+        name_file(one)
     session.add(row)
     session.flush()
     return Written(_subject(row), None, _shown(session, row, None))
@@ -134,12 +170,12 @@ def delete_cluster(session: Session, slug: str, expected: Precondition) -> Writt
 
 
 def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
-    """Variables of a cluster by name."""
+    """Variables of a cluster."""
     cluster_id = living_cluster_id(session, slug)
     statement = select(models.ClusterVariable).where(
         models.ClusterVariable.cluster_id == cluster_id
     )
-    rows, token = page_of(session, statement, Order(models.ClusterVariable.name), paging)
+    rows, token = page_of(session, statement, VARIABLE_SORTING, paging)
     return Page(items=[_described_variable(row) for row in rows], next_page_token=token)
 
 

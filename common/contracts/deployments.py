@@ -57,6 +57,13 @@ class ResourceChange(Wire):
     is_drift: bool = False
 
 
+class PlannedChanges(Wire):
+    """What a plan does, resource by resource, never with a value; `is_cut`: there are more than are kept."""
+
+    resources: list[ResourceChange] = []
+    is_cut: bool = False
+
+
 class DifferenceKind(StrEnum):
     """Of what kind an input of a deployment is."""
 

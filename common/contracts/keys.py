@@ -29,6 +29,14 @@ class ApiKeyCreate(Input):
     clusters: list[Slug] | None = Field(default=None, min_length=1, max_length=1000)
 
 
+class ApiKeyUpdate(Input):
+    """Changes of a key: unset fields stay; its role is for ever. null: no end, all clusters."""
+
+    name: str = Field(default="", min_length=1, max_length=100)
+    expires_at: AwareDatetime | None = None
+    clusters: list[Slug] | None = Field(default=None, min_length=1, max_length=1000)
+
+
 class ApiKey(Wire):
     """A key without its text, which is shown once and never stored."""
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common.contracts.clusters import (
@@ -26,8 +26,10 @@ from common.contracts.deployments import (
     ResourceChange,
     StateLock,
 )
+from creator import audit
 from creator.deployment.records import ClusterRecord, set_cluster, switches_of
 from creator.planner import reason_not_to_apply
+from database.audit_log import record
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
@@ -125,8 +127,8 @@ class DeploymentRecords:
             )
             values: dict[str, Any] = {"holder": lease.holder, "fencing": lease.fencing}
             _set(session, deployment_id, values)
-            planning = {"state": DeploymentState.PLANNING}
-            session.execute(update(Deployment).where(waits).values(planning))
+            for one in _deployments_before(session, waits):
+                self._move(session, one, DeploymentState.PLANNING)
 
     def planned(
         self,
@@ -168,7 +170,8 @@ class DeploymentRecords:
             reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=not snapshot)
             if reason:
                 return reason
-            _set(session, deployment_id, {"state": DeploymentState.APPLYING})
+            (before,) = _deployments_before(session, Deployment.id == deployment_id)
+            self._move(session, before, DeploymentState.APPLYING)
             values: dict[str, Any] = {"deployed_fingerprint": "", "applying_until": until}
             if snapshot:
                 values["applied_snapshot"] = snapshot
@@ -182,7 +185,6 @@ class DeploymentRecords:
         """The deployment is over, or waits for a person; a new plan takes the place of one that still waits."""
         waits = ending.state is DeploymentState.WAITING_FOR_APPROVAL
         values: dict[str, Any] = {
-            "state": ending.state,
             "error": ending.error,
             "gate": ending.gate,
             "lock": ending.lock.model_dump() if ending.lock else None,
@@ -194,11 +196,12 @@ class DeploymentRecords:
         if ending.plan_text:
             values["plan_text"] = ending.plan_text
         with self._under(lease) as session:
-            _set(session, deployment_id, values)
+            (before,) = _deployments_before(session, Deployment.id == deployment_id)
+            self._move(session, before, ending.state, **values)
             _forget_chunks(session, deployment_id)
             _apply_is_over(session, cluster_id)
             if waits or ending.state is DeploymentState.SUCCEEDED:
-                _supersede_waiting(session, cluster_id, self._clock(), keep=deployment_id)
+                self._supersede_waiting(session, cluster_id, keep=deployment_id)
 
     def forget(self, deployment_id: UUID, lease: Lease) -> None:
         """A check that found nothing new leaves no trace."""
@@ -283,7 +286,7 @@ class DeploymentRecords:
     def nothing_differs(self, cluster_id: UUID, lease: Lease) -> None:
         """No plan needs to be approved any more, nothing is perpetual."""
         with self._under(lease) as session:
-            _supersede_waiting(session, cluster_id, self._clock())
+            self._supersede_waiting(session, cluster_id)
             _newest_apply_helped(session, cluster_id)
             quarantined = and_(Cluster.id == cluster_id, Cluster.quarantine.is_not(None))
             set_cluster(session, quarantined, {"quarantine": None})
@@ -311,12 +314,14 @@ class DeploymentRecords:
             "quarantine": None,
         }
         with self._under(lease) as session:
-            query = select(Cluster.state).where(Cluster.id == cluster_id).with_for_update()
-            if session.scalars(query).one() is not ClusterState.DELETING:
+            query = select(Cluster.state, Cluster.slug).where(Cluster.id == cluster_id)
+            state, slug = session.execute(query.with_for_update()).one()
+            if state is not ClusterState.DELETING:
                 return False
             _set_hosts(session, cluster_id, {})
             set_cluster(session, Cluster.id == cluster_id, values)
-            _supersede_waiting(session, cluster_id, self._clock())
+            self._supersede_waiting(session, cluster_id)
+            record(session, audit.CREATOR, audit.destroyed(cluster_id, slug), now=self._clock())
         return True
 
     def keep_dependency_lock(self, revision_id: UUID, text: str) -> None:
@@ -324,6 +329,28 @@ class DeploymentRecords:
         unknown = and_(RecipeRevision.id == revision_id, RecipeRevision.dependency_lock == "")
         with self._database.writing() as session:
             session.execute(update(RecipeRevision).where(unknown).values(dependency_lock=text))
+
+    def _move(
+        self,
+        session: Session,
+        before: audit.DeploymentBefore,
+        state: DeploymentState,
+        **values: Any,
+    ) -> None:
+        """Bring a deployment into this state, and say so in the audit log."""
+        _set(session, before.id, {**values, "state": state})
+        record(session, audit.CREATOR, audit.moved(before, state), now=self._clock())
+
+    def _supersede_waiting(
+        self, session: Session, cluster_id: UUID, *, keep: UUID | None = None
+    ) -> None:
+        waiting = and_(
+            Deployment.cluster_id == cluster_id,
+            Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
+        )
+        for one in _deployments_before(session, waiting):
+            if one.id != keep:
+                self._move(session, one, DeploymentState.SUPERSEDED, finished_at=self._clock())
 
     @contextmanager
     def _under(self, lease: Lease) -> Iterator[Session]:
@@ -372,14 +399,23 @@ def _forget_chunks(session: Session, deployment_id: UUID) -> None:
     session.execute(delete(DeploymentLogChunk).where(chunks))
 
 
-def _supersede_waiting(
-    session: Session, cluster_id: UUID, moment: datetime, *, keep: UUID | None = None
-) -> None:
-    waiting = and_(
-        Deployment.cluster_id == cluster_id,
-        Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
+def _deployments_before(
+    session: Session, chosen: ColumnElement[bool]
+) -> list[audit.DeploymentBefore]:
+    """Locked, as the audit log knows them."""
+    query = (
+        select(Deployment, Cluster.slug)
+        .join(Cluster, Cluster.id == Deployment.cluster_id)
+        .where(chosen)
+        .order_by(Deployment.id)
+        .with_for_update(of=Deployment)
     )
-    if keep is not None:
-        waiting = and_(waiting, Deployment.id != keep)
-    values = {"state": DeploymentState.SUPERSEDED, "finished_at": moment}
-    session.execute(update(Deployment).where(waiting).values(**values))
+    return [
+        audit.DeploymentBefore(
+            id=row.id,
+            cluster_id=row.cluster_id,
+            cluster=slug,
+            note=audit.DeploymentNote(state=row.state, summary=row.summary),
+        )
+        for row, slug in session.execute(query)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import selectinload, undefer
 
 from common.contracts.clusters import DeploymentState
 from common.contracts.deployments import ResourceChange
@@ -125,7 +125,8 @@ class EvidenceRecords:
 
     def shown(self, cluster_id: UUID, *, but: UUID | None = None) -> Shown | None:
         """The newest deployment of the cluster, except `but`."""
-        query = select(Deployment).where(Deployment.cluster_id == cluster_id)
+        query = select(Deployment).options(undefer(Deployment.changes))
+        query = query.where(Deployment.cluster_id == cluster_id)
         if but is not None:
             query = query.where(Deployment.id != but)
         with self._database.reading() as session:
@@ -146,7 +147,7 @@ class EvidenceRecords:
     def left(self, deployment_id: UUID) -> LeftDeployment:
         """What is known of a deployment under way."""
         with self._database.reading() as session:
-            options = [selectinload(Deployment.steps)]
+            options = [selectinload(Deployment.steps), undefer(Deployment.changes)]
             row = session.get_one(Deployment, deployment_id, options=options)
             return LeftDeployment(
                 cluster_id=row.cluster_id,

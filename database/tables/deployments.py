@@ -62,7 +62,7 @@ class Deployment(Model):
     # What it is made from, by part, as hashes: common.contracts.deployments has the shapes.
     inputs: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     differences: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
-    changes: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    changes: Mapped[list[Any]] = mapped_column(default=list, server_default="[]", deferred=True)
     gate: Mapped[str] = mapped_column(Text, default="", server_default="")
     plan: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     plan_text: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)

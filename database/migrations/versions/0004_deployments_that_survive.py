@@ -27,7 +27,6 @@ _COLUMNS: dict[str, list[tuple[str, sa.types.TypeEngine[Any], str | None]]] = {
         ("changed_at", _MOMENT, None),
         ("inputs", sa.JSON(), None),
         ("differences", sa.JSON(), "[]"),
-        ("changes", sa.JSON(), "[]"),
         ("gate", sa.Text(), ""),
         ("plan", sa.JSON(), None),
         ("plan_text", sa.Text(), ""),

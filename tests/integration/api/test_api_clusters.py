@@ -140,8 +140,16 @@ def test_show_their_deployments_newest_first(
     assert api.get(f"/api/v1/clusters/demo/deployments/{first}").json()["cause"] == "one"
     log = api.get(f"/api/v1/clusters/demo/deployments/{first}/log")
     assert (log.text, log.headers["content-type"]) == ("log of one", "text/plain; charset=utf-8")
+    changes = f"/api/v1/clusters/demo/deployments/{first}/changes"
+    assert api.get(changes).json() == {"resources": [], "is_cut": False}
+    created: dict[str, object] = {"address": "a.b", "action": "create", "state": "done"}
+    created |= {"seconds": 1.5, "is_drift": False}
+    with context.database.writing() as session:
+        session.get_one(models.Deployment, first).changes = [created]
+    assert api.get(changes).json() == {"resources": [created], "is_cut": False}
     described.cluster("other")
     assert api.get(f"/api/v1/clusters/other/deployments/{first}").status_code == 404
+    assert api.get(f"/api/v1/clusters/other/deployments/{first}/changes").status_code == 404
     assert api.get(f"/api/v1/clusters/other/deployments/{first}/log").status_code == 404
 
 

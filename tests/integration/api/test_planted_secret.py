@@ -22,7 +22,7 @@ from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
 
 PASSWORD = 'correct"horse\nbattery staple'
 PIECES = ("correct", "horse", "battery")
-SERVER_KEY = "server key of the tests"
+SERVER_KEY = "server key of the tests, long enough"
 CLUSTER = "/api/v1/clusters/demo"
 RECIPE = b"""
 variable "password" {}

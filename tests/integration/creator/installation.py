@@ -37,6 +37,7 @@ from database.models import (
 from database.session import Database
 from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
 
+SERVER_KEY = "server key of the tests, long enough"
 ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
 
 
@@ -52,7 +53,7 @@ class Installation:
             "creator_retry_delay": timedelta(0),
             "creator_lock_time_limit": timedelta(0),
             "creator_maximum_plan_age": timedelta(hours=1),
-            "server_key": SecretStr("key"),
+            "server_key": SecretStr(SERVER_KEY),
             "encryption_keys": SecretStr(ENCRYPTION_KEY),
         }
 
@@ -193,6 +194,7 @@ class Installation:
                 selectinload(Deployment.steps),
                 undefer(Deployment.log),
                 undefer(Deployment.plan_text),
+                undefer(Deployment.changes),
             )
             .order_by(Deployment.id.desc())
         )
@@ -263,7 +265,7 @@ class Installation:
                 hide_password=False
             ),
             "MR_PROBER_DATA_DIR": str(self.data_folder),
-            "MR_PROBER_SERVER_KEY": "key",
+            "MR_PROBER_SERVER_KEY": SERVER_KEY,
             "MR_PROBER_ENCRYPTION_KEYS": ENCRYPTION_KEY,
             "MR_PROBER_CREATOR_POLL_INTERVAL": "0.05",
             "MR_PROBER_CREATOR_RETRY_DELAY": "0.05",

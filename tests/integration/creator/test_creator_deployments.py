@@ -10,24 +10,8 @@ from common.contracts.clusters import ClusterState, DeploymentState, DeployPolic
 from creator.deployment.records import Records
 from creator.planner import ATTEMPTS_LOOKED_AT
 from database.models import Deployment, Recipe, RecipeRevision, now
-from tests.integration.creator.installation import Installation
-
-NEVER_FRESH = timedelta(0)
-GREETING = """
-variable "greeting" {
-  type = string
-}
-
-variable "mr_prober_cluster" {}
-
-resource "terraform_data" "thing" {
-  input = var.greeting
-}
-
-output "mr_prober_hosts" {
-  value = { "${var.mr_prober_cluster}-1" = { address = "192.0.2.1", labels = { said = terraform_data.thing.output } } }
-}
-"""
+from tests.integration.creator.installation import SERVER_KEY, Installation
+from tests.integration.creator.recipes import GREETING, NEVER_FRESH
 
 
 def test_a_described_cluster_comes_true_and_then_costs_nothing(installation: Installation) -> None:
@@ -358,7 +342,7 @@ def test_the_agents_token_is_in_no_log(sqlite_installation: Installation) -> Non
 
     sqlite_installation.run_pass()
 
-    token = agent_token(b"key", cluster_id, version=1)
+    token = agent_token(SERVER_KEY.encode(), cluster_id, version=1)
     (deployment,) = sqlite_installation.deployments("demo")
     run = sqlite_installation.workspace("demo").run
     assert any(token in path.read_text() for path in run.rglob("stdout"))

@@ -6,8 +6,8 @@ import pytest
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from tests.integration.creator.installation import Installation
+from tests.integration.creator.recipes import NEVER_FRESH
 
-NEVER_FRESH = timedelta(0)
 THINGS = """
 variable "word" {}
 variable "count_of_things" { default = 4 }
