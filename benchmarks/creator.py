@@ -41,6 +41,14 @@ resource "terraform_data" "two" {
   input = var.word
 }
 """
+# Where machines are made, they take their time.
+_SLOW = f"""{_RECIPE}
+resource "terraform_data" "machine" {{
+  provisioner "local-exec" {{
+    command = "sleep 2"
+  }}
+}}
+"""
 _SCRIPT = """
 cd "$0" && terraform init -input=false >init.log && terraform plan -input=false -out=plan >plan.log && terraform apply -input=false plan >apply.log
 """
@@ -52,8 +60,10 @@ def measure() -> list[WallMeasurement]:
     for kind, database in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
         with _folder() as folder, database(folder) as opened:
             rows += _passes(Installation(opened, folder / "data"), kind)
-    with _folder() as folder, _sqlite(folder) as opened:
-        rows.append(_against_a_script(Installation(opened, folder / "data"), folder))
+    for recipe, kind in ((_RECIPE, "a tiny recipe"), (_SLOW, "an apply of two seconds")):
+        with _folder() as folder, _sqlite(folder) as opened:
+            installation = Installation(opened, folder / "data")
+            rows.append(_against_a_script(installation, folder, recipe, kind))
     with _folder() as folder, _sqlite(folder) as opened:
         rows.append(_change_to_plan(Installation(opened, folder / "data"), folder))
     return rows
@@ -81,14 +91,16 @@ def _passes(installation: Installation, kind: str) -> list[WallMeasurement]:
     ]
 
 
-def _against_a_script(installation: Installation, folder: Path) -> WallMeasurement:
+def _against_a_script(
+    installation: Installation, folder: Path, recipe: str, kind: str
+) -> WallMeasurement:
     """20 new clusters, two at a time."""
     installation.data_folder.mkdir()
-    installation.add_recipe("thing", {"main.tf": _RECIPE})
+    installation.add_recipe("thing", {"main.tf": recipe})
     for number in range(_DEPLOYED):
         installation.add_cluster(f"c{number}", "thing", {"word": f"word {number}"})
         (folder / "script" / str(number)).mkdir(parents=True)
-        (folder / "script" / str(number) / "main.tf").write_text(_RECIPE)
+        (folder / "script" / str(number) / "main.tf").write_text(recipe)
         values = folder / "script" / str(number) / "terraform.tfvars"
         values.write_text(f'word = "word {number}"\n')
     folders = "\\n".join(str(folder / "script" / str(number)) for number in range(_DEPLOYED))
@@ -106,7 +118,7 @@ def _against_a_script(installation: Installation, folder: Path) -> WallMeasureme
     loop.close()
     states = [installation.deployments(f"c{number}")[0].state for number in range(_DEPLOYED)]
     return WallMeasurement(
-        f"{_DEPLOYED} changed clusters, {_WORKERS} workers: init, plan, apply",
+        f"{_DEPLOYED} changed clusters, {_WORKERS} workers, {kind}: init, plan, apply",
         f"xargs -P {_WORKERS} of a shell script with the same terraform",
         floor,
         ours,
