@@ -29,7 +29,8 @@ test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, th
 
 check: test ## The same as `make test`
 
-soak: $(VENV)/.tests ## Ask the API far more of what its OpenAPI document allows than `make test` does; minutes
+soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for longer than `make test` has: half an hour
+	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend

@@ -44,6 +44,22 @@ class RateMeasurement:
         return self.our_rate_per_core / self.floor_rate_per_core
 
 
+@dataclass(frozen=True)
+class WallMeasurement:
+    """One row of what people wait for: the floor's seconds of wall time beside ours."""
+
+    what: str
+    floor: str
+    floor_seconds: float
+    our_seconds: float
+    notes: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor we take."""
+        return self.our_seconds / self.floor_seconds
+
+
 def best_cpu_milliseconds(action: Callable[[], object], *, repetitions: int = 7) -> float:
     """CPU time of the fastest repetition: the one that the rest of the machine disturbed least."""
     times = []

@@ -23,14 +23,35 @@ disable_checkpoint = true
 """
 
 
-def cli_configuration(data_folder: Path, user: User | None = None) -> Path:
-    """terraform's configuration file, so that it does not read the one of whoever starts Creator; for its user, too."""
-    path = data_folder / "terraform.rc"
-    if not path.exists():
-        write_atomically(path, _CLI_CONFIGURATION)
+def cli_configuration(
+    data_folder: Path, user: User | None = None, *, mirror: Path | None = None
+) -> Path:
+    """terraform's configuration file, so that it does not read the one of whoever starts Creator; for its user, too.
+
+    Providers come from the mirror alone, if there is one. terraform links them from there into each workspace, so nobody
+    writes to a folder that others read: a shared cache is not safe for two `init` at once.
+    """
+    if mirror is not None:
+        path = data_folder / "terraform.mirror.rc"
+        write_atomically(path, _with_mirror(mirror).encode())
+    else:
+        path = data_folder / "terraform.rc"
+        if not path.exists():
+            write_atomically(path, _CLI_CONFIGURATION)
     let_read(path, user)
     open_the_way(data_folder, data_folder, user)
     return path
+
+
+def _with_mirror(mirror: Path) -> str:
+    return (
+        "disable_checkpoint = true\n"
+        "provider_installation {\n"
+        "  filesystem_mirror {\n"
+        f"    path = {json.dumps(str(mirror.resolve()))}\n"
+        "  }\n"
+        "}\n"
+    )
 
 
 def terraform_executable(name: str, path: str) -> str:

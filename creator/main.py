@@ -228,53 +228,8 @@ def build_loop(
 
     With `spread` checks that were due before the start do not come all at once.
     """
-    data_folder = settings.data_dir.resolve()
-    # The recipe's programs find the interpreter that has our packages as `python3`.
-    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-    user = user_called(settings.terraform_user)
-    launcher = Launcher()
-    commands = Commands(launcher, this_machine(socket.gethostname()), user)
-    engine = Engine(
-        arguments=Arguments(
-            terraform_executable(settings.terraform, path), settings.creator_lock_time_limit
-        ),
-        environment={
-            **environment(
-                path=path,
-                home=home_of(user) if user else os.environ.get("HOME", "/"),
-                language=os.environ.get("LANG", "C.UTF-8"),
-                cli_configuration=cli_configuration(data_folder, user),
-            ),
-            # For recipes that start processes of ours.
-            "MR_PROBER_HOME": str(home),
-            "MR_PROBER_DATA_DIR": str(data_folder),
-            "MR_PROBER_ENVIRONMENT": settings.environment,
-        },
-        step_time_limit=settings.creator_step_time_limit,
-    )
-    storages = storages_of(settings, hostname=socket.gethostname())
-    platform = Platform(
-        api_url=settings.api_url,
-        fallback_url=settings.fallback_url,
-        published_url=storages.published_url,
-        server_key=_server_key(settings, is_sqlite=database.is_sqlite),
-        keyring=_keyring(settings, is_sqlite=database.is_sqlite),
-        terraform_version=terraform_version(engine, commands, data_folder),
-    )
-    deployments = deployments_on(
-        Ground(
-            database=database,
-            storage=storages.files,
-            platform=platform,
-            engine=engine,
-            commands=commands,
-            states=_states(settings, data_folder, user),
-            data_folder=data_folder,
-            plan_life=settings.creator_plan_life,
-            clock=_now,
-            stop=stop,
-        )
-    )
+    ground = build_ground(settings, database, stop, home=home)
+    deployments = deployments_on(ground)
     leases = Leases(database, holder or Register(database, place_here("")).holder)
     parts = Parts(
         database=database,
@@ -297,9 +252,12 @@ def build_loop(
         silences=Silences(database),
         leases=leases,
         recipe_checks=RecipeChecks(
-            CheckRecords(database, _now), storages.files, Bench(engine, commands, data_folder), stop
+            CheckRecords(database, _now),
+            ground.storage,
+            Bench(ground.engine, ground.commands, ground.data_folder),
+            stop,
         ),
-        launcher=launcher,
+        launcher=ground.commands.launcher,
     )
     habits = Habits(
         workers=settings.creator_workers,
@@ -309,6 +267,61 @@ def build_loop(
         stop=stop,
     )
     return Loop(watch, turns, habits)
+
+
+def build_ground(
+    settings: CreatorSettings, database: Database, stop: Event, *, home: Path = ROOT
+) -> Ground:
+    """What deployments stand on; `home` as in `build_loop`. CannotStartError.
+
+    Whoever asks for it ends the starter: `ground.commands.launcher.close()`.
+    """
+    data_folder = settings.data_dir.resolve()
+    # The recipe's programs find the interpreter that has our packages as `python3`.
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    user = user_called(settings.terraform_user)
+    commands = Commands(Launcher(), this_machine(socket.gethostname()), user)
+    engine = Engine(
+        arguments=Arguments(
+            terraform_executable(settings.terraform, path), settings.creator_lock_time_limit
+        ),
+        environment={
+            **environment(
+                path=path,
+                home=home_of(user) if user else os.environ.get("HOME", "/"),
+                language=os.environ.get("LANG", "C.UTF-8"),
+                cli_configuration=cli_configuration(
+                    data_folder, user, mirror=settings.creator_provider_mirror
+                ),
+            ),
+            # For recipes that start processes of ours.
+            "MR_PROBER_HOME": str(home),
+            "MR_PROBER_DATA_DIR": str(data_folder),
+            "MR_PROBER_ENVIRONMENT": settings.environment,
+        },
+        step_time_limit=settings.creator_step_time_limit,
+    )
+    storages = storages_of(settings, hostname=socket.gethostname())
+    platform = Platform(
+        api_url=settings.api_url,
+        fallback_url=settings.fallback_url,
+        published_url=storages.published_url,
+        server_key=_server_key(settings, is_sqlite=database.is_sqlite),
+        keyring=_keyring(settings, is_sqlite=database.is_sqlite),
+        terraform_version=terraform_version(engine, commands, data_folder),
+    )
+    return Ground(
+        database=database,
+        storage=storages.files,
+        platform=platform,
+        engine=engine,
+        commands=commands,
+        states=_states(settings, data_folder, user),
+        data_folder=data_folder,
+        plan_life=settings.creator_plan_life,
+        clock=_now,
+        stop=stop,
+    )
 
 
 def _show(metrics: Metrics, settings: CreatorSettings, gone: Event) -> None:

@@ -129,9 +129,18 @@ class Descriptions:
 
         FileContentError, SnapshotMissingError, ObjectStorageError, EncryptionError.
         """
+        if description.cluster.situation.state is ClusterState.DELETING:
+            return self.applied_material(description)
+        return self._wanted_material(description)
+
+    def applied_material(self, description: Description) -> Material:
+        """What was applied last, or, if an older version applied it, the description; raises as `material`."""
         cluster = description.cluster
-        if cluster.situation.state is ClusterState.DELETING and cluster.applied_snapshot:
+        if cluster.applied_snapshot:
             return self._snapshots.read(cluster.id, cluster.applied_snapshot)
+        return self._wanted_material(description)
+
+    def _wanted_material(self, description: Description) -> Material:
         revision = description.revision
         files, contents = self.recipe(revision)
         return Material(

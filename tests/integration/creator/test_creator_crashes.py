@@ -4,11 +4,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from sys import executable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.contracts.identifiers import new_id
@@ -17,9 +18,10 @@ from creator.main import ROOT
 from creator.steps.adoption import this_machine
 from creator.steps.process_table import is_alive
 from creator.steps.run_folder import RunFolder
-from database.models import Deployment, DeploymentStep, RecipeRevision, now
+from database.models import Deployment, DeploymentStep, Lease, RecipeRevision, now
 from tests.integration.creator.installation import Installation
 
+A_WHILE = timedelta(hours=1)
 Eventually = Callable[[Callable[[], object]], None]
 
 # Each apply holds a lock that another one at the same time would not get,
@@ -199,3 +201,33 @@ def test_a_killed_terraform_makes_the_deployment_unknown_and_is_repaired(
     sqlite_installation.delete_cluster("demo")
     eventually(lambda: sqlite_installation.cluster("demo").state is ClusterState.DESTROYED)
     assert sqlite_installation.resources("demo") == []
+
+
+def test_a_creator_that_lost_its_lease_in_mid_apply_writes_nothing_more(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    creator = creators.start()
+    eventually((slow_cluster / "marks").exists)
+    taken = {"holder": "another", "fencing": Lease.fencing + 1, "expires_at": now() + A_WHILE}
+    with sqlite_installation.database.writing() as session:
+        session.execute(update(Lease).values(**taken))
+    (before,) = sqlite_installation.deployments("demo")
+    (slow_cluster / "go").touch()
+    folder = RunFolder(Path(before.steps[-1].workspace))
+    eventually(lambda: folder.exit() is not None)
+    creator.send_signal(signal.SIGTERM)
+    _, said = creator.communicate(timeout=20)
+
+    assert b"is lost: another process goes on" in said
+    (left,) = sqlite_installation.deployments("demo")
+    assert left.state is DeploymentState.APPLYING
+    assert sqlite_installation.cluster("demo").deployed_fingerprint == ""
+    sqlite_installation.expire_leases()
+    assert sqlite_installation.run_pass()
+    (ended,) = sqlite_installation.deployments("demo")
+    assert (ended.id, ended.state) == (left.id, DeploymentState.SUCCEEDED)
+    assert ended.fencing > left.fencing
+    assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from sys import executable
 
 import pytest
 from pydantic import SecretStr
 
 from common.contracts.clusters import ClusterState, DeploymentState
+from common.processes import PIPE, start
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
+from creator.main import ROOT
 from database.session import Database
 from tests.integration.creator.installation import Installation
 
@@ -72,7 +75,33 @@ def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_write
     newest = in_s3.deployments("demo")[0]
     assert newest.lock
     assert newest.lock["who"] == "ann@laptop"
-    client.delete_object(Bucket=STATES, Key=lock_key)
+    # An operator who knows that nobody holds it frees it.
+    program = start(
+        [
+            executable,
+            str(ROOT / "creator/break_glass/main.py"),
+            "unlock",
+            "demo",
+            "--lock-id",
+            lock["ID"],
+        ],
+        environment=in_s3.environment()
+        | {
+            "S3_ACCESS_KEY_ID": s3_access.access_key_id,
+            "S3_SECRET_ACCESS_KEY": s3_access.secret_access_key,
+            "MR_PROBER_ENVIRONMENT": "test",
+            "MR_PROBER_S3_ENDPOINT_URL": s3_access.endpoint_url,
+            "MR_PROBER_S3_REGION": s3_access.region,
+            "MR_PROBER_S3_STATES_BUCKET": STATES,
+            "MR_PROBER_S3_FILES_BUCKET": STATES,
+        },
+        cwd=in_s3.data_folder,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said, complained = program.communicate(timeout=60)
+    assert program.returncode == 0, complained.decode()
+    assert "freed the lock some-lock of ann@laptop" in said.decode()
     assert in_s3.run_pass(), in_s3.deployments("demo")[0].error
     in_s3.delete_cluster("demo")
     assert in_s3.run_pass(), in_s3.deployments("demo")[0].error

@@ -1,0 +1,1 @@
+"""Commands for the operator on Creator's host, for what no page offers."""

