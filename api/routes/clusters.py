@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, Word, paging_by
 from api.routes.fleet import FleetPaging, TheAgentFilter
-from api.services import agents, deployments, fleet
+from api.services import agents, deployment_texts, deployments, fleet
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
 from api.services.large_values import store_large
@@ -171,10 +171,18 @@ def read_planned_changes(
 
 @router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)
 def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
-    """What terraform said."""
+    """What terraform has said until now."""
     with context.database.reading() as session:
         cluster_id = service.living_cluster_id(session, slug)
-        return deployments.deployment_log(session, cluster_id, deployment_id)
+        return deployment_texts.deployment_log(session, cluster_id, deployment_id)
+
+
+@router.get("/{slug}/deployments/{deployment_id}/plan", response_class=PlainTextResponse)
+def read_plan_text(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
+    """The plan as terraform shows it, if it waited for a person or was made to be seen; else nothing."""
+    with context.database.reading() as session:
+        cluster_id = service.living_cluster_id(session, slug)
+        return deployment_texts.plan_text(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/agents")

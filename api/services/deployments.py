@@ -52,18 +52,6 @@ def deployment(session: Session, cluster_id: UUID, deployment_id: UUID) -> Deplo
     return _described(row)
 
 
-def deployment_log(session: Session, cluster_id: UUID, deployment_id: UUID) -> str:
-    """What terraform said."""
-    log = session.scalar(
-        select(models.Deployment.log).where(
-            models.Deployment.id == deployment_id, models.Deployment.cluster_id == cluster_id
-        )
-    )
-    if log is None:
-        raise NotFoundError("deployment", deployment_id)
-    return log
-
-
 def planned_changes(session: Session, cluster_id: UUID, deployment_id: UUID) -> PlannedChanges:
     """What the deployment's plan does to each resource; nothing as long as there is no plan."""
     found = session.execute(

@@ -37,6 +37,11 @@ class DeploymentCalls(Calls):
         path = path_of("clusters", cluster, "deployments", deployment_id, "log")
         return self.answer(path).content.decode(errors="replace")
 
+    def plan_text(self, cluster: str, deployment_id: UUID) -> str:
+        """The plan as terraform shows it; empty if nobody had to look at it."""
+        path = path_of("clusters", cluster, "deployments", deployment_id, "plan")
+        return self.answer(path).content.decode(errors="replace")
+
     def tail_deployment_log(
         self, cluster: str, deployment_id: UUID, *, every: timedelta = _BETWEEN_LOOKS
     ) -> Iterator[str]:

@@ -62,6 +62,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/changes"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/log"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/plan"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/grid"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/hosts/{{host}}/configuration"): READERS,
     ("POST", f"{API}/clusters/{{slug}}/reports"): OWN_AGENT,

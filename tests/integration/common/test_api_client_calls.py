@@ -243,6 +243,7 @@ def deployments_are_read_and_judged(client: NotedClient, context: Context) -> No
     assert [one.id for one in client.deployments("demo")] == ids[::-1]
     assert [one.id for one in client.deployments("demo", sort="started_at")] == ids
     assert client.planned_changes("demo", ids[0]).resources == []
+    assert client.plan_text("demo", ids[0]) == ""
     assert client.deployment_log("demo", ids[0]) == "said"
     assert list(client.tail_deployment_log("demo", ids[0])) == ["said"]
     assert client.approve_deployment("demo", ids[0]).approved
