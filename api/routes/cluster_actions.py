@@ -62,7 +62,10 @@ def rotate_agent_token(
 
 @router.post("/deployments/{deployment_id}/approve")
 def approve_deployment(writing: TheWriting, slug: SlugInPath, deployment_id: UUID) -> Deployment:
-    """Let Creator apply this plan; if the plan has changed meanwhile, the new one waits."""
+    """Let Creator apply this very plan; if anything has changed meanwhile, a new one is made and waits.
+
+    409 for a plan that has expired, that another one has replaced, or that destroys what is protected.
+    """
     return _ruled(writing, slug, deployment_id, _ruling(writing, approved=True))
 
 

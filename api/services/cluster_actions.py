@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.services.agents import sightings
 from api.services.clusters import cluster_subject, described_cluster, living_cluster
-from api.services.deployments import deployment
+from api.services.deployments import deployment, plan_expires_at
 from api.services.errors import ActionError, ForbiddenError, InvalidError, NotFoundError
 from api.services.sightings import Sighting, remembered, speakers
 from common.contracts.clusters import (
@@ -19,6 +19,8 @@ from common.contracts.clusters import (
     DeploymentState,
     PauseRequest,
 )
+from common.contracts.deployments import DESTROYING, Gates, ResourceChange
+from common.contracts.protection import protection
 from database import models
 from database.audit_log import Author, Subject, Written
 from database.configuration_changes import mark_changed
@@ -155,9 +157,11 @@ def rule(
     if before.approved is ruling.approved:
         return Written(_deployment_subject(cluster, row), before, before)
     if row.state is not DeploymentState.WAITING_FOR_APPROVAL:
-        raise ActionError(f"deployment {deployment_id} is {row.state} and waits for nobody")
-    if ruling.approved and ruling.approver_must_differ:
-        _refuse_author(session, cluster, ruling.author)
+        raise ActionError(_not_waiting(row))
+    if ruling.approved:
+        _refuse_unfit(cluster, row, now)
+        if ruling.approver_must_differ:
+            _refuse_author(session, cluster, ruling.author)
     row.approved, row.decided_at = ruling.approved, now
     row.decided_by = ruling.author.name
     if not ruling.approved:
@@ -168,6 +172,27 @@ def rule(
     after = deployment(session, cluster.id, deployment_id)
     action = "approve" if ruling.approved else "reject"
     return Written(_deployment_subject(cluster, row), before, after, action=action)
+
+
+def _not_waiting(row: models.Deployment) -> str:
+    if row.state is DeploymentState.SUPERSEDED:
+        return f"the plan of deployment {row.id} is superseded: another one has taken its place"
+    return f"deployment {row.id} is {row.state} and waits for nobody"
+
+
+def _refuse_unfit(cluster: models.Cluster, row: models.Deployment, now: datetime) -> None:
+    """ActionError if Creator would not apply this plan, whoever approves it."""
+    expires_at = plan_expires_at(row.plan)
+    if expires_at is not None and now >= expires_at:
+        raise ActionError(
+            f"the plan has expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC:"
+            f" ask for a deployment of cluster {cluster.slug} and approve its plan"
+        )
+    changes = [ResourceChange.model_validate(one) for one in row.changes]
+    destroyed = sorted(one.address for one in changes if one.action in DESTROYING)
+    # By the gates as they are now, as Creator will look at them.
+    if reason := protection(destroyed, Gates.model_validate(cluster.gates)):
+        raise ActionError(reason)
 
 
 def _refuse_author(session: Session, cluster: models.Cluster, author: Author) -> None:

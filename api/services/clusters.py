@@ -39,6 +39,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.deployments import Gates, Quarantine, ShownGates
 from common.contracts.values import Page
 from common.encryption import NO_KEYS, Keyring
 from database import models
@@ -114,6 +115,7 @@ def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
         recipe=recipe,
         recipe_revision=new.recipe_revision,
         deploy_policy=new.deploy_policy,
+        gates=_stored(new.gates),
         managed_by=new.managed_by,
         variables=[
             models.ClusterVariable(name=name, value=value, managed_by=new.managed_by)
@@ -147,6 +149,8 @@ def update_cluster(
         row.recipe_revision = changes.recipe_revision
     if "deploy_policy" in changes.model_fields_set:
         row.deploy_policy = changes.deploy_policy
+    if "gates" in changes.model_fields_set:
+        row.gates = _stored(changes.gates)
     if "protected" in changes.model_fields_set:
         row.protected = changes.protected
     if session.is_modified(row):
@@ -350,6 +354,10 @@ def cluster_subject(row: models.Cluster) -> Subject:
     return _subject(row)
 
 
+def _stored(gates: Gates) -> dict[str, JsonValue]:
+    return gates.model_dump(mode="json", exclude_defaults=True)
+
+
 def _pause(row: models.Cluster) -> Pause | None:
     if row.paused_at is None:
         return None
@@ -368,6 +376,7 @@ def _described(
         recipe=row.recipe.slug,
         recipe_revision=row.recipe_revision,
         deploy_policy=row.deploy_policy,
+        gates=ShownGates.model_validate(row.gates),
         state=row.state,
         variables={variable.name: described_value(variable) for variable in row.variables},
         hosts=described_hosts(row.hosts),
@@ -379,6 +388,9 @@ def _described(
         previous_agent_token_version=row.previous_agent_token_version,
         last_deployment=last_deployment,
         last_planned_at=row.last_planned_at,
+        applying_until=row.applying_until,
+        quarantine=Quarantine.model_validate(row.quarantine) if row.quarantine else None,
+        replace_addresses=row.replace_addresses,
         notices=list(notices),
         created_at=row.created_at,
         updated_at=row.updated_at,

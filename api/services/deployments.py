@@ -1,6 +1,8 @@
 """Deployments as people see them; Creator writes them."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,7 +16,13 @@ from common.contracts.clusters import (
     PlanSummary,
     Step,
 )
-from common.contracts.deployments import MAX_CHANGES_SHOWN, PlannedChanges, ResourceChange
+from common.contracts.deployments import (
+    MAX_CHANGES_SHOWN,
+    Difference,
+    PlannedChanges,
+    ResourceChange,
+    StateLock,
+)
 from common.contracts.values import Page
 from database import models
 
@@ -89,11 +97,44 @@ def _described(row: models.Deployment) -> Deployment:
         state=row.state,
         recipe_revision=row.recipe_revision.number,
         summary=PlanSummary.model_validate(row.summary) if row.summary is not None else None,
+        differences=[Difference.model_validate(one) for one in row.differences],
+        gate=row.gate,
+        lock=StateLock.model_validate(row.lock) if row.lock else None,
+        plan_expires_at=plan_expires_at(row.plan),
         error=row.error,
         approved=row.approved,
         decided_by=row.decided_by,
         decided_at=row.decided_at,
-        steps=[Step.model_validate(step, from_attributes=True) for step in row.steps],
+        steps=[_step(step) for step in row.steps],
+        changed_at=row.changed_at,
+        convergence_seconds=_convergence_seconds(row),
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def plan_expires_at(plan: dict[str, Any] | None) -> datetime | None:
+    """Until when Creator applies the plan that it keeps; None if it keeps none."""
+    return datetime.fromisoformat(plan["expires_at"]) if plan and "expires_at" in plan else None
+
+
+def _step(row: models.DeploymentStep) -> Step:
+    return Step(
+        kind=row.kind,
+        arguments=row.arguments,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        seconds=_seconds_between(row.started_at, row.finished_at),
+        exit_code=row.exit_code,
+    )
+
+
+def _convergence_seconds(row: models.Deployment) -> float | None:
+    is_applied = row.state is DeploymentState.SUCCEEDED
+    return _seconds_between(row.changed_at, row.finished_at) if is_applied else None
+
+
+def _seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return max(0.0, (end - start).total_seconds())

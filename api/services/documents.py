@@ -52,6 +52,7 @@ class Described:
     variables: dict[str, JsonValue]
     probers: list[DocumentProber]
     variable_files: dict[str, VariableFile] = field(default_factory=dict)
+    applying_until: datetime | None = None
 
 
 def document_of(described: Described, *, revision: int) -> ConfigurationDocument:
@@ -61,6 +62,7 @@ def document_of(described: Described, *, revision: int) -> ConfigurationDocument
         format=FORMAT,
         revision=revision,
         cluster=described.cluster,
+        applying_until=described.applying_until,
         hosts=described.hosts,
         variables={name: value for name, value in described.variables.items() if name in named},
         variable_files={
@@ -160,6 +162,7 @@ def _described(session: Session, cluster: models.Cluster) -> Described:
         },
         variable_files=files,
         probers=_probers(session, cluster.slug),
+        applying_until=cluster.applying_until,
     )
 
 

@@ -15,6 +15,7 @@ from database.models import (
     Cluster,
     ClusterVariable,
     Deployment,
+    DeploymentLogChunk,
     DeploymentStep,
     Document,
     Evidence,
@@ -105,7 +106,8 @@ def remove_deployments(session: Session, expiry: Expiry) -> int:
         and_(Deployment.finished_at < expiry.now - expiry.policy.deployments, enough),
         Deployment.cluster_id.in_(gone),
     )
-    return len(_removed(session, Deployment.id, due, DeploymentStep.deployment_id))
+    owned = (DeploymentStep.deployment_id, DeploymentLogChunk.deployment_id)
+    return len(_removed(session, Deployment.id, due, *owned))
 
 
 def remove_recipe_revisions(session: Session, expiry: Expiry) -> int:

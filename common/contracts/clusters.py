@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from common.contracts.deployments import Difference, Gates, Quarantine, ShownGates, StateLock
 from common.contracts.identifiers import ClusterVariableName, HostName, Slug
 from common.contracts.values import Input, Wire
 
@@ -54,6 +55,7 @@ class ClusterCreate(Input):
     recipe: Slug
     recipe_revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
+    gates: Gates = Gates()
     variables: dict[ClusterVariableName, JsonValue] = {}
     managed_by: str = Field(default="", max_length=100)
 
@@ -87,10 +89,14 @@ class TokenRotation(Input):
 
 
 class ClusterUpdate(Input):
-    """A change of a cluster's own fields; absent fields stay, `recipe_revision: null` follows the newest."""
+    """A change of a cluster's own fields; absent fields stay, `recipe_revision: null` follows the newest.
+
+    `gates` are replaced as a whole.
+    """
 
     recipe_revision: int | None = Field(default=None, ge=1, le=2**31 - 1)
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
+    gates: Gates = Gates()
     protected: bool = False
 
 
@@ -130,6 +136,7 @@ class Step(Wire):
     arguments: list[str]
     started_at: datetime
     finished_at: datetime | None
+    seconds: float | None = None  # that it took
     exit_code: int | None
 
 
@@ -142,12 +149,22 @@ class Deployment(Wire):
     state: DeploymentState
     recipe_revision: int
     summary: PlanSummary | None
+    # Cause: what of the description differs from what was applied last. The effect: GET …/changes.
+    differences: list[Difference] = []
+    # Which rule stopped the plan, with figures and addresses.
+    gate: str = ""
+    # Somebody else's lock on the state, which Creator does not break.
+    lock: StateLock | None = None
+    plan_expires_at: datetime | None = None  # of a plan that is kept until somebody decides
     error: str
     steps: list[Step]
     # What a person ruled about the plan, if somebody did.
     approved: bool | None = None
     decided_by: str = ""
     decided_at: datetime | None = None
+    # When people made the newest change that it brings, and how long it took until that was applied.
+    changed_at: datetime | None = None
+    convergence_seconds: float | None = None
     started_at: datetime
     finished_at: datetime | None
 
@@ -164,6 +181,7 @@ class Cluster(Wire):
     recipe: Slug
     recipe_revision: int | None
     deploy_policy: DeployPolicy
+    gates: ShownGates = ShownGates()
     state: ClusterState
     variables: dict[str, JsonValue]
     hosts: dict[HostName, HostDescription]
@@ -175,6 +193,12 @@ class Cluster(Wire):
     previous_agent_token_version: int | None = None  # still valid, too
     last_deployment: Deployment | None
     last_planned_at: datetime | None
+    # Deadline of the apply under way.
+    applying_until: datetime | None = None
+    # What differs again after each apply; Creator has stopped applying it.
+    quarantine: Quarantine | None = None
+    # Resources that the next deployment makes anew, asked for on Creator's host.
+    replace_addresses: list[str] = []
     # In words: undeclared variables, why its recipe is not deployed.
     notices: list[str] = []
     created_at: datetime

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from common.contracts.values import Input, Wire
 
@@ -26,6 +26,12 @@ class Gates(Input):
     protected: list[AddressPattern] = Field(default=[], max_length=MAX_PROTECTED_ADDRESSES)
 
 
+class ShownGates(Gates):
+    """The limits as the API shows them; a newer API may have more of them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class ChangeAction(StrEnum):
     """What happens to a resource."""
 
@@ -36,6 +42,10 @@ class ChangeAction(StrEnum):
     FORGET = "forget"
     IMPORT = "import"
     MOVE = "move"
+
+
+# What goes, also if it comes again.
+DESTROYING = (ChangeAction.DELETE, ChangeAction.REPLACE)
 
 
 class ChangeState(StrEnum):

@@ -3,13 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from common.contracts.clusters import DeployPolicy
-from common.contracts.deployments import ChangeAction, Gates, ResourceChange
-
-_DESTROYING = (ChangeAction.DELETE, ChangeAction.REPLACE)
-_ADDRESSES_SHOWN = 10
+from common.contracts.deployments import DESTROYING, Gates, ResourceChange
+from common.contracts.protection import listed, protection
 
 
 class Verdict(StrEnum):
@@ -39,7 +36,7 @@ class Plan:
     @property
     def destroyed(self) -> list[str]:
         """Addresses of what goes, also if it comes again; sorted, since terraform tells them in any order."""
-        return sorted(change.address for change in self.changes if change.action in _DESTROYING)
+        return sorted(change.address for change in self.changes if change.action in DESTROYING)
 
 
 @dataclass(frozen=True)
@@ -64,27 +61,12 @@ def judge(plan: Plan, rules: Rules) -> Judgement:
     return _without_person(plan, rules)
 
 
-def protection(destroyed: Sequence[str], gates: Gates) -> str:
-    """Which protected addresses would go; empty if none."""
-    found = [
-        f"{address} ({pattern})"
-        for address in destroyed
-        if (pattern := _pattern_of(address, gates.protected))
-    ]
-    if not found:
-        return ""
-    return (
-        f"protected resources would be destroyed: {_listed(found)};"
-        " nobody can approve that: change the plan, or the gate `protected` of the cluster"
-    )
-
-
 def limit_passed(plan: Plan, gates: Gates) -> str:
     """Which limit of an apply without a person the plan passes; empty if none."""
     count = len(plan.destroyed)
     if gates.destroyed_count is not None and count > gates.destroyed_count:
         rule = f"{count} resources would be destroyed or replaced, more than {gates.destroyed_count} (destroyed_count)"
-        return f"{rule}: {_listed(plan.destroyed)}"
+        return f"{rule}: {listed(plan.destroyed)}"
     # In whole numbers: 1 of 3 is more than 33 %.
     limit = gates.destroyed_percent
     if limit is not None and count * 100 > limit * plan.existing_count:
@@ -92,7 +74,7 @@ def limit_passed(plan: Plan, gates: Gates) -> str:
             f"{count} of {plan.existing_count} resources would be destroyed or replaced,"
             f" more than {limit} % (destroyed_percent)"
         )
-        return f"{rule}: {_listed(plan.destroyed)}"
+        return f"{rule}: {listed(plan.destroyed)}"
     return ""
 
 
@@ -110,18 +92,4 @@ def _pointless(plan: Plan, perpetual: Collection[str]) -> str:
     addresses = sorted(change.address for change in plan.changes)
     if not addresses or not set(addresses) <= set(perpetual):
         return ""
-    return f"these resources differ again after each apply, so they are left alone: {_listed(addresses)}"
-
-
-def _pattern_of(address: str, patterns: Sequence[str]) -> str:
-    """The first pattern that means the address; brackets are part of addresses, not sets of characters."""
-    for pattern in patterns:
-        if fnmatchcase(address, pattern.replace("[", "[[]")):
-            return pattern
-    return ""
-
-
-def _listed(addresses: Sequence[str]) -> str:
-    shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
-    more = len(addresses) - _ADDRESSES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"these resources differ again after each apply, so they are left alone: {listed(addresses)}"

@@ -12,6 +12,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.deployments import Gates, ShownGates
 from common.contracts.files import content_hash
 from common.contracts.identifiers import new_id
 from common.contracts.probers import (
@@ -175,7 +176,7 @@ class ApiInMemory:
             raise refusal(422, "no such recipe, or slug is taken")
         self.cluster_rows[body.slug] = Cluster(
             id=new_id(), slug=body.slug, etag=self._next_etag(), recipe=body.recipe, recipe_revision=body.recipe_revision,
-            deploy_policy=body.deploy_policy, state=ClusterState.ACTIVE, variables={}, hosts={},
+            deploy_policy=body.deploy_policy, gates=_shown(body.gates), state=ClusterState.ACTIVE, variables={}, hosts={},
             managed_by=body.managed_by, last_deployment=None, last_planned_at=None, created_at=NOW, updated_at=NOW,
         )  # fmt: skip
         for name, value in body.variables.items():
@@ -191,7 +192,10 @@ class ApiInMemory:
     ) -> Cluster:
         self._write(f"change cluster {slug}")
         row: Cluster = self._expected(self.cluster_rows, slug, etag)
-        return self._kept(self.cluster_rows, slug, row.model_copy(update=_set_fields(body)))
+        fields = _set_fields(body)
+        if "gates" in fields:
+            fields["gates"] = _shown(body.gates)
+        return self._kept(self.cluster_rows, slug, row.model_copy(update=fields))
 
     def delete_cluster(self, slug: str, *, etag: str) -> Cluster:
         self._write(f"delete cluster {slug}")
@@ -271,6 +275,10 @@ class ApiInMemory:
 
 def _stored(settings: Input) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude_unset=True)
+
+
+def _shown(gates: Gates) -> ShownGates:
+    return ShownGates.model_validate(gates.model_dump())
 
 
 def _set_fields(body: Input) -> dict[str, Any]:

@@ -256,5 +256,7 @@ def _update_of(prober: ProberCreate) -> ProberUpdate:
 
 def _cluster_update_of(cluster: ClusterCreate) -> ClusterUpdate:
     return ClusterUpdate(
-        recipe_revision=cluster.recipe_revision, deploy_policy=cluster.deploy_policy
+        recipe_revision=cluster.recipe_revision,
+        deploy_policy=cluster.deploy_policy,
+        gates=cluster.gates,
     )

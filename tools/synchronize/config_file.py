@@ -10,6 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from common.contracts.clusters import ClusterCreate
+from common.contracts.deployments import Gates
 from common.contracts.probers import MatrixAxis, ProberConfigPut, ProberCreate, ProberSettings
 from tools.synchronize.errors import Mistake
 from tools.synchronize.yaml_document import Place, YamlDocument, parsed_yaml
@@ -17,7 +18,7 @@ from tools.synchronize.yaml_document import Place, YamlDocument, parsed_yaml
 Model = TypeVar("Model", bound=BaseModel)
 
 _MODELS: tuple[type[BaseModel], ...] = (
-    ClusterCreate, MatrixAxis, ProberConfigPut, ProberCreate, ProberSettings,
+    ClusterCreate, Gates, MatrixAxis, ProberConfigPut, ProberCreate, ProberSettings,
 )  # fmt: skip
 _NEVER_WRITTEN = {"slug", "files", "managed_by"}
 _WRITTEN = {name for model in _MODELS for name in model.model_fields} - _NEVER_WRITTEN | {"configs"}

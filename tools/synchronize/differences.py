@@ -233,7 +233,7 @@ def _config_fields(config: ProberConfig | ProberConfigPut) -> dict[str, JsonValu
 
 def _cluster_fields(cluster: Cluster | ClusterCreate) -> dict[str, JsonValue]:
     fields: dict[str, JsonValue] = cluster.model_dump(mode="json", include=_CLUSTER_FIELDS)
-    return fields
+    return fields | {"gates": cluster.gates.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _layer(settings: ProberSettings | dict[str, JsonValue]) -> dict[str, JsonValue]:

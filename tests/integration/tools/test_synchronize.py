@@ -117,7 +117,8 @@ def test_every_field_can_be_changed_and_taken_back(
         " settings: {matrix: {target: null}}}}}"
     )
     cluster.write_text(
-        "{recipe: vms, recipe_revision: 1, deploy_policy: plan_only, variables: {on: 1, hosts: null}}"
+        "{recipe: vms, recipe_revision: 1, deploy_policy: plan_only, gates: {destroyed_count: 2, protected: [a.*]},"
+        " variables: {on: 1, hosts: null}}"
     )
     (configs / "recipes/vms/recipe.yaml").write_text("description: new")
     assert planned(synchronize, capsys) == [

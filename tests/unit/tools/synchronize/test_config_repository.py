@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.contracts.clusters import DeployPolicy
+from common.contracts.deployments import Gates
 from common.contracts.files import MAX_FILE_BYTES
 from tools.synchronize.errors import ConfigMistakesError
 from tools.synchronize.files import read_repository
@@ -58,7 +59,8 @@ configs:
     )
     write(
         root / "environments/local/clusters/demo.yaml",
-        "{recipe: vms, deploy_policy: approve, variables: {hosts: 3, list: [a, {b: null}]}}",
+        "{recipe: vms, deploy_policy: approve, gates: {destroyed_percent: 10, protected: [a.b]},"
+        " variables: {hosts: 3, list: [a, {b: null}]}}",
     )
     desired = read_repository(root, "local")
 
@@ -83,6 +85,7 @@ configs:
 
     cluster = desired.clusters["demo"]
     assert cluster.deploy_policy is DeployPolicy.APPROVE
+    assert cluster.gates == Gates(destroyed_percent=10, protected=["a.b"])
     assert cluster.variables == {"hosts": 3, "list": ["a", {"b": None}]}
 
 
