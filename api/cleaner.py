@@ -2,9 +2,11 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
+from uuid import UUID
 
 from api.context import Context
 from api.services.evidence import evidence_key
@@ -13,11 +15,19 @@ from api.services.retention import (
     Expiry,
     Policy,
     Removal,
+    destroyed_clusters,
     due_evidence,
     remove_evidence,
     unnamed_files,
+    unneeded_plans,
 )
-from common.object_storage import ListedStorage, file_key
+from common.object_storage import (
+    PLANS_FOLDER,
+    ListedStorage,
+    file_key,
+    plan_key,
+    snapshots_folder,
+)
 from database.leases import HeldLease
 
 log = logging.getLogger(__name__)
@@ -45,9 +55,12 @@ class Cleaner:
     def run(self, lease: HeldLease) -> None:
         """A few steps of the pass that goes on, or that is due."""
         if not self._steps and self._is_due():
+            destroyed = self._destroyed()
             self._begun_at = self._context.clock()
             # Before the clusters to which it belongs.
             self._steps.append(self._remove_evidence)
+            self._steps.append(self._remove_plans)
+            self._steps.extend(partial(self._remove_snapshots, one) for one in destroyed)
             self._steps.extend(partial(self._remove, removal) for removal in REMOVALS)
             self._steps.extend(partial(self._remove_files, folder) for folder in _FOLDERS)
         for _ in range(min(_STEPS_PER_RUN, len(self._steps))):
@@ -89,14 +102,37 @@ class Cleaner:
             log.info("remove evidence count=%d", len(due))
         return bool(due)
 
+    def _remove_plans(self, _: HeldLease) -> bool:
+        """Plans that nobody will apply: Creator removes those it comes by again, of clusters that change."""
+        old = [_uuid_in(key) for key in self._old(PLANS_FOLDER)]
+        with self._context.database.reading() as session:
+            due = unneeded_plans(session, [one for one in old if one])[:_FILES_PER_STEP]
+        # A deployment that has ended never needs its plan again: nothing can come in between.
+        for deployment_id in due:
+            self._files.delete(plan_key(deployment_id))
+        if due:
+            log.info("removed kept plans count=%d", len(due))
+        return bool(due)
+
+    def _remove_snapshots(self, cluster_id: UUID, _: HeldLease) -> bool:
+        """What was applied last to a cluster that is gone, where Creator did not come to it."""
+        due = list(islice(self._old(snapshots_folder(cluster_id)), _FILES_PER_STEP))
+        for key in due:
+            self._files.delete(key)
+        return bool(due)
+
+    def _destroyed(self) -> list[UUID]:
+        with self._context.database.reading() as session:
+            return destroyed_clusters(session)
+
+    def _old(self, folder: str) -> Iterator[str]:
+        """Keys in a folder of what was not stored just now."""
+        oldest_kept = self._context.clock() - self._policy.files
+        return (one.key for one in self._files.listed(folder) if one.stored_at < oldest_kept)
+
     def _remove_files(self, folder: str, lease: HeldLease) -> bool:
         """Contents that no revision names, from one folder; one that was stored lately may be about to be named."""
-        oldest_kept = self._context.clock() - self._policy.files
-        old = [
-            one.key.rpartition("/")[2]
-            for one in self._files.listed(file_key(folder).rpartition("/")[0])
-            if one.stored_at < oldest_kept
-        ]
+        old = [_name_in(key) for key in self._old(file_key(folder).rpartition("/")[0])]
         with self._context.database.reading() as session:
             due = unnamed_files(session, old)[:_FILES_PER_STEP]
         if not due:
@@ -108,3 +144,14 @@ class Cleaner:
                 self._files.delete(file_key(sha256))
         log.info("removed contents of files count=%d", len(due))
         return True
+
+
+def _name_in(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _uuid_in(key: str) -> UUID | None:
+    try:
+        return UUID(_name_in(key))
+    except ValueError:
+        return None  # none of ours

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from common.atomic_files import write_atomically
 from common.errors import MrProberError
+
+PLANS_FOLDER = "plans"
 
 
 class ObjectStorageError(MrProberError):
@@ -76,6 +79,16 @@ class UploadStorage(ListedStorage, Protocol):
 def file_key(sha256: str) -> str:
     """Key of a file's content: two letters of the hash as a folder, so that no folder grows without end."""
     return f"files/{sha256[:2]}/{sha256}"
+
+
+def plan_key(deployment_id: UUID) -> str:
+    """Key of a plan that waits for a person, encrypted."""
+    return f"{PLANS_FOLDER}/{deployment_id}"
+
+
+def snapshots_folder(cluster_id: UUID) -> str:
+    """Where recipe and values of a cluster's newest apply are, encrypted, under the deployment's id."""
+    return f"snapshots/{cluster_id}"
 
 
 def store_file(storage: ObjectStorage, content: bytes) -> str:

@@ -100,7 +100,7 @@ def _described(row: models.Deployment) -> Deployment:
         differences=[Difference.model_validate(one) for one in row.differences],
         gate=row.gate,
         lock=StateLock.model_validate(row.lock) if row.lock else None,
-        plan_expires_at=plan_expires_at(row.plan),
+        plan_expires_at=plan_expires_at(row.plan) if _waits(row) else None,
         error=row.error,
         approved=row.approved,
         decided_by=row.decided_by,
@@ -116,6 +116,10 @@ def _described(row: models.Deployment) -> Deployment:
 def plan_expires_at(plan: dict[str, Any] | None) -> datetime | None:
     """Until when Creator applies the plan that it keeps; None if it keeps none."""
     return datetime.fromisoformat(plan["expires_at"]) if plan and "expires_at" in plan else None
+
+
+def _waits(row: models.Deployment) -> bool:
+    return row.state is DeploymentState.WAITING_FOR_APPROVAL
 
 
 def _step(row: models.DeploymentStep) -> Step:

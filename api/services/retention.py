@@ -9,11 +9,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from common.contracts.clusters import DeploymentState
 from database.models import (
     Agent,
     AuditEntry,
     Cluster,
     ClusterVariable,
+    Creator,
     Deployment,
     DeploymentLogChunk,
     DeploymentStep,
@@ -36,6 +38,11 @@ _TOMBSTONES = 10
 _CONTENTS = 50
 _SPENT_LINKS = timedelta(days=1)
 _LATE_UPLOAD = timedelta(minutes=10)
+_NEEDING_PLANS = (
+    DeploymentState.PLANNING,
+    DeploymentState.WAITING_FOR_APPROVAL,
+    DeploymentState.APPLYING,
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,11 @@ def remove_deployments(session: Session, expiry: Expiry) -> int:
     return len(_removed(session, Deployment.id, due, *owned))
 
 
+def remove_creators(session: Session, expiry: Expiry) -> int:
+    """Creators that have not been seen for long: they died without leaving."""
+    return len(_removed(session, Creator.id, Creator.seen_at < expiry.now - expiry.policy.agents))
+
+
 def remove_recipe_revisions(session: Session, expiry: Expiry) -> int:
     """Old revisions that no cluster is pinned to and no deployment was made from, except the newest of each recipe."""
     newer = aliased(RecipeRevision)
@@ -182,6 +194,7 @@ REMOVALS: tuple[Removal, ...] = (
     remove_links,
     remove_agents,
     remove_audit,
+    remove_creators,
     remove_deployments,
     remove_recipe_revisions,
     remove_prober_revisions,
@@ -209,6 +222,20 @@ def due_evidence(session: Session, expiry: Expiry) -> list[tuple[UUID, UUID]]:
 def remove_evidence(session: Session, evidence_ids: list[UUID]) -> None:
     """The rows of uploads whose contents are gone."""
     _delete(session, Evidence.id, evidence_ids)
+
+
+def unneeded_plans(session: Session, deployment_ids: list[UUID]) -> list[UUID]:
+    """Those of the deployments that apply no kept plan any more, or are gone."""
+    alive = select(Deployment.id).where(
+        Deployment.id.in_(deployment_ids), Deployment.state.in_(_NEEDING_PLANS)
+    )
+    needed = set(session.scalars(alive))
+    return [one for one in deployment_ids if one not in needed]
+
+
+def destroyed_clusters(session: Session) -> list[UUID]:
+    """Ids of tombstones: nothing is left that what was applied last could destroy."""
+    return list(session.scalars(select(Cluster.id).where(Cluster.deleted_at.is_not(None))))
 
 
 def unnamed_files(session: Session, hashes: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from common.contracts.values import Wire
 from common.encryption import EncryptionError, Keyring
-from common.object_storage import ObjectStorage, ObjectStorageError
+from common.object_storage import ObjectStorage, ObjectStorageError, plan_key
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Plans:
         """Store the plan; OSError, ObjectStorageError, EncryptionError."""
         content = saved.read_bytes()
         lineage, serial = state_of(saved)
-        key = f"plans/{deployment_id}"
+        key = plan_key(deployment_id)
         sealed = self._keyring.encrypt(content, context=_context(deployment_id))
         self._storage.write(key, sealed.encode())
         return KeptPlan(

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from common.contracts.files import FileReference
 from common.contracts.values import Wire
 from common.encryption import Keyring
-from common.object_storage import ObjectStorage, ObjectStorageError
+from common.object_storage import ObjectStorage, ObjectStorageError, snapshots_folder
 from creator.errors import SnapshotMissingError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Snapshots:
 
     def write(self, cluster_id: UUID, deployment_id: UUID, material: Material) -> str:
         """Keep it before the apply begins; its key."""
-        key = f"snapshots/{cluster_id}/{deployment_id}"
+        key = f"{snapshots_folder(cluster_id)}/{deployment_id}"
         plain = _document(material)
         sealed = self._keyring.encrypt(plain, context=_context(cluster_id, key))
         self._storage.write(key, sealed.encode())

@@ -15,7 +15,14 @@ from api.cleaner import Cleaner
 from api.context import Context
 from api.jobs import LEASE
 from api.services.retention import Policy
-from common.object_storage import FileSystemObjectStorage, ObjectStorageError, file_key
+from common.contracts.clusters import DeploymentState
+from common.object_storage import (
+    FileSystemObjectStorage,
+    ObjectStorageError,
+    file_key,
+    plan_key,
+    snapshots_folder,
+)
 from database import models
 from database.leases import HeldLease, LeaseLostError, LeaseTerms
 from tests.integration.api.conftest import Callers, Described, FakeClock, upload
@@ -73,6 +80,10 @@ class Cleaning:
     def has(self, sha256: str) -> bool:
         return self.files.exists(file_key(sha256))
 
+    def store(self, key: str, moment: datetime) -> None:
+        self.files.write(key, b"sealed")
+        os.utime(self.files._root / key, (moment.timestamp(), moment.timestamp()))
+
     def age(self, sha256: str, moment: datetime) -> None:
         path = self.files._root / file_key(sha256)
         os.utime(path, (moment.timestamp(), moment.timestamp()))
@@ -83,7 +94,9 @@ def cleaning(context: Context) -> Cleaning:
     return Cleaning(context)
 
 
-def deployment(cluster: dict[str, Any], revision: UUID, finished: datetime | None) -> models.Model:
+def deployment(
+    cluster: dict[str, Any], revision: UUID, finished: datetime | None
+) -> models.Deployment:
     return models.Deployment(
         id=UUID(int=next(_NUMBERS)),  # ids of one millisecond have no order
         cluster_id=UUID(cluster["id"]), cause="c", fingerprint="f", log="log",
@@ -114,6 +127,67 @@ def test_old_deployments_go_with_their_logs_but_never_the_newest_of_a_cluster(
     assert cleaning.count(models.Deployment, left == UUID(cluster["id"])) == 3
     assert cleaning.count(models.Deployment, left == UUID(quiet["id"])) == 2
     assert cleaning.count(models.DeploymentStep) == 5
+
+
+def test_the_pieces_of_a_log_go_with_their_deployment(
+    cleaning: Cleaning, described: Described, api: TestClient, clock: FakeClock
+) -> None:
+    cluster = described.cluster()
+    row = deployment(cluster, first_revision(cleaning.context), None)
+    cleaning.add(row, models.DeploymentLogChunk(deployment_id=row.id, number=0, text="said"))
+    cleaning.whole_pass()
+    assert cleaning.count(models.DeploymentLogChunk) == 1
+    cleaning.change(models.Cluster, deleted_at=clock.now - timedelta(days=31))
+    clock.forward(hours=7)
+    cleaning.whole_pass()
+    assert cleaning.count(models.DeploymentLogChunk) == 0
+    assert cleaning.count(models.Deployment) == 0
+
+
+def test_creators_that_died_long_ago_are_forgotten(cleaning: Cleaning, clock: FakeClock) -> None:
+    about = {"host": "h", "machine": "m", "version": "1", "state_store": "file:/x"}
+    cleaning.add(
+        models.Creator(**about, seen_at=clock.now - timedelta(days=8)),
+        models.Creator(**about, seen_at=clock.now - timedelta(days=6)),
+    )
+    cleaning.whole_pass()
+    assert cleaning.count(models.Creator) == 1
+
+
+def test_plans_go_when_nobody_can_apply_them_any_more(
+    cleaning: Cleaning, described: Described, clock: FakeClock
+) -> None:
+    cluster = described.cluster()
+    revision = first_revision(cleaning.context)
+    rows = {
+        state: deployment(cluster, revision, None)
+        for state in ("waiting_for_approval", "planning", "applying", "superseded", "succeeded")
+    }
+    for state, row in rows.items():
+        row.state = DeploymentState(state)
+        cleaning.add(row)
+    keys = {state: plan_key(row.id) for state, row in rows.items()}
+    keys |= {"gone": plan_key(uuid4()), "new": plan_key(uuid4()), "foreign": "plans/note"}
+    for state, key in keys.items():
+        cleaning.store(key, clock.now - timedelta(days=0 if state == "new" else 2))
+    cleaning.whole_pass()
+    left = {state for state, key in keys.items() if cleaning.files.exists(key)}
+    assert left == {"waiting_for_approval", "planning", "applying", "new", "foreign"}
+
+
+def test_what_was_applied_last_goes_after_the_cluster(
+    cleaning: Cleaning, described: Described, clock: FakeClock
+) -> None:
+    living, gone = (UUID(described.cluster(slug)["id"]) for slug in ("living", "gone"))
+    for cluster_id in (living, gone):
+        for _ in range(30):
+            key = f"{snapshots_folder(cluster_id)}/{uuid4()}"
+            cleaning.store(key, clock.now - timedelta(days=2))
+    with cleaning.context.database.writing() as session:
+        session.get_one(models.Cluster, gone).deleted_at = clock.now
+    cleaning.whole_pass()
+    assert len(list(cleaning.files.listed(snapshots_folder(living)))) == 30
+    assert not list(cleaning.files.listed(snapshots_folder(gone)))
 
 
 def test_revisions_of_a_recipe_go_unless_something_needs_them(
