@@ -25,7 +25,7 @@ from common.processes import start
 from database import models
 from database.session import Database
 from tests.integration.creator.chaos import Server
-from tests.integration.creator.installation import ENCRYPTION_KEY, Installation
+from tests.integration.creator.installation import ENCRYPTION_KEY, SERVER_KEY, Installation
 
 ROOT = Path(__file__).resolve().parents[1]
 _CLUSTERS = 1000
@@ -63,7 +63,7 @@ def measure() -> list[WallMeasurement]:
     for recipe, kind in ((_RECIPE, "a tiny recipe"), (_SLOW, "an apply of two seconds")):
         with _folder() as folder, _sqlite(folder) as opened:
             installation = Installation(opened, folder / "data")
-            rows.append(_against_a_script(installation, folder, recipe, kind))
+            rows += _against_a_script(installation, folder, recipe, kind)
     with _folder() as folder, _sqlite(folder) as opened:
         rows.append(_change_to_plan(Installation(opened, folder / "data"), folder))
     return rows
@@ -93,16 +93,48 @@ def _passes(installation: Installation, kind: str) -> list[WallMeasurement]:
 
 def _against_a_script(
     installation: Installation, folder: Path, recipe: str, kind: str
-) -> WallMeasurement:
-    """20 new clusters, two at a time."""
+) -> list[WallMeasurement]:
+    """20 clusters, two at a time: new ones, then each with another value."""
     installation.data_folder.mkdir()
     installation.add_recipe("thing", {"main.tf": recipe})
-    for number in range(_DEPLOYED):
-        installation.add_cluster(f"c{number}", "thing", {"word": f"word {number}"})
-        (folder / "script" / str(number)).mkdir(parents=True)
-        (folder / "script" / str(number) / "main.tf").write_text(recipe)
-        values = folder / "script" / str(number) / "terraform.tfvars"
-        values.write_text(f'word = "word {number}"\n')
+    rows = []
+    loop = installation.loop(creator_workers=_WORKERS)
+    for what in ("new", "changed"):
+        for number in range(_DEPLOYED):
+            _describe(installation, folder, number, recipe, f"{what} {number}")
+        floor = _seconds(lambda: _run_script(folder), repetitions=1)
+        ours = _seconds(loop.run_once, repetitions=1)
+        newest = [installation.deployments(f"c{number}")[0] for number in range(_DEPLOYED)]
+        commands = sorted({" ".join(step.kind for step in one.steps) for one in newest})
+        succeeded = sum(one.state is DeploymentState.SUCCEEDED for one in newest)
+        rows.append(
+            WallMeasurement(
+                f"{_DEPLOYED} {what} clusters, {_WORKERS} workers, {kind}",
+                f"xargs -P {_WORKERS} of a shell script: init, plan, apply with the same terraform",
+                floor,
+                ours,
+                f"{succeeded} succeeded; Creator ran: {', '.join(commands)}",
+            )
+        )
+    loop.close()
+    return rows
+
+
+def _describe(
+    installation: Installation, folder: Path, number: int, recipe: str, word: str
+) -> None:
+    """The same cluster for Creator and for the script."""
+    slug, script = f"c{number}", folder / "script" / str(number)
+    if script.exists():
+        installation.set_variable(slug, "word", word)
+    else:
+        installation.add_cluster(slug, "thing", {"word": word})
+        script.mkdir(parents=True)
+        (script / "main.tf").write_text(recipe)
+    (script / "terraform.tfvars").write_text(f'word = "{word}"\n')
+
+
+def _run_script(folder: Path) -> None:
     folders = "\\n".join(str(folder / "script" / str(number)) for number in range(_DEPLOYED))
     words = [
         "/bin/sh",
@@ -110,20 +142,7 @@ def _against_a_script(
         f"printf '{folders}' | xargs -n 1 -P {_WORKERS} /bin/sh -c '{_SCRIPT}'",
     ]
     environment = {"PATH": f"{Path(_terraform()).parent}:/usr/bin:/bin", "HOME": str(folder)}
-    floor = _seconds(
-        lambda: start(words, environment=environment, cwd=folder).wait(), repetitions=1
-    )
-    loop = installation.loop(creator_workers=_WORKERS)
-    ours = _seconds(loop.run_once, repetitions=1)
-    loop.close()
-    states = [installation.deployments(f"c{number}")[0].state for number in range(_DEPLOYED)]
-    return WallMeasurement(
-        f"{_DEPLOYED} changed clusters, {_WORKERS} workers, {kind}: init, plan, apply",
-        f"xargs -P {_WORKERS} of a shell script with the same terraform",
-        floor,
-        ours,
-        f"{states.count(DeploymentState.SUCCEEDED)} succeeded",
-    )
+    start(words, environment=environment, cwd=folder).wait()
 
 
 def _change_to_plan(installation: Installation, folder: Path) -> WallMeasurement:
@@ -132,7 +151,7 @@ def _change_to_plan(installation: Installation, folder: Path) -> WallMeasurement
     environment = {
         "MR_PROBER_DATABASE_URL": url,
         "MR_PROBER_DATA_DIR": str(installation.data_folder),
-        "MR_PROBER_SERVER_KEY": "key",
+        "MR_PROBER_SERVER_KEY": SERVER_KEY,
         "MR_PROBER_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         "MR_PROBER_API_PORT": "{port}",
     }
