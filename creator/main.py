@@ -124,7 +124,9 @@ def main(arguments: list[str]) -> int:
         return ExitCode.WENT_WRONG
     set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    signals = Signals(Event(), Event())
+    stop = Event()
+    # One pass has no end to wait for but its own: it is left at once.
+    signals = Signals(stop if options.once else Event(), stop)
     signals.listen()
     try:
         with _installation(settings) as database:
