@@ -6,9 +6,10 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from common.contracts.clusters import DeploymentState
-from creator.deployment.deployment_records import Ending, Lease
+from creator.deployment.deployment_records import Ending
 from creator.deployment.descriptions import Description
 from creator.deployment.events import Events
+from creator.deployment.leased import Lease
 from creator.deployment.logs import DeploymentLog
 from creator.deployment.plans import KeptPlan
 from creator.deployment.procedure import Progress, StepResult

@@ -8,9 +8,10 @@ from uuid import UUID
 from common.contracts.clusters import DeploymentState
 from common.contracts.deployments import Quarantine, ResourceChange
 from creator.deployment.attempts import NOTHING_TO_SAY, Attempt, Outcome, outcome
-from creator.deployment.deployment_records import DeploymentRecords, Ending, Lease
+from creator.deployment.deployment_records import DeploymentRecords, Ending
 from creator.deployment.evidence_records import EvidenceRecords
 from creator.deployment.gates import Judgement, Plan, Rules, Verdict, judge
+from creator.deployment.leased import Lease
 from creator.deployment.perpetual import APPLIES_IN_VAIN, perpetual_addresses
 from creator.deployment.plans import Plans, kept_plan
 from creator.deployment.preparation import Preparation
