@@ -35,6 +35,8 @@ class Attempt:
     is_destroy: bool = False
     is_check: bool = False  # nobody asked for it: it leaves a row only if it has something to say
     approved_plan: KeptPlan | None = None
+    # What the approved plan destroys or replaces: the row may show fewer, and not all of a name.
+    approved_destroys: tuple[str, ...] = ()
     events: Events = field(default_factory=Events)
     steps: list[StepResult] = field(default_factory=list)
     init_is_due: bool = True

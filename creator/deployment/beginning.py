@@ -122,6 +122,10 @@ class Beginnings:
             raise DeploymentUnknownError(
                 "Creator ended in the middle of this deployment, and the description has changed since"
             )
+        if attempt.approved_plan is not None and not is_applied:
+            attempt.steps.clear()  # what was approved is looked at once more before it is applied
+            self.prepare(attempt)
+            return
         if is_prepared_for(attempt.workspace, attempt.id):
             state_key = self.descriptions.state_key(attempt.cluster)
             attempt.backend = self.states.backend(attempt.cluster.id, state_key)

@@ -197,12 +197,10 @@ def lock_in(attempt: Attempt) -> StateLock | None:
 
 
 def shown_changes(attempt: Attempt) -> list[ResourceChange]:
-    """The changes of the plan, without what could be secret in a key."""
+    """The changes of the plan by address, without what could be secret in a key; terraform tells them in any order."""
     hide = attempt.log.without_secrets
-    return [
-        change.model_copy(update={"address": hide(change.address)})
-        for change in attempt.events.changes.values()
-    ]
+    changes = sorted(attempt.events.changes.values(), key=lambda change: change.address)
+    return [change.model_copy(update={"address": hide(change.address)}) for change in changes]
 
 
 def _complaint(attempt: Attempt, output: StepOutput) -> str:

@@ -11,7 +11,15 @@ import pytest
 from common.contracts.files import FileUpload
 from common.encryption import DamagedSecretError, keyring_of_text
 from common.object_storage import FileSystemObjectStorage
-from creator.deployment.plans import Plans, kept_plan, reason_against, sha256_of, state_of
+from creator.deployment.plans import (
+    Plans,
+    RestoredPlan,
+    SavedPlan,
+    kept_plan,
+    reason_against,
+    sha256_of,
+    state_of,
+)
 from creator.deployment.snapshots import Material, Snapshots
 from creator.errors import SnapshotMissingError
 
@@ -47,18 +55,19 @@ def test_a_kept_plan_is_sealed_and_comes_back_as_it_was(
     storage: FileSystemObjectStorage, saved: Path
 ) -> None:
     plans = Plans(storage, KEYRING, life=timedelta(hours=1))
-    plan = plans.keep(DEPLOYMENT, saved, fingerprint="f", lock="lock", now=NOON)
+    plan = plans.keep(DEPLOYMENT, SavedPlan(saved, "f", ["vm.a"]), lock="lock", now=NOON)
     assert kept_plan(plan.model_dump(mode="json")) == plan
     assert (plan.lineage, plan.serial) == ("l", 7)
     assert b"secret inside" not in (storage.read(plan.key) or b"")
-    assert plans.read(DEPLOYMENT, plan) == saved.read_bytes()
+    assert b"vm.a" not in (storage.read(plan.key) or b"")
+    assert plans.read(DEPLOYMENT, plan) == RestoredPlan(saved.read_bytes(), ("vm.a",))
 
 
 def test_a_plan_of_another_deployment_a_changed_or_a_lost_one_is_none(
     storage: FileSystemObjectStorage, saved: Path
 ) -> None:
     plans = Plans(storage, KEYRING, life=timedelta(hours=1))
-    plan = plans.keep(DEPLOYMENT, saved, fingerprint="f", lock="", now=NOON)
+    plan = plans.keep(DEPLOYMENT, SavedPlan(saved, "f", ["vm.a"]), lock="", now=NOON)
     assert plans.read(OTHER, plan) is None
     assert plans.read(DEPLOYMENT, plan.model_copy(update={"sha256": "0"})) is None
     assert plans.remove(plan.key)
@@ -84,7 +93,7 @@ def test_a_plan_is_good_for_what_it_was_made_from_and_for_a_time(
     reason: str,
 ) -> None:
     plans = Plans(storage, KEYRING, life=timedelta(hours=1))
-    plan = plans.keep(DEPLOYMENT, saved, fingerprint="f", lock="lock", now=NOON)
+    plan = plans.keep(DEPLOYMENT, SavedPlan(saved, "f", ["vm.a"]), lock="lock", now=NOON)
     assert plan.lock_sha256 == sha256_of("lock")
     assert reason_against(plan, fingerprint=fingerprint, lock=lock, now=NOON + later) == reason
 
