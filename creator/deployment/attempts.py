@@ -40,6 +40,8 @@ class Attempt:
     events: Events = field(default_factory=Events)
     steps: list[StepResult] = field(default_factory=list)
     init_is_due: bool = True
+    # Whether a terraform of it may be running that nobody has seen the end of.
+    is_running: bool = False
     # What the newest command that failed said, for people.
     complaint: str = ""
 

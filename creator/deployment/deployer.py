@@ -106,6 +106,8 @@ class Deployer:
         except (DeploymentError, ObjectStorageError, EncryptionError) as error:
             result = outcome(DeploymentState.FAILED, str(error))
         except OSError as error:  # disk full, no right to write
+            if attempt.is_running:
+                raise  # its deployment is not over: it is gone on with
             text = f"Creator's workspace cannot be used: {error}"
             result = outcome(DeploymentState.FAILED, text)
         self._finish(attempt, result)

@@ -123,7 +123,9 @@ class Runner:
     def _watched(self, attempt: Attempt, running: RunningStep) -> StepEnd:
         output = StepOutput(running.output.path, attempt.events, attempt.log)
         attempt.events.begin_step()
+        attempt.is_running = True
         end = running.wait(stop=self._terraform.stop.is_set, meanwhile=self._live(attempt, output))
+        attempt.is_running = False
         output.read_to_end()
         attempt.complaint = _complaint(attempt, output)
         return end
