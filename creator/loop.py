@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE = timedelta(seconds=15)
 _SILENCES_EVERY = timedelta(minutes=1)
 # How soon to look whether the lease of another Creator has run out.
-_OTHERS_AT_WORK = DURATION / 3
+_OTHERS_AT_WORK = DURATION / 6
 _NOTHING_TO_DO = timedelta(seconds=0.5)
 # A plan is called too old where the spread of checks explains it no more.
 PLAN_AGE_SHOWN = 1.5
@@ -85,6 +85,7 @@ class Loop:
         self._not_before: dict[UUID, datetime] = {}
         self._next_pass_at = self._clock()
         self._silences_at: datetime | None = None
+        self._others_at: datetime | None = None
         self._a_turn_is_over = Event()
         self._closed = Event()
         self._database_is_away = False
@@ -102,6 +103,8 @@ class Loop:
                 if not self._database_is_away:
                     log.error("the database is away, Creator waits for it: %s", error)  # noqa: TRY400 - the traceback says nothing more
                 self._database_is_away = True
+                # The pulse may have been felt already when the rest failed.
+                self._next_pass_at = self._clock()
             else:
                 self._database_is_away = False
             self._a_turn_is_over.wait(pause.total_seconds())
@@ -164,10 +167,8 @@ class Loop:
 
     def _pass_after(self, now: datetime) -> datetime:
         """When a pass is due although the pulse is as it was."""
-        moments = [now + _LONGEST_PAUSE, *self._not_before.values()]
-        if (next_at := self._outlook.next_at()) is not None:
-            moments.append(next_at)
-        return min(moments)
+        moments = [self._outlook.next_at(), self._others_at, *self._not_before.values()]
+        return min([moment for moment in moments if moment is not None] + [now + _LONGEST_PAUSE])
 
     def _queue(self) -> None:
         """Everything that is due and free waits for a worker; what is no longer due waits no more."""
@@ -180,9 +181,8 @@ class Loop:
             for key in (*self._work, *self._not_before):
                 wanted.pop(key, None)
             taken = clusters_of_others(session, wanted.keys(), self._watch.leases.holder)
-        for key in taken:
-            # Its Creator may have died: its lease tells.
-            self._not_before[key] = now + _OTHERS_AT_WORK
+        # Their Creator may have died: the leases tell.
+        self._others_at = now + _OTHERS_AT_WORK if taken else None
         self._waiting = {
             key: Waiting(key, lane, self._waiting[key].since if key in self._waiting else now)
             for key, lane in wanted.items()
@@ -236,7 +236,7 @@ class Loop:
         """How long a cluster is left alone, so that nobody turns in circles."""
         if turn.mishap:
             return self._habits.rest
-        if turn.is_taken or turn.is_unsettled:
+        if turn.is_unsettled:
             return _OTHERS_AT_WORK
         return None if turn.has_acted else _NOTHING_TO_DO
 

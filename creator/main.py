@@ -1,6 +1,5 @@
 """Creator: keeps every cluster equal to its description by terraform. Reads the settings, builds the parts, runs the loop."""
 
-import argparse
 import logging
 import os
 import signal
@@ -10,10 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import IntEnum
 from pathlib import Path
 from threading import Event
-from typing import NoReturn
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -27,6 +24,7 @@ from common.server_key import server_key_of_installation
 from common.solomon import HttpSolomonClient
 from common.storages import s3_prefix, storages_of
 from creator.check_records import CheckRecords
+from creator.command_line import ExitCode, options_of
 from creator.decisions import decisions_json, decisions_table
 from creator.deployment.assembly import Ground, deployments_on
 from creator.deployment.backends import LocalStates, S3States, States, warn_without_versions
@@ -64,39 +62,6 @@ ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("creator")
 
 
-_EXAMPLES = """\
-examples:
-  creator/main.py                     keep all clusters as they are described, for ever
-  creator/main.py --once              do what is due now and exit
-  creator/main.py --plan-only         what would be done about each cluster now, and why; changes nothing
-  creator/main.py --plan-only --json  the same for programs
-
-exit codes:
-  0   all is well; with --plan-only: nothing is due
-  1   Creator cannot start, or (--once) something went wrong with a cluster: the log says what
-  2   --plan-only: something is due
-  64  wrong usage
-
-SIGTERM and SIGINT end it: nothing new begins, running terraforms go on by themselves, or are waited for with
-MR_PROBER_CREATOR_DRAIN=wait; a second signal leaves them, too. Settings: creator/README.md.
-"""
-
-
-class ExitCode(IntEnum):
-    """What a caller is told."""
-
-    DONE = 0
-    WENT_WRONG = 1
-    IS_DUE = 2
-    USAGE = 64
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
-
-
 @dataclass(frozen=True)
 class Signals:
     """What people have asked for."""
@@ -116,7 +81,7 @@ class Signals:
 
 def main(arguments: list[str]) -> int:
     """Run until a signal comes, or for one pass; `--help` lists the exit codes."""
-    options = _options(arguments)
+    options = options_of(arguments)
     try:
         settings = CreatorSettings()
     except ValidationError as error:
@@ -124,7 +89,9 @@ def main(arguments: list[str]) -> int:
         return ExitCode.WENT_WRONG
     set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    signals = Signals(Event(), Event())
+    stop = Event()
+    # One pass has no end to wait for but its own: it is left at once.
+    signals = Signals(stop if options.once else Event(), stop)
     signals.listen()
     try:
         with _installation(settings) as database:
@@ -134,25 +101,6 @@ def main(arguments: list[str]) -> int:
     except MrProberError as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
         return ExitCode.WENT_WRONG
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = _Parser(
-        prog="creator/main.py",
-        description="Keeps every cluster equal to its description by terraform.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    modes = parser.add_mutually_exclusive_group()
-    modes.add_argument("--once", action="store_true", help="make one pass over what is due, exit")
-    modes.add_argument(
-        "--plan-only", action="store_true", help="show what is due, and why; change nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="with --plan-only: as JSON")
-    options = parser.parse_args(arguments)
-    if options.json and not options.plan_only:
-        parser.error("--json goes with --plan-only")
-    return options
 
 
 @contextmanager

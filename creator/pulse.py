@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from database.leases import database_now
 from database.models import (
     Cluster,
+    Creator,
     Deployment,
     InstallationSwitches,
     Lease,
@@ -106,4 +107,6 @@ def _figures() -> Select[Any]:
         newest_revision.scalar_subquery(),
         select(func.max(RecipeRevision.checked_at)).scalar_subquery(),
         switch.scalar_subquery(),
+        # Who leaves gives up leases, which the others may take at once.
+        select(func.count()).select_from(Creator).scalar_subquery(),
     ).select_from(of_clusters.join(of_waiting, true()))

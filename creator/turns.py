@@ -125,17 +125,22 @@ class Turns:
             self._parts.leases.give_up(lease)
 
     def _held(self, cluster_id: UUID, lease: CreatorLease, silence: Silence | None) -> Turn:
-        if not self._is_settled(cluster_id, lease):
-            return Turn(is_unsettled=True)
+        before = self._gone_on(cluster_id, lease)
+        if before.is_unsettled:
+            return before
         found = self._parts.records.clusters(only=[cluster_id])
-        return self._act(found[0], lease, silence) if found else Turn()
+        turn = self._act(found[0], lease, silence) if found else Turn()
+        return turn if turn.has_acted else before
 
-    def _is_settled(self, cluster_id: UUID, lease: CreatorLease) -> bool:
-        """Go on with what another Creator left behind."""
+    def _gone_on(self, cluster_id: UUID, lease: CreatorLease) -> Turn:
+        """Go on with what another Creator left behind, if anything."""
+        turn = Turn()
         for deployment_id in self._parts.records.unfinished(cluster_id):
-            if isinstance(self._parts.deployer.resume(deployment_id, lease), Unreachable):
-                return False
-        return True
+            state = self._parts.deployer.resume(deployment_id, lease)
+            if isinstance(state, Unreachable):
+                return Turn(is_unsettled=True)
+            turn = Turn(state, has_acted=True)
+        return turn
 
     def _act(self, cluster: ClusterRecord, lease: CreatorLease, silence: Silence | None) -> Turn:
         description = self._parts.descriptions.of(cluster)

@@ -37,12 +37,18 @@ class Applying:
         reason = self.records.begin_apply(
             attempt.id, attempt.lease, cluster.id, until=until, snapshot=snapshot
         )
-        replaced = snapshot if reason else cluster.applied_snapshot
-        if replaced and not attempt.is_destroy and (reason or replaced != snapshot):
-            self.snapshots.remove(replaced)
         if reason:
+            self._forget_refused(attempt, snapshot)
             return outcome(DeploymentState.SUPERSEDED, f"the plan was not applied: {reason}")
+        if snapshot and cluster.applied_snapshot not in {"", snapshot}:
+            self.snapshots.remove(cluster.applied_snapshot)
         return None
+
+    def _forget_refused(self, attempt: Attempt, snapshot: str) -> None:
+        """Of a deployment that has begun to apply before, the cluster may hold the snapshot."""
+        has_begun = any(step.kind is Kind.APPLY for step in attempt.steps)
+        if snapshot and not has_begun and snapshot != attempt.cluster.applied_snapshot:
+            self.snapshots.remove(snapshot)
 
     def applied(self, attempt: Attempt) -> Outcome:
         """The cluster is what the plan says, or nothing of it is left."""

@@ -15,6 +15,7 @@ from creator.deployment.deployment_records import DeploymentRecords
 from creator.deployment.descriptions import Descriptions, Platform
 from creator.deployment.evidence_records import EvidenceRecords
 from creator.deployment.judging import Judging
+from creator.deployment.log_records import LogRecords
 from creator.deployment.plans import Plans
 from creator.deployment.preparation import Preparation
 from creator.deployment.records import Records
@@ -77,7 +78,14 @@ def deployments_on(ground: Ground) -> Deployments:
     parts = Parts(
         records=records,
         beginnings=Beginnings(
-            clusters, records, evidence, descriptions, workspaces, ground.states, preparation
+            clusters,
+            records,
+            LogRecords(ground.database),
+            evidence,
+            descriptions,
+            workspaces,
+            ground.states,
+            preparation,
         ),
         preparation=preparation,
         runner=runner,

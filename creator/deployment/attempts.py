@@ -6,9 +6,10 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from common.contracts.clusters import DeploymentState
-from creator.deployment.deployment_records import Ending, Lease
+from creator.deployment.deployment_records import Ending
 from creator.deployment.descriptions import Description
 from creator.deployment.events import Events
+from creator.deployment.leased import Lease
 from creator.deployment.logs import DeploymentLog
 from creator.deployment.plans import KeptPlan
 from creator.deployment.procedure import Progress, StepResult
@@ -34,9 +35,13 @@ class Attempt:
     is_destroy: bool = False
     is_check: bool = False  # nobody asked for it: it leaves a row only if it has something to say
     approved_plan: KeptPlan | None = None
+    # What the approved plan destroys or replaces: the row may show fewer, and not all of a name.
+    approved_destroys: tuple[str, ...] = ()
     events: Events = field(default_factory=Events)
     steps: list[StepResult] = field(default_factory=list)
     init_is_due: bool = True
+    # Whether a terraform of it may be running that nobody has seen the end of.
+    is_running: bool = False
     # What the newest command that failed said, for people.
     complaint: str = ""
 

@@ -5,11 +5,13 @@ from uuid import UUID
 
 from creator.deployment.attempts import Attempt
 from creator.deployment.backends import States
-from creator.deployment.deployment_records import Beginning, DeploymentRecords, Lease
+from creator.deployment.deployment_records import Beginning, DeploymentRecords
 from creator.deployment.descriptions import Description, Descriptions
 from creator.deployment.differences import cause, changed_at, differences_between
 from creator.deployment.events import Events
 from creator.deployment.evidence_records import EvidenceRecords, LeftDeployment, LeftStep
+from creator.deployment.leased import Lease
+from creator.deployment.log_records import LogRecords
 from creator.deployment.logs import DeploymentLog, begins_anew
 from creator.deployment.plans import kept_plan
 from creator.deployment.preparation import Preparation, secrets_of
@@ -35,6 +37,7 @@ class Beginnings:
 
     clusters: Records
     records: DeploymentRecords
+    logs: LogRecords
     evidence: EvidenceRecords
     descriptions: Descriptions
     workspaces: Workspaces
@@ -96,10 +99,10 @@ class Beginnings:
         unended = next((step for step in left.steps if not step.has_ended), None)
         # Told anew from the steps' own output: the Creator that died may have had lines in its hands.
         is_here = all(step.record.folder.is_dir() for step in left.steps)
-        log = "" if is_here else self.records.log_until_now(deployment_id)
+        log = "" if is_here else self.logs.until_now(deployment_id)
         if unended is not None:
             log = begins_anew(log, header(unended.record.arguments))
-        self.records.replace_log_chunks(deployment_id, lease, log)
+        self.logs.begin_anew(deployment_id, lease, log)
         attempt = self._attempt(deployment_id, description, lease, until_now=log)
         attempt.cause, attempt.fingerprint = left.cause, left.fingerprint
         attempt.is_destroy = left.is_destroy
@@ -119,6 +122,10 @@ class Beginnings:
             raise DeploymentUnknownError(
                 "Creator ended in the middle of this deployment, and the description has changed since"
             )
+        if attempt.approved_plan is not None and not is_applied:
+            attempt.steps.clear()  # what was approved is looked at once more before it is applied
+            self.prepare(attempt)
+            return
         if is_prepared_for(attempt.workspace, attempt.id):
             state_key = self.descriptions.state_key(attempt.cluster)
             attempt.backend = self.states.backend(attempt.cluster.id, state_key)
@@ -136,7 +143,7 @@ class Beginnings:
         if shown is None or plan is None:
             return None
         self.records.go_on(shown.id, lease)
-        log = self.records.log_until_now(shown.id)
+        log = self.logs.until_now(shown.id)
         attempt = self._attempt(shown.id, description, lease, until_now=log)
         attempt.cause = shown.cause
         attempt.approved_plan = plan
@@ -158,7 +165,7 @@ class Beginnings:
             workspace=workspace,
             log=DeploymentLog(
                 secrets,
-                store=lambda text: self.records.add_log_chunk(deployment_id, lease, text),
+                store=lambda text: self.logs.add(deployment_id, lease, text),
                 until_now=until_now,
             ),
         )

@@ -12,9 +12,10 @@ from common.object_storage import ObjectStorageError
 from creator.deployment.applying import Applying
 from creator.deployment.attempts import Attempt, Outcome, outcome
 from creator.deployment.beginning import Beginnings
-from creator.deployment.deployment_records import DeploymentRecords, Ending, Lease
+from creator.deployment.deployment_records import DeploymentRecords, Ending
 from creator.deployment.descriptions import Description
 from creator.deployment.judging import Judging
+from creator.deployment.leased import Lease
 from creator.deployment.preparation import Preparation, has_own_lock
 from creator.deployment.procedure import Move, StepResult, next_move
 from creator.deployment.records import ClusterRecord
@@ -105,6 +106,8 @@ class Deployer:
         except (DeploymentError, ObjectStorageError, EncryptionError) as error:
             result = outcome(DeploymentState.FAILED, str(error))
         except OSError as error:  # disk full, no right to write
+            if attempt.is_running:
+                raise  # its deployment is not over: it is gone on with
             text = f"Creator's workspace cannot be used: {error}"
             result = outcome(DeploymentState.FAILED, text)
         self._finish(attempt, result)

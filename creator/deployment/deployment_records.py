@@ -3,14 +3,13 @@
 A row is committed before what it announces begins, so that whoever comes after a crash knows what may have happened.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.contracts.clusters import (
@@ -27,6 +26,8 @@ from common.contracts.deployments import (
     StateLock,
 )
 from creator import audit
+from creator.deployment.leased import Lease, under
+from creator.deployment.log_records import forget_log_chunks
 from creator.deployment.records import ClusterRecord, set_cluster, switches_of
 from creator.planner import reason_not_to_apply
 from database.audit_log import record
@@ -34,27 +35,11 @@ from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
     Deployment,
-    DeploymentLogChunk,
     DeploymentStep,
     InstallationSwitches,
     RecipeRevision,
 )
 from database.session import Database
-
-
-class Lease(Protocol):
-    """The right to touch a cluster."""
-
-    @property
-    def holder(self) -> str:
-        """Which Creator has it."""
-
-    @property
-    def fencing(self) -> int:
-        """Higher with every new holder."""
-
-    def require(self, session: Session | None = None) -> None:
-        """LeaseLostError if somebody else has it by now."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +89,7 @@ class DeploymentRecords:
             started_at=self._clock(),
         )
         requested_at = cluster.situation.switches.deploy_requested_at
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             session.add(row)
             unset = and_(Cluster.id == cluster.id, Cluster.state_key == "")
             set_cluster(session, unset, {"state_key": beginning.state_key})
@@ -120,7 +105,7 @@ class DeploymentRecords:
 
     def go_on(self, deployment_id: UUID, lease: Lease) -> None:
         """Somebody goes on with a deployment that waited, or that another Creator began."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             waits = and_(
                 Deployment.id == deployment_id,
                 Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
@@ -139,14 +124,14 @@ class DeploymentRecords:
     ) -> None:
         """There is a plan."""
         values = {"summary": summary.model_dump(), "changes": _shown(changes)}
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             _set(session, deployment_id, values)
 
     def changes_went_on(
         self, deployment_id: UUID, lease: Lease, changes: Sequence[ResourceChange]
     ) -> None:
         """How far the changes of a plan have come."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             _set(session, deployment_id, {"changes": _shown(changes)})
 
     def begin_apply(
@@ -163,7 +148,7 @@ class DeploymentRecords:
         From here on the cluster is neither what was deployed before nor what is being deployed now,
         and its deletion cannot be taken back. Without a `snapshot` it is to be destroyed.
         """
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             query = select(Cluster).where(Cluster.id == cluster_id).with_for_update()
             row = session.scalars(query).one()
             switches = switches_of(row, session.get(InstallationSwitches, 1))
@@ -195,47 +180,21 @@ class DeploymentRecords:
             values["plan"] = dict(ending.plan)
         if ending.plan_text:
             values["plan_text"] = ending.plan_text
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             (before,) = _deployments_before(session, Deployment.id == deployment_id)
             self._move(session, before, ending.state, **values)
-            _forget_chunks(session, deployment_id)
+            forget_log_chunks(session, deployment_id)
             _apply_is_over(session, cluster_id)
             if waits or ending.state is DeploymentState.SUCCEEDED:
                 self._supersede_waiting(session, cluster_id, keep=deployment_id)
 
     def forget(self, deployment_id: UUID, lease: Lease) -> None:
         """A check that found nothing new leaves no trace."""
-        with self._under(lease) as session:
-            _forget_chunks(session, deployment_id)
+        with under(self._database, lease) as session:
+            forget_log_chunks(session, deployment_id)
             steps = DeploymentStep.deployment_id == deployment_id
             session.execute(delete(DeploymentStep).where(steps))
             session.execute(delete(Deployment).where(Deployment.id == deployment_id))
-
-    # Logs
-
-    def add_log_chunk(self, deployment_id: UUID, lease: Lease, text: str) -> None:
-        """What the log says next, without secrets."""
-        numbers = DeploymentLogChunk.deployment_id == deployment_id
-        with self._under(lease) as session:
-            newest = session.scalar(select(func.max(DeploymentLogChunk.number)).where(numbers))
-            number = 0 if newest is None else newest + 1
-            session.add(DeploymentLogChunk(deployment_id=deployment_id, number=number, text=text))
-
-    def log_until_now(self, deployment_id: UUID) -> str:
-        """What another Creator, or an earlier part of this deployment, has logged."""
-        chunk = DeploymentLogChunk
-        query = select(chunk.text).where(chunk.deployment_id == deployment_id)
-        with self._database.reading() as session:
-            whole = session.scalar(select(Deployment.log).where(Deployment.id == deployment_id))
-            return (whole or "") + "".join(session.scalars(query.order_by(chunk.number)))
-
-    def replace_log_chunks(self, deployment_id: UUID, lease: Lease, text: str) -> None:
-        """The log begins anew with this text."""
-        with self._under(lease) as session:
-            _forget_chunks(session, deployment_id)
-            _set(session, deployment_id, {"log": ""})
-            if text:
-                session.add(DeploymentLogChunk(deployment_id=deployment_id, number=0, text=text))
 
     # Plans that wait
 
@@ -258,14 +217,14 @@ class DeploymentRecords:
 
     def plan_removed(self, deployment_id: UUID, lease: Lease) -> None:
         """The kept plan is no more."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             _set(session, deployment_id, {"plan": None})
 
     # Clusters
 
     def cluster_planned(self, cluster_id: UUID, lease: Lease) -> None:
         """The cluster has been compared with its description."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             set_cluster(session, Cluster.id == cluster_id, {"last_planned_at": self._clock()})
 
     def cluster_deployed(
@@ -277,7 +236,7 @@ class DeploymentRecords:
     ) -> None:
         """The cluster is what its description says; `hosts` None = they were not read, they stay."""
         values = {"deployed_fingerprint": fingerprint, "last_planned_at": self._clock()}
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             if hosts is not None:
                 stored = {name: host.model_dump() for name, host in sorted(hosts.items())}
                 _set_hosts(session, cluster_id, stored)
@@ -285,7 +244,7 @@ class DeploymentRecords:
 
     def nothing_differs(self, cluster_id: UUID, lease: Lease) -> None:
         """No plan needs to be approved any more, nothing is perpetual."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             self._supersede_waiting(session, cluster_id)
             _newest_apply_helped(session, cluster_id)
             quarantined = and_(Cluster.id == cluster_id, Cluster.quarantine.is_not(None))
@@ -294,12 +253,12 @@ class DeploymentRecords:
     def quarantine(self, cluster_id: UUID, lease: Lease, quarantine: Quarantine) -> None:
         """Applies do not help: what differs again and again is left alone."""
         values = {"quarantine": quarantine.model_dump(mode="json")}
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             set_cluster(session, Cluster.id == cluster_id, values)
 
     def replaced(self, cluster_id: UUID, lease: Lease, addresses: Sequence[str]) -> None:
         """These resources were made anew; what was asked for meanwhile stays."""
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             row = session.get_one(Cluster, cluster_id, with_for_update=True)
             left = [one for one in row.replace_addresses if one not in addresses]
             if left != row.replace_addresses:
@@ -313,7 +272,7 @@ class DeploymentRecords:
             "applied_snapshot": "",
             "quarantine": None,
         }
-        with self._under(lease) as session:
+        with under(self._database, lease) as session:
             query = select(Cluster.state, Cluster.slug).where(Cluster.id == cluster_id)
             state, slug = session.execute(query.with_for_update()).one()
             if state is not ClusterState.DELETING:
@@ -352,12 +311,6 @@ class DeploymentRecords:
             if one.id != keep:
                 self._move(session, one, DeploymentState.SUPERSEDED, finished_at=self._clock())
 
-    @contextmanager
-    def _under(self, lease: Lease) -> Iterator[Session]:
-        with self._database.writing() as session:
-            lease.require(session)
-            yield session
-
 
 def _shown(changes: Sequence[ResourceChange]) -> list[dict[str, Any]]:
     return [change.model_dump(mode="json") for change in changes[:MAX_CHANGES_SHOWN]]
@@ -392,11 +345,6 @@ def _apply_is_over(session: Session, cluster_id: UUID) -> None:
     if session.scalar(select(Cluster.id).where(applying)) is not None:
         set_cluster(session, applying, {"applying_until": None})
         mark_changed(session, [cluster_id])
-
-
-def _forget_chunks(session: Session, deployment_id: UUID) -> None:
-    chunks = DeploymentLogChunk.deployment_id == deployment_id
-    session.execute(delete(DeploymentLogChunk).where(chunks))
 
 
 def _deployments_before(

@@ -26,7 +26,8 @@ from creator.deployment.desired import (
     fingerprint,
     values_for,
 )
-from creator.deployment.records import ClusterRecord, RecipeRevisionRecord, Records
+from creator.deployment.records import ClusterRecord, Records
+from creator.deployment.revision_records import RecipeRevisionRecord
 from creator.deployment.snapshots import Material, Snapshots
 from creator.deployment.workspaces import Workspaces, known_secrets, read_recipe
 from creator.errors import FileContentError

@@ -6,11 +6,17 @@ from datetime import datetime
 from uuid import UUID
 
 from common.contracts.clusters import DeploymentState
-from common.contracts.deployments import Quarantine, ResourceChange
+from common.contracts.deployments import (
+    MAX_CHANGES_SHOWN,
+    ChangeAction,
+    Quarantine,
+    ResourceChange,
+)
 from creator.deployment.attempts import NOTHING_TO_SAY, Attempt, Outcome, outcome
-from creator.deployment.deployment_records import DeploymentRecords, Ending, Lease
+from creator.deployment.deployment_records import DeploymentRecords, Ending
 from creator.deployment.evidence_records import EvidenceRecords
 from creator.deployment.gates import Judgement, Plan, Rules, Verdict, judge
+from creator.deployment.leased import Lease
 from creator.deployment.perpetual import APPLIES_IN_VAIN, perpetual_addresses
 from creator.deployment.plans import Plans, kept_plan
 from creator.deployment.preparation import Preparation
@@ -102,7 +108,7 @@ class Judging:
         newest = self.evidence.shown(attempt.cluster.id, but=attempt.id)
         if not attempt.is_check or newest is None or newest.fingerprint != attempt.fingerprint:
             return False
-        if not _are_same(newest.changes, shown_changes(attempt)):
+        if not _are_same(newest.changes, shown_changes(attempt)[:MAX_CHANGES_SHOWN]):
             return False
         if newest.approved is False:
             return True
@@ -116,7 +122,13 @@ class Judging:
 
 def _judgement(attempt: Attempt, perpetual: Collection[str]) -> Judgement:
     cluster, events = attempt.cluster, attempt.events
-    plan = Plan(changes=list(events.changes.values()), existing_count=len(events.existing))
+    changes = list(events.changes.values())
+    if attempt.approved_plan is not None:
+        changes = [
+            ResourceChange(address=address, action=ChangeAction.DELETE)
+            for address in attempt.approved_destroys
+        ]
+    plan = Plan(changes=changes, existing_count=len(events.existing))
     rules = Rules(
         policy=cluster.deploy_policy,
         gates=cluster.gates,

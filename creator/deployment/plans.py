@@ -1,10 +1,12 @@
 """Plans that wait for a person: kept encrypted, bound to what they were made from, usable by any Creator until they expire."""
 
+import base64
 import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,30 @@ class KeptPlan(Wire):
     expires_at: datetime
 
 
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan as terraform saved it: for what it was made, and the addresses that it destroys or replaces, all of them."""
+
+    path: Path
+    fingerprint: str
+    destroyed: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class RestoredPlan:
+    """A plan as it was kept."""
+
+    content: bytes = field(repr=False)
+    destroyed: tuple[str, ...] = ()
+
+
+class _Document(Wire):
+    """As it is stored, before its encryption: addresses may hold secrets, too."""
+
+    plan: bytes  # base64
+    destroyed: list[str]
+
+
 class Plans:
     """Kept plans in object storage."""
 
@@ -42,36 +68,40 @@ class Plans:
         self._keyring = keyring
         self._life = life
 
-    def keep(
-        self, deployment_id: UUID, saved: Path, *, fingerprint: str, lock: str, now: datetime
-    ) -> KeptPlan:
+    def keep(self, deployment_id: UUID, saved: SavedPlan, *, lock: str, now: datetime) -> KeptPlan:
         """Store the plan; OSError, ObjectStorageError, EncryptionError."""
-        content = saved.read_bytes()
-        lineage, serial = state_of(saved)
+        content = saved.path.read_bytes()
+        lineage, serial = state_of(saved.path)
+        document = _Document(plan=base64.b64encode(content), destroyed=list(saved.destroyed))
         key = plan_key(deployment_id)
-        sealed = self._keyring.encrypt(content, context=_context(deployment_id))
+        plain = document.model_dump_json().encode()
+        sealed = self._keyring.encrypt(plain, context=_context(deployment_id))
         self._storage.write(key, sealed.encode())
         return KeptPlan(
             key=key,
             sha256=hashlib.sha256(content).hexdigest(),
-            fingerprint=fingerprint,
+            fingerprint=saved.fingerprint,
             lock_sha256=sha256_of(lock),
             lineage=lineage,
             serial=serial,
             expires_at=now + self._life,
         )
 
-    def read(self, deployment_id: UUID, plan: KeptPlan) -> bytes | None:
-        """The saved plan itself; None if it is not there any more, or not what was kept. ObjectStorageError."""
+    def read(self, deployment_id: UUID, plan: KeptPlan) -> RestoredPlan | None:
+        """The saved plan; None if it is not there any more, or not what was kept. ObjectStorageError."""
         sealed = self._storage.read(plan.key)
         if sealed is None:
             return None
         try:
-            content = self._keyring.decrypt(sealed.decode(), context=_context(deployment_id))
+            plain = self._keyring.decrypt(sealed.decode(), context=_context(deployment_id))
         except EncryptionError as error:
             log.warning("a kept plan cannot be opened deployment=%s: %s", deployment_id, error)
             return None
-        return content if hashlib.sha256(content).hexdigest() == plan.sha256 else None
+        document = _Document.model_validate_json(plain)
+        content = base64.b64decode(document.plan)
+        if hashlib.sha256(content).hexdigest() != plan.sha256:
+            return None
+        return RestoredPlan(content, tuple(document.destroyed))
 
     def remove(self, key: str) -> bool:
         """Whether it is gone; a storage that is away is asked again another time."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from common.masking import forms_of
 from creator.deployment.attempts import Attempt
 from creator.deployment.deployment_records import DeploymentRecords
-from creator.deployment.plans import KeptPlan, Plans, reason_against
+from creator.deployment.gates import Plan
+from creator.deployment.plans import KeptPlan, Plans, SavedPlan, reason_against
 from creator.deployment.snapshots import Material
 from creator.deployment.workspaces import (
     LOCK_FILE,
@@ -63,24 +64,22 @@ class Preparation:
 
     def keep_plan(self, attempt: Attempt) -> KeptPlan:
         """Keep the saved plan until a person has decided; OSError, ObjectStorageError, EncryptionError."""
-        return self.plans.keep(
-            attempt.id,
-            attempt.workspace.saved_plan,
-            fingerprint=attempt.fingerprint,
-            lock=_lock_of(attempt),
-            now=self.clock(),
-        )
+        changes = list(attempt.events.changes.values())
+        destroyed = Plan(changes, existing_count=0).destroyed
+        saved = SavedPlan(attempt.workspace.saved_plan, attempt.fingerprint, destroyed)
+        return self.plans.keep(attempt.id, saved, lock=_lock_of(attempt), now=self.clock())
 
     def _restore(self, attempt: Attempt, plan: KeptPlan) -> None:
         """Put the approved plan where `plan` would have put it; ApprovedPlanGoneError."""
         lock = attempt.material.dependency_lock or _lock_of(attempt)
         against = reason_against(plan, fingerprint=attempt.fingerprint, lock=lock, now=self.clock())
-        content = None if against else self.plans.read(attempt.id, plan)
-        if content is None:
+        restored = None if against else self.plans.read(attempt.id, plan)
+        if restored is None:
             raise ApprovedPlanGoneError(against or "it is not in object storage any more")
         saved = attempt.workspace.saved_plan
         saved.touch(mode=0o600)
-        saved.write_bytes(content)
+        saved.write_bytes(restored.content)
+        attempt.approved_destroys = restored.destroyed
 
     def _inputs(self, attempt: Attempt) -> str:
         return init_inputs(

@@ -2,35 +2,35 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from common.contracts.clusters import (
     ClusterState,
-    DeploymentState,
     DeployPolicy,
-    PlanSummary,
 )
 from common.contracts.deployments import Gates, Quarantine
 from common.contracts.files import FileReference
-from common.contracts.recipes import RevisionProblem, Validity
-from creator.deployment.terraform import Kind
+from creator.deployment.attempt_records import attempts_of
+from creator.deployment.revision_records import (
+    RecipeRevisionRecord,
+    applied_revisions,
+    is_wanted,
+    wanted_revisions,
+)
 from creator.planner import (
-    ATTEMPTS_LOOKED_AT,
-    REASONS_TO_TRY_AGAIN,
     spread_of,
 )
-from creator.situations import Attempt, ClusterSituation, Ruling, Switches
+from creator.situations import Attempt, ClusterSituation, Switches
 from database.models import (
     Cluster,
     ClusterVariable,
     Deployment,
-    DeploymentStep,
     InstallationSwitches,
     RecipeFile,
     RecipeRevision,
@@ -38,11 +38,8 @@ from database.models import (
 from database.session import Database
 from database.tables.deployments import UNDER_WAY
 
-# How long a deployment waits for the verdict on a new revision: with nobody to judge, it goes on without.
-VERDICT_TIME = timedelta(minutes=1)
 # The state key of a cluster whose state is in a file of Creator's data folder.
 LOCAL_STATE = "local"
-_UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
 # Only what decisions and descriptions need: rows of clusters and deployments hold far more.
 _CLUSTER_COLUMNS = (
     Cluster.id,
@@ -65,41 +62,7 @@ _CLUSTER_COLUMNS = (
     Cluster.applied_snapshot,
     Cluster.replace_addresses,
 )
-_REVISION_COLUMNS = (
-    RecipeRevision.id.label("revision_id"),
-    RecipeRevision.content_hash,
-    RecipeRevision.validity,
-    RecipeRevision.problems,
-    RecipeRevision.checked_at,
-    RecipeRevision.created_at,
-    RecipeRevision.dependency_lock,
-)
-_ATTEMPT_COLUMNS = (
-    Deployment.cluster_id,
-    Deployment.id,
-    Deployment.state,
-    Deployment.fingerprint,
-    Deployment.finished_at,
-    Deployment.summary,
-    Deployment.approved,
-    Deployment.decided_by,
-    Deployment.decided_at,
-    Deployment.gate,
-    Deployment.plan,
-)
-
 Marks = dict[UUID, tuple[object, ...]]
-
-
-@dataclass(frozen=True)
-class RecipeRevisionRecord:
-    """A revision of a recipe without its files."""
-
-    id: UUID
-    content_hash: str
-    problem: str = ""  # why it is invalid
-    dependency_lock: str = ""  # terraform's choice of providers, made by the first init
-    verdict_expected_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -152,10 +115,10 @@ class Records:
             rows = session.execute(select(*_CLUSTER_COLUMNS).where(chosen).order_by(Cluster.id))
             clusters = rows.all()
             variables = _variables(session, chosen)
-            wanted = _wanted_revisions(session, chosen)
+            wanted = wanted_revisions(session, chosen)
             deleting = [row.id for row in clusters if row.state is ClusterState.DELETING]
-            applied = _applied_revisions(session, deleting) if deleting else {}
-            attempts = _attempts(session, chosen)
+            applied = applied_revisions(session, deleting) if deleting else {}
+            attempts = attempts_of(session, chosen)
             installation = _installation(session)
         return [
             _cluster_record(
@@ -206,112 +169,6 @@ def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[st
     session.execute(update(Cluster).where(which).values(**values, **kept))
 
 
-def _wanted_revisions(
-    session: Session, chosen: ColumnElement[bool]
-) -> dict[UUID, RecipeRevisionRecord]:
-    """By cluster: the revision that it pins, or the newest of its recipe."""
-    query = select(Cluster.id, *_REVISION_COLUMNS).join(RecipeRevision, _is_wanted()).where(chosen)
-    return {row[0]: _revision_record(row) for row in session.execute(query)}
-
-
-def _is_wanted() -> ColumnElement[bool]:
-    other = aliased(RecipeRevision)
-    newest = select(func.max(other.number)).where(other.recipe_id == Cluster.recipe_id)
-    return and_(
-        RecipeRevision.recipe_id == Cluster.recipe_id,
-        RecipeRevision.number == func.coalesce(Cluster.recipe_revision, newest.scalar_subquery()),
-    )
-
-
-def _revision_record(revision: Row[Any]) -> RecipeRevisionRecord:
-    never_judged = revision.validity is Validity.UNCHECKED and revision.checked_at is None
-    is_invalid = revision.validity is Validity.INVALID
-    return RecipeRevisionRecord(
-        id=revision.revision_id,
-        content_hash=revision.content_hash,
-        dependency_lock=revision.dependency_lock,
-        problem=_first_problem(revision.problems) if is_invalid else "",
-        verdict_expected_until=revision.created_at + VERDICT_TIME if never_judged else None,
-    )
-
-
-def _first_problem(problems: Sequence[Any]) -> str:
-    for problem in map(RevisionProblem.model_validate, problems):
-        place = f"{problem.file}:{problem.line}: " if problem.file else ""
-        return f"{place}{problem.message}"
-    return "terraform does not say why"
-
-
-def _applied_revisions(
-    session: Session, cluster_ids: Sequence[UUID]
-) -> dict[UUID, RecipeRevisionRecord]:
-    """By cluster: the revision whose apply was the last to start."""
-    applied = DeploymentStep.kind == Kind.APPLY.value
-    query = (
-        select(Deployment.cluster_id, RecipeRevision.id, RecipeRevision.content_hash)
-        .join(DeploymentStep, DeploymentStep.deployment_id == Deployment.id)
-        .join(RecipeRevision, RecipeRevision.id == Deployment.recipe_revision_id)
-        .where(Deployment.cluster_id.in_(cluster_ids), applied)
-        .order_by(Deployment.id)
-    )
-    rows = session.execute(query)
-    # The last one in a dictionary wins.
-    return {row[0]: RecipeRevisionRecord(id=row[1], content_hash=row[2]) for row in rows}
-
-
-def _attempts(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Attempt]]:
-    """By cluster: its newest deployment that is not under way, with those before it if it failed; newest first."""
-    attempts = {row.cluster_id: [_attempt(row)] for row in session.execute(_newest(chosen, 1))}
-    failing = [key for key, (newest,) in attempts.items() if newest.state in REASONS_TO_TRY_AGAIN]
-    if failing:
-        attempts |= {key: [] for key in failing}
-        for row in session.execute(_newest(Cluster.id.in_(failing), ATTEMPTS_LOOKED_AT)):
-            attempts[row.cluster_id].append(_attempt(row))
-    return attempts
-
-
-def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
-    """The newest deployments of each cluster that are not under way; older ones are not even looked at."""
-    older = aliased(Deployment)
-    oldest = (
-        select(older.id)
-        .where(older.cluster_id == Cluster.id, older.state.not_in(_UNDER_WAY))
-        .order_by(older.id.desc())
-        .offset(count - 1)
-        .limit(1)
-        .correlate(Cluster)
-        .scalar_subquery()
-    )
-    nothing_is_older = literal(UUID(int=0), Deployment.id.type)
-    # Materialized: planned as one, the database would ask for the limit once per deployment.
-    limits = (
-        select(Cluster.id, func.coalesce(oldest, nothing_is_older).label("oldest"))
-        .where(chosen)
-        .cte("limits")
-        .prefix_with("MATERIALIZED")
-    )
-    return (
-        select(*_ATTEMPT_COLUMNS)
-        .join(limits, and_(Deployment.cluster_id == limits.c.id, Deployment.id >= limits.c.oldest))
-        .where(Deployment.state.not_in(_UNDER_WAY))
-        .order_by(Deployment.id.desc())
-    )
-
-
-def _attempt(row: Row[Any]) -> Attempt:
-    expires_at = (row.plan or {}).get("expires_at")
-    return Attempt(
-        id=row.id,
-        state=row.state,
-        fingerprint=row.fingerprint,
-        finished_at=row.finished_at,
-        summary=PlanSummary.model_validate(row.summary) if row.summary else None,
-        ruling=_ruling(row),
-        gate=row.gate,
-        plan_expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
-    )
-
-
 def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Row[Any]]]:
     """By cluster."""
     columns = (
@@ -356,7 +213,7 @@ def _marks(chosen: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
             Deployment.decided_at,
         )
         .select_from(Cluster)
-        .outerjoin(RecipeRevision, _is_wanted())
+        .outerjoin(RecipeRevision, is_wanted())
         .outerjoin(Deployment, Deployment.id == newest_id)
         .where(chosen)
     )
@@ -415,9 +272,3 @@ def switches_of(row: Cluster | Row[Any], installation: InstallationSwitches | No
 
 def _installation(session: Session) -> InstallationSwitches | None:
     return session.get(InstallationSwitches, 1)
-
-
-def _ruling(row: Row[Any]) -> Ruling | None:
-    if row.approved is None or row.decided_at is None:
-        return None
-    return Ruling(approved=row.approved, by=row.decided_by, at=row.decided_at)

@@ -123,7 +123,9 @@ class Runner:
     def _watched(self, attempt: Attempt, running: RunningStep) -> StepEnd:
         output = StepOutput(running.output.path, attempt.events, attempt.log)
         attempt.events.begin_step()
+        attempt.is_running = True
         end = running.wait(stop=self._terraform.stop.is_set, meanwhile=self._live(attempt, output))
+        attempt.is_running = False
         output.read_to_end()
         attempt.complaint = _complaint(attempt, output)
         return end
@@ -197,12 +199,10 @@ def lock_in(attempt: Attempt) -> StateLock | None:
 
 
 def shown_changes(attempt: Attempt) -> list[ResourceChange]:
-    """The changes of the plan, without what could be secret in a key."""
+    """The changes of the plan by address, without what could be secret in a key; terraform tells them in any order."""
     hide = attempt.log.without_secrets
-    return [
-        change.model_copy(update={"address": hide(change.address)})
-        for change in attempt.events.changes.values()
-    ]
+    changes = sorted(attempt.events.changes.values(), key=lambda change: change.address)
+    return [change.model_copy(update={"address": hide(change.address)}) for change in changes]
 
 
 def _complaint(attempt: Attempt, output: StepOutput) -> str:

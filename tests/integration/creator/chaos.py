@@ -125,10 +125,11 @@ class World:
             )
 
     def end_creators(self) -> None:
-        """In order, all at once."""
-        for creator in self._creators:
+        """In order, all at once; one that was killed a moment ago has ended already."""
+        living = [one for one in self._creators if one.poll() is None]
+        for creator in living:
             creator.terminate()
-        for creator in self._creators:
+        for creator in living:
             assert creator.wait(timeout=60) == 0
 
     def change(self) -> None:

@@ -83,6 +83,11 @@ def _state(installation: Installation) -> DeploymentState | None:
     return rows[0].state if rows else None
 
 
+def _creators_at_work(installation: Installation) -> int:
+    with installation.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(models.Creator)) or 0
+
+
 def test_plan_only_shows_each_decision_and_changes_nothing(
     sqlite_installation: Installation, creators: Creators
 ) -> None:
@@ -171,12 +176,13 @@ def test_another_creator_goes_on_at_once_with_what_a_drained_one_left(
 ) -> None:
     first = creators.start()
     eventually((slow_cluster / "marks").exists)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=20) == 0
     holder = sqlite_installation.deployments("demo")[0].holder
-
     creators.start()
+    eventually(lambda: _creators_at_work(sqlite_installation) == 2)
 
+    first.send_signal(signal.SIGTERM)
+
+    assert first.wait(timeout=20) == 0
     # Not after the lease has run out: it was given up.
     eventually(lambda: sqlite_installation.deployments("demo")[0].holder != holder)
     (slow_cluster / "go").touch()

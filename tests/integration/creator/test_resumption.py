@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from common.contracts.clusters import ClusterState, DeploymentState
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from database.session import Database
 from tests.integration.creator.installation import Installation
 
@@ -133,6 +133,33 @@ def test_a_destroy_is_gone_on_with_too(
         assert sqlite_installation.cluster(slug).state is ClusterState.DESTROYED, told
         assert {state for state, _ in told} <= {DeploymentState.SUCCEEDED, DeploymentState.UNKNOWN}
         assert marks.read_text().split() == ["gone"], f"after {writes} writes"
+        if not was_interrupted:
+            return
+    pytest.fail("there are more writes than that")
+
+
+def test_an_approved_plan_is_applied_once_whatever_happens(
+    sqlite_installation: Installation, death: Death, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
+    for writes in range(1, MOST_WRITES, 2):
+        slug = f"demo-{writes}"
+        sqlite_installation.add_cluster(
+            slug,
+            "marking",
+            {"marks": str(marks), "word": slug},
+            deploy_policy=DeployPolicy.APPROVE,
+        )
+        sqlite_installation.run_pass()
+        sqlite_installation.rule(slug, approved=True)
+        was_interrupted = _die_and_come_back(sqlite_installation, death, writes)
+
+        (deployment,) = sqlite_installation.deployments(slug)
+        assert (deployment.state, deployment.error) == (DeploymentState.SUCCEEDED, ""), writes
+        assert [step.kind for step in deployment.steps].count("plan") == 1
+        assert marks.read_text().split() == ["made"], f"after {writes} writes"
+        marks.unlink()
         if not was_interrupted:
             return
     pytest.fail("there are more writes than that")

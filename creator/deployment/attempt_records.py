@@ -1,0 +1,87 @@
+"""Read: what was done about each cluster last, as the planner must know it."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from common.contracts.clusters import DeploymentState, PlanSummary
+from creator.planner import ATTEMPTS_LOOKED_AT, REASONS_TO_TRY_AGAIN
+from creator.situations import Attempt, Ruling
+from database.models import Cluster, Deployment
+
+_UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
+_ATTEMPT_COLUMNS = (
+    Deployment.cluster_id,
+    Deployment.id,
+    Deployment.state,
+    Deployment.fingerprint,
+    Deployment.finished_at,
+    Deployment.summary,
+    Deployment.approved,
+    Deployment.decided_by,
+    Deployment.decided_at,
+    Deployment.gate,
+    Deployment.plan,
+)
+
+
+def attempts_of(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Attempt]]:
+    """By cluster: its newest deployment that is not under way, with those before it if it failed; newest first."""
+    attempts = {row.cluster_id: [_attempt(row)] for row in session.execute(_newest(chosen, 1))}
+    failing = [key for key, (newest,) in attempts.items() if newest.state in REASONS_TO_TRY_AGAIN]
+    if failing:
+        attempts |= {key: [] for key in failing}
+        for row in session.execute(_newest(Cluster.id.in_(failing), ATTEMPTS_LOOKED_AT)):
+            attempts[row.cluster_id].append(_attempt(row))
+    return attempts
+
+
+def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
+    """The newest deployments of each cluster that are not under way; older ones are not even looked at."""
+    older = aliased(Deployment)
+    oldest = (
+        select(older.id)
+        .where(older.cluster_id == Cluster.id, older.state.not_in(_UNDER_WAY))
+        .order_by(older.id.desc())
+        .offset(count - 1)
+        .limit(1)
+        .correlate(Cluster)
+        .scalar_subquery()
+    )
+    nothing_is_older = literal(UUID(int=0), Deployment.id.type)
+    # Materialized: planned as one, the database would ask for the limit once per deployment.
+    limits = (
+        select(Cluster.id, func.coalesce(oldest, nothing_is_older).label("oldest"))
+        .where(chosen)
+        .cte("limits")
+        .prefix_with("MATERIALIZED")
+    )
+    return (
+        select(*_ATTEMPT_COLUMNS)
+        .join(limits, and_(Deployment.cluster_id == limits.c.id, Deployment.id >= limits.c.oldest))
+        .where(Deployment.state.not_in(_UNDER_WAY))
+        .order_by(Deployment.id.desc())
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    expires_at = (row.plan or {}).get("expires_at")
+    return Attempt(
+        id=row.id,
+        state=row.state,
+        fingerprint=row.fingerprint,
+        finished_at=row.finished_at,
+        summary=PlanSummary.model_validate(row.summary) if row.summary else None,
+        ruling=_ruling(row),
+        gate=row.gate,
+        plan_expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+    )
+
+
+def _ruling(row: Row[Any]) -> Ruling | None:
+    if row.approved is None or row.decided_at is None:
+        return None
+    return Ruling(approved=row.approved, by=row.decided_by, at=row.decided_at)
