@@ -228,7 +228,11 @@ class Configuration:
             self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
             for prober in resolve(document.filled(values), self._host)
         )
-        return HostPlan(document.cluster.id, document.cluster.slug, document.revision, probers)
+        until = document.applying_until
+        return HostPlan(
+            document.cluster.id, document.cluster.slug, document.revision, probers,
+            applying_until=until.timestamp() if until else None,
+        )  # fmt: skip
 
     def _large_values(
         self, document: ConfigurationDocument, *, files_from_disk_only: bool

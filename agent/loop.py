@@ -7,7 +7,7 @@ import logging
 import selectors
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -81,6 +81,7 @@ class AgentLoop:
         self._book = MetricBook()
         self._board = Board()
         self._report_timer = ReportTimer(now_ns=now_ns)
+        self._applying_until: float | None = None
         self._cell_end = cell_end(clocks.now().timestamp())
         self._specs: dict[RunKey, RunSpec] = {}
         self._news = ConfigurationNews(None, "", None)
@@ -166,6 +167,7 @@ class AgentLoop:
                 now_ns=now_ns,
             )
         self._specs = wanted
+        self._applying_until = plan.applying_until
         self._bad_output_told.clear()
         self._board.apply(plan)
         self._book.apply(plan, now_ns)
@@ -190,6 +192,9 @@ class AgentLoop:
             raise
 
     def _record(self, result: RunResult) -> None:
+        until = self._applying_until
+        if until is not None and self._clocks.now().timestamp() < until:
+            result = replace(result, during_apply=True)
         self._book.record(result)
         before = self._board.record(result, self._clocks.now())
         if before is not None:

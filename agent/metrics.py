@@ -50,6 +50,7 @@ class _Series:
     state: State = State.NOT_RUN_YET
     runs: Counter[Outcome] = field(default_factory=Counter)
     skipped: Counter[SkipReason] = field(default_factory=Counter)
+    during_apply: int | None = None  # None until there was an apply: most series need no such one
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
     # Of this cell only.
@@ -80,6 +81,8 @@ class MetricBook:
                     series = _Series({"prober_slug": prober.slug, **labels}, since_ns=now_ns)
                 if prober.problem:
                     series.state = State.BROKEN
+                if plan.applying_until is not None:
+                    series.during_apply = series.during_apply or 0
                 self._series[key] = series
         self._gone += before.values()
 
@@ -95,6 +98,8 @@ class MetricBook:
             return
         series.state = STATE_OF_OUTCOME[result.verdict.outcome]
         series.runs[result.verdict.outcome] += 1
+        if result.during_apply:
+            series.during_apply = (series.during_apply or 0) + 1
         series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
         if result.verdict.outcome is Outcome.SUCCESS:
             series.since_ns = result.ended_ns
@@ -165,6 +170,9 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
         points.append(
             Point("mr_prober_runs", Kind.RATE, value, {**labels, "outcome": outcome.value})
         )
+    if series.during_apply is not None:
+        flagged = {**labels, "flag": "during_apply"}
+        points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.during_apply, flagged))
     for reason in SkipReason:
         if (value := series.skipped[reason]) or reason in _ALWAYS_SHOWN_SKIPS:
             key = {**labels, "reason": reason.value}

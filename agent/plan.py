@@ -77,6 +77,8 @@ class HostPlan:
     cluster_slug: str
     document_revision: int
     probers: tuple[PlannedProber, ...]
+    # Creator is changing the machines, at most until then; seconds since the epoch.
+    applying_until: float | None = None
 
     def specs(self) -> dict[RunKey, RunSpec]:
         """What the schedule starts, by key."""

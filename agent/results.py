@@ -27,6 +27,7 @@ class RunResult:
     ended_ns: int
     cost: Cost = field(default=Cost())
     printed: Printed = field(default=Printed())
+    during_apply: bool = False  # Creator was changing the machines when it ended
 
     @property
     def seconds(self) -> float:

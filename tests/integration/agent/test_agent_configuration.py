@@ -2,6 +2,7 @@
 
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_fetches_document_and_files_and_unpacks_them_read_only(
     assert (folder / "check.sh").stat().st_mode & stat.S_IXUSR
     writable = [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o222]
     assert writable == []
+
+
+def test_knows_until_when_the_machines_may_change(stub_api: StubApi, store: Store) -> None:
+    stub_api.document = document(applying_until="2026-01-01T12:00:00Z")
+    plan = configuration(stub_api, store).poll().plan
+    assert plan
+    assert plan.applying_until == datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
 def test_asks_for_nothing_twice(stub_api: StubApi, store: Store) -> None:

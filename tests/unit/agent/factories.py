@@ -49,8 +49,8 @@ def planned(
     )
 
 
-def host_plan(*probers: PlannedProber) -> HostPlan:
-    return HostPlan(UUID(int=99), "demo", 7, probers)
+def host_plan(*probers: PlannedProber, applying_until: float | None = None) -> HostPlan:
+    return HostPlan(UUID(int=99), "demo", 7, probers, applying_until)
 
 
 def run_result(

@@ -1,5 +1,7 @@
 """Counters and cells."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
@@ -39,6 +41,19 @@ def test_skipped_runs_are_counted_by_reason() -> None:
     metrics.skip(run_key(), SkipReason.SUSPENDED, 4)
     skipped = values(metrics.close_cell(NOW_NS), "mr_prober_skipped_runs", "reason")
     assert skipped == {"overlap": 0, "suspended": 4}
+
+
+def test_runs_during_an_apply_are_counted_from_its_beginning() -> None:
+    metrics = book()
+    metrics.record(run_result())
+    assert not values(metrics.close_cell(NOW_NS), "mr_prober_flagged_runs")
+    metrics.apply(host_plan(planned(1), applying_until=1000.0), NOW_NS)
+    first = values(metrics.close_cell(NOW_NS), "mr_prober_flagged_runs", "flag")
+    metrics.record(replace(run_result(), during_apply=True))
+    metrics.record(run_result())  # it ended after the deadline
+    metrics.apply(host_plan(planned(1)), NOW_NS)
+    second = values(metrics.close_cell(NOW_NS), "mr_prober_flagged_runs", "flag")
+    assert (first, second) == ({"during_apply": 0}, {"during_apply": 1})
 
 
 @pytest.mark.parametrize(
