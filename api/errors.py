@@ -22,6 +22,7 @@ from api.services.errors import (
     InvalidError,
     NotFoundError,
     PreconditionMissingError,
+    SlugTakenError,
     TooManyError,
     UnauthenticatedError,
 )
@@ -74,11 +75,21 @@ def add_error_handlers(application: FastAPI) -> None:
 
 
 def problem_response(
-    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = (), etag: str = ""
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: Sequence[FieldProblem] = (),
+    etag: str = "",
+    existing: str = "",
 ) -> Response:
     """The answer that carries a problem."""
     problem = Problem(
-        title=status.phrase, status=status, detail=detail, errors=list(errors), etag=etag
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        errors=list(errors),
+        etag=etag,
+        existing=existing,
     )
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if etag:
@@ -110,8 +121,9 @@ def _problem_answer(error: Exception) -> Response:
         log.error("request refused: %s", " ".join(str(error).split()))  # theirs have many lines
     errors = error.problems if isinstance(error, InvalidError | BreaksClustersError) else []
     etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
+    existing = error.url if isinstance(error, SlugTakenError) else ""
     words = _OWN_WORDS.get(kind, str(error))
-    answer = problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
+    answer = problem_response(STATUS_OF[kind], words, errors=errors, etag=etag, existing=existing)
     if isinstance(error, TooManyError):
         answer.headers["Retry-After"] = str(error.wait_seconds)
     return answer

@@ -53,7 +53,7 @@ def test_name_the_field_that_refers_to_nothing(api: TestClient, described: Any) 
     described.cluster("demo")
     taken = api.post("/api/v1/clusters", json={"slug": "demo", "recipe": "local"})
     assert taken.status_code == 409
-    assert "/api/v1/clusters/demo" in taken.json()["detail"]
+    assert taken.json()["existing"] == "/api/v1/clusters/demo"
 
 
 def test_variables_hold_any_json(api: TestClient, described: Any) -> None:
