@@ -7,7 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, Word, paging_by
+from api.dependencies import (
+    HostInPath,
+    SlugInPath,
+    SlugOrIdInPath,
+    TheContext,
+    VariableInPath,
+    Word,
+    paging_by,
+)
 from api.routes.fleet import FleetPaging, TheAgentFilter
 from api.services import agents, deployments, fleet
 from api.services import clusters as service
@@ -65,8 +73,8 @@ def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
 
 
 @router.get("/{slug}")
-def read_cluster(context: TheContext, slug: SlugInPath, response: Response) -> Cluster:
-    """One cluster with its last deployment."""
+def read_cluster(context: TheContext, slug: SlugOrIdInPath, response: Response) -> Cluster:
+    """One cluster with its last deployment; by id also a destroyed one."""
     with context.database.reading() as session:
         return tagged(response, service.cluster(session, slug))
 
@@ -141,39 +149,39 @@ def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath)
 @router.get("/{slug}/deployments")
 def list_deployments(
     context: TheContext,
-    slug: SlugInPath,
+    slug: SlugOrIdInPath,
     paging: Annotated[Paging, paging_by(deployments.SORTING)],
     state: DeploymentState | None = None,
 ) -> Page[Deployment]:
-    """Deployments of a cluster; in a state."""
+    """Deployments of a cluster, by id also of a destroyed one; in a state."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.page_of_deployments(session, cluster_id, paging, state=state)
 
 
 @router.get("/{slug}/deployments/{deployment_id}")
-def read_deployment(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> Deployment:
+def read_deployment(context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID) -> Deployment:
     """One deployment of a cluster."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.deployment(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/changes")
 def read_planned_changes(
-    context: TheContext, slug: SlugInPath, deployment_id: UUID
+    context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID
 ) -> PlannedChanges:
     """What the plan does, resource by resource."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.planned_changes(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)
-def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
+def read_deployment_log(context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID) -> str:
     """What terraform said."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.deployment_log(session, cluster_id, deployment_id)
 
 

@@ -1,11 +1,12 @@
 """Clusters and their variables: what people describe; Creator makes it true."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.entity_tags import Precondition, etag_of
@@ -39,6 +40,7 @@ from common.contracts.clusters import (
     Variable,
     VariablePut,
 )
+from common.contracts.identifiers import SLUG_PATTERN
 from common.contracts.values import Page
 from common.encryption import NO_KEYS, Keyring
 from database import models
@@ -68,11 +70,7 @@ class ClusterFilter:
 
 def page_of_clusters(session: Session, wanted: ClusterFilter, paging: Paging) -> Page[Cluster]:
     """Living clusters that match, each with its last deployment."""
-    statement = (
-        select(models.Cluster)
-        .where(models.Cluster.deleted_at.is_(None), *_conditions(wanted))
-        .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
-    )
+    statement = _whole_cluster().where(models.Cluster.deleted_at.is_(None), *_conditions(wanted))
     rows, token = page_of(session, statement, SORTING, paging)
     last = last_deployments(session, [row.id for row in rows])
     said = notices_of(session, rows)
@@ -92,9 +90,11 @@ def _conditions(wanted: ClusterFilter) -> Iterable[ColumnElement[bool]]:
         yield models.Cluster.managed_by == wanted.managed_by
 
 
-def cluster(session: Session, slug: str) -> Cluster:
-    """One living cluster."""
-    row = living_cluster(session, slug)
+def cluster(session: Session, slug_or_id: str) -> Cluster:
+    """One cluster, by id also a destroyed one; NotFoundError."""
+    row = session.scalars(_whole_cluster().where(_is_called(slug_or_id))).one_or_none()
+    if row is None:
+        raise NotFoundError("cluster", slug_or_id)
     return _shown(session, row, last_deployments(session, [row.id]).get(row.id))
 
 
@@ -230,11 +230,7 @@ def delete_variable(
 
 def living_cluster(session: Session, slug: str, *, lock: bool = False) -> models.Cluster:
     """The row of a living cluster with recipe and variables, or NotFoundError."""
-    statement = (
-        select(models.Cluster)
-        .where(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
-        .options(joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables))
-    )
+    statement = _whole_cluster().where(_is_living(slug))
     if lock:
         statement = statement.with_for_update(of=models.Cluster)
     row = session.scalars(statement).one_or_none()
@@ -250,18 +246,39 @@ def living_cluster_id(session: Session, slug: str) -> UUID:
     raise NotFoundError("cluster", slug)
 
 
+def known_cluster_id(session: Session, slug_or_id: str) -> UUID:
+    """The id of a cluster, by id also of a destroyed one, or NotFoundError."""
+    found = session.scalar(select(models.Cluster.id).where(_is_called(slug_or_id)))
+    if found is None:
+        raise NotFoundError("cluster", slug_or_id)
+    return found
+
+
 def find_living_cluster_id(session: Session, slug: str) -> UUID | None:
     """The id of a living cluster, if there is one."""
-    return session.scalar(
-        select(models.Cluster.id).where(
-            models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
-        )
-    )
+    return session.scalar(select(models.Cluster.id).where(_is_living(slug)))
 
 
 def described_hosts(hosts: dict[str, JsonValue]) -> dict[str, HostDescription]:
     """The hosts that the recipe's output named, on the wire."""
     return {name: HostDescription.model_validate(host) for name, host in sorted(hosts.items())}
+
+
+def _is_called(slug_or_id: str) -> ColumnElement[bool]:
+    """A living cluster by slug, any one by id: ids begin with a digit for some thousand years, slugs never do."""
+    if re.fullmatch(SLUG_PATTERN, slug_or_id):
+        return _is_living(slug_or_id)
+    return models.Cluster.id == UUID(slug_or_id)
+
+
+def _is_living(slug: str) -> ColumnElement[bool]:
+    return and_(models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None))
+
+
+def _whole_cluster() -> Select[models.Cluster]:
+    return select(models.Cluster).options(
+        joinedload(models.Cluster.recipe), selectinload(models.Cluster.variables)
+    )
 
 
 def _active_cluster(
