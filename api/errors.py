@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -112,7 +113,7 @@ def answer_to(request: Request, error: Exception) -> Response:
 
 def _problem_answer(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
-        problems = [field_problem(one) for one in error.errors()]
+        problems = [field_problem(one, error.body) for one in error.errors()]
         return _problem_answer(InvalidError(problems))
     if isinstance(error, HTTPException):
         return _answer_of_framework(error)
@@ -129,12 +130,23 @@ def _problem_answer(error: Exception) -> Response:
     return answer
 
 
-def field_problem(error: Mapping[str, Any]) -> FieldProblem:
+def field_problem(error: Mapping[str, Any], body: object = None) -> FieldProblem:
     """One of pydantic's errors in our words: path, what was given, what was expected."""
-    path = [str(part) for part in error["loc"][1:]] or [str(error["loc"][0])]
+    place, *parts = error["loc"]
+    if place == "body" and body is not None and error["type"] != "missing":
+        parts = list(_found_in(body, parts))
+    path = [str(part) for part in parts] or [str(place)]
     if error["type"] == "json_invalid":
         return FieldProblem(field="body", expected=f"valid JSON: {error['ctx']['error']}")
     return FieldProblem(field=".".join(path), given=_given(error, path), expected=_expected(error))
+
+
+def _found_in(value: Any, parts: Sequence[str | int]) -> Iterator[str | int]:
+    """Those parts of a path that are in the body: pydantic adds words of its own, such as the kind of a value."""
+    for part in parts:
+        with suppress(KeyError, IndexError, TypeError):
+            value = value[part]
+            yield part
 
 
 def _expected(error: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from api.dependencies import (
     paging_by,
 )
 from api.routes.fleet import FleetPaging, TheAgentFilter
-from api.services import agents, deployments, fleet
+from api.services import agents, deployments, fleet, variables
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
 from api.services.large_values import store_large
@@ -107,11 +107,11 @@ def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
 def list_variables(
     context: TheContext,
     slug: SlugInPath,
-    paging: Annotated[Paging, paging_by(service.VARIABLE_SORTING)],
+    paging: Annotated[Paging, paging_by(variables.SORTING)],
 ) -> Page[Variable]:
     """Variables of a cluster."""
     with context.database.reading() as session:
-        return service.page_of_variables(session, slug, paging)
+        return variables.page_of_variables(session, slug, paging)
 
 
 @router.get("/{slug}/variables/{name}")
@@ -120,7 +120,7 @@ def read_variable(
 ) -> Variable:
     """One variable of a cluster."""
     with context.database.reading() as session:
-        return tagged(response, service.variable(session, slug, name))
+        return tagged(response, variables.variable(session, slug, name))
 
 
 @router.put("/{slug}/variables/{name}")
@@ -129,7 +129,7 @@ def put_variable(
 ) -> Variable:
     """Create or, with If-Match, replace a variable; the same value again changes nothing."""
     with writing.describing() as session:
-        written = service.put_variable(
+        written = variables.put_variable(
             session, slug, name, new, writing.precondition, keyring=writing.context.keyring
         )
         shown = writing.shown(session, written)
@@ -142,7 +142,7 @@ def put_variable(
 def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath) -> None:
     """Delete a variable."""
     with writing.describing() as session:
-        deleted = service.delete_variable(session, slug, name, writing.precondition)
+        deleted = variables.delete_variable(session, slug, name, writing.precondition)
         writing.done(session, deleted)
 
 
