@@ -17,6 +17,7 @@ from common.contracts.identifiers import (
     HOST_PATTERN,
     SHA256_PATTERN,
     SLUG_PATTERN,
+    UUID_PATTERN,
 )
 
 
@@ -59,6 +60,8 @@ Caller = Annotated[Identity, Depends(_identity)]
 # What a listing is filtered by.
 Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
+# Destroyed clusters have only their ids: their slugs may be those of others by now.
+SlugOrIdInPath = Annotated[str, Path(pattern=f"{SLUG_PATTERN}|{UUID_PATTERN}")]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
 HostInPath = Annotated[str, Path(pattern=HOST_PATTERN)]

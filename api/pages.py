@@ -21,6 +21,18 @@ def shown_moment(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else "never"
 
 
+def shown_duration(seconds: float) -> str:
+    """How long something took, as pages show it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def wants_page(request: Request) -> bool:
     """Whether a person's browser asks, and not a program that reads problems."""
     is_browser = "text/html" in request.headers.get("accept", "")
@@ -35,3 +47,4 @@ def problem_page(request: Request, problem: Problem) -> Response:
 
 
 TEMPLATES.env.filters["moment"] = shown_moment
+TEMPLATES.env.filters["duration"] = shown_duration

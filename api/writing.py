@@ -52,7 +52,12 @@ class Writing:
         store_contents(self.context.storage, uploads)
 
     def done(self, session: Session, written: Written[Shown] | Deleted[Shown]) -> None:
-        """Record the write in its own transaction, and say in the answer's headers what came of it."""
+        """Record the write in its own transaction, and say in the answer's headers what came of it.
+
+        ChangedMeanwhileError: a switch, which needs no version, was sent for another one.
+        """
+        if self.precondition.if_match is not None and (seen := getattr(written.before, "etag", "")):
+            self.precondition.require(written.subject.kind, written.subject.slug, seen)
         record(session, self.author, written, now=self.context.clock())
         self._response.headers[CHANGED_HEADER] = "true" if written.is_changed else "false"
         if etag := getattr(written.after, "etag", ""):

@@ -2,26 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Depends
 
 from api.dependencies import TheContext, Word, paging_by
 from api.services import audit as service
 from api.services.paging import Paging
 from common.contracts.audit import AuditEntry
-from common.contracts.values import Page
+from common.contracts.values import Moment, Page
 
 router = APIRouter(prefix="/audit", tags=["audit"])
-
-_Moment = Annotated[AwareDatetime | None, Query()]
 
 
 def _filter(
     kind: Word = None,
     slug: Word = None,
     actor: Word = None,
-    since: _Moment = None,
-    until: _Moment = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> service.AuditFilter:
     return service.AuditFilter(kind=kind, slug=slug, actor=actor, since=since, until=until)
 

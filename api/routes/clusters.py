@@ -7,9 +7,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.responses import PlainTextResponse
 
-from api.dependencies import HostInPath, SlugInPath, TheContext, VariableInPath, Word, paging_by
+from api.dependencies import (
+    HostInPath,
+    SlugInPath,
+    SlugOrIdInPath,
+    TheContext,
+    VariableInPath,
+    Word,
+    paging_by,
+)
 from api.routes.fleet import FleetPaging, TheAgentFilter
-from api.services import agents, deployment_texts, deployments, fleet
+from api.services import agents, deployment_texts, deployments, fleet, variables
 from api.services import clusters as service
 from api.services.host_configuration import host_configuration
 from api.services.large_values import store_large
@@ -65,8 +73,8 @@ def create_cluster(writing: TheWriting, new: ClusterCreate) -> Cluster:
 
 
 @router.get("/{slug}")
-def read_cluster(context: TheContext, slug: SlugInPath, response: Response) -> Cluster:
-    """One cluster with its last deployment."""
+def read_cluster(context: TheContext, slug: SlugOrIdInPath, response: Response) -> Cluster:
+    """One cluster with its last deployment; by id also a destroyed one."""
     with context.database.reading() as session:
         return tagged(response, service.cluster(session, slug))
 
@@ -99,11 +107,11 @@ def delete_cluster(writing: TheWriting, slug: SlugInPath) -> Cluster:
 def list_variables(
     context: TheContext,
     slug: SlugInPath,
-    paging: Annotated[Paging, paging_by(service.VARIABLE_SORTING)],
+    paging: Annotated[Paging, paging_by(variables.SORTING)],
 ) -> Page[Variable]:
     """Variables of a cluster."""
     with context.database.reading() as session:
-        return service.page_of_variables(session, slug, paging)
+        return variables.page_of_variables(session, slug, paging)
 
 
 @router.get("/{slug}/variables/{name}")
@@ -112,7 +120,7 @@ def read_variable(
 ) -> Variable:
     """One variable of a cluster."""
     with context.database.reading() as session:
-        return tagged(response, service.variable(session, slug, name))
+        return tagged(response, variables.variable(session, slug, name))
 
 
 @router.put("/{slug}/variables/{name}")
@@ -121,7 +129,7 @@ def put_variable(
 ) -> Variable:
     """Create or, with If-Match, replace a variable; the same value again changes nothing."""
     with writing.describing() as session:
-        written = service.put_variable(
+        written = variables.put_variable(
             session, slug, name, new, writing.precondition, keyring=writing.context.keyring
         )
         shown = writing.shown(session, written)
@@ -134,54 +142,54 @@ def put_variable(
 def delete_variable(writing: TheWriting, slug: SlugInPath, name: VariableInPath) -> None:
     """Delete a variable."""
     with writing.describing() as session:
-        deleted = service.delete_variable(session, slug, name, writing.precondition)
+        deleted = variables.delete_variable(session, slug, name, writing.precondition)
         writing.done(session, deleted)
 
 
 @router.get("/{slug}/deployments")
 def list_deployments(
     context: TheContext,
-    slug: SlugInPath,
+    slug: SlugOrIdInPath,
     paging: Annotated[Paging, paging_by(deployments.SORTING)],
     state: DeploymentState | None = None,
 ) -> Page[Deployment]:
-    """Deployments of a cluster; in a state."""
+    """Deployments of a cluster, by id also of a destroyed one; in a state."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.page_of_deployments(session, cluster_id, paging, state=state)
 
 
 @router.get("/{slug}/deployments/{deployment_id}")
-def read_deployment(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> Deployment:
+def read_deployment(context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID) -> Deployment:
     """One deployment of a cluster."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.deployment(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/changes")
 def read_planned_changes(
-    context: TheContext, slug: SlugInPath, deployment_id: UUID
+    context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID
 ) -> PlannedChanges:
     """What the plan does, resource by resource."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployments.planned_changes(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/log", response_class=PlainTextResponse)
-def read_deployment_log(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
+def read_deployment_log(context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID) -> str:
     """What terraform has said until now."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployment_texts.deployment_log(session, cluster_id, deployment_id)
 
 
 @router.get("/{slug}/deployments/{deployment_id}/plan", response_class=PlainTextResponse)
-def read_plan_text(context: TheContext, slug: SlugInPath, deployment_id: UUID) -> str:
+def read_plan_text(context: TheContext, slug: SlugOrIdInPath, deployment_id: UUID) -> str:
     """The plan as terraform shows it, if it waited for a person or was made to be seen; else nothing."""
     with context.database.reading() as session:
-        cluster_id = service.living_cluster_id(session, slug)
+        cluster_id = service.known_cluster_id(session, slug)
         return deployment_texts.plan_text(session, cluster_id, deployment_id)
 
 

@@ -15,6 +15,7 @@ from common.contracts.reports import REPORT_PERIOD_SECONDS
 router = APIRouter(include_in_schema=False)
 
 _SHOWN_DEPLOYMENTS = 10
+_SHOWN_DIFFERENCES = 5  # of each in the list
 _LONGEST_ECHO = 100
 
 
@@ -30,16 +31,21 @@ def show_clusters(context: TheContext, request: Request, paging: ClusterPaging) 
 
 @router.get("/clusters/{slug}")
 def show_cluster(context: TheContext, request: Request, slug: str) -> Response:
-    """One cluster: its grid and its last deployments."""
+    """One cluster: its grid, its newest deployment as it goes, and those before."""
     # To a person a name that no cluster can have is a cluster that is not there.
     if not is_slug(slug):
         raise NotFoundError("cluster", slug[:_LONGEST_ECHO])
     with context.database.reading() as session:
         cluster = clusters.cluster(session, slug)
         last = deployments.page_of_deployments(session, cluster.id, Paging(size=_SHOWN_DEPLOYMENTS))
+        newest = cluster.last_deployment
+        effect = deployments.planned_changes(session, cluster.id, newest.id) if newest else None
     values = {
         "cluster": cluster,
         "deployments": last.items,
+        "newest": newest,
+        "effect": effect,
+        "shown_differences": _SHOWN_DIFFERENCES,
         "report_period_seconds": REPORT_PERIOD_SECONDS,
     }
     return TEMPLATES.TemplateResponse(request, "cluster.html", values)

@@ -1,4 +1,4 @@
-"""Does a prober's matrix explode on a host that is known now? `resolve` would say so on the spot; here it is a refusal."""
+"""Does a prober's matrix explode on a host of a cluster that is known now? `resolve` would say so on the spot; here it is a refusal."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
@@ -21,6 +21,7 @@ from common.contracts.values import FieldProblem, canonical_json
 from database import models
 
 _MAX_PROBLEMS = 5
+_ANY = "any"
 _CLUSTERS_AT_ONCE = 500
 
 
@@ -61,15 +62,19 @@ def matrix_problems(
 def _first_excess(document: ConfigurationDocument, prober: DocumentProber) -> str:
     for host in _representatives(document, prober):
         if excess := matrix_excess(document, prober, host):
-            return f"on host {host.name} of cluster {document.cluster.slug} {excess}"
+            place = f"host {host.name}" if host.name in document.hosts else "any host"
+            return f"on {place} of cluster {document.cluster.slug} {excess}"
     return ""
 
 
 def _representatives(document: ConfigurationDocument, prober: DocumentProber) -> Iterator[Host]:
     """One host for each set of configs: the others have as many combinations, give or take themselves.
 
-    Where values depend on the host, each host has its own matrix.
+    Where values depend on the host, each host has its own matrix. Where none is known yet, any will come.
     """
+    if not document.hosts:
+        yield Host(_ANY)
+        return
     layers: list[JsonValue] = [prober.defaults, *(config.settings for config in prober.configs)]
     each = b"${host." in canonical_json(layers)
     seen = set()

@@ -78,7 +78,10 @@ def stored_recipe(storage: ObjectStorage, uploads: Sequence[FileUpload]) -> NewF
 
 
 def checked_recipe(uploads: Sequence[FileUpload]) -> NewFiles:
-    """The files of a recipe with the variables that they declare, nothing stored."""
+    """The files of a recipe with the variables that they declare, nothing stored. InvalidError."""
+    if not uploads:
+        # To terraform, nothing described may mean that nothing is to stay.
+        raise InvalidError.of("files", "at least one file")
     files = checked_files(uploads)
     return replace(files, declared_variables=declared_variables(uploads))
 

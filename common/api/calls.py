@@ -23,6 +23,7 @@ TAR = "application/x-tar"
 _PAUSES = (timedelta(seconds=0.1), timedelta(seconds=0.3), timedelta(seconds=0.9))
 _PASSING_STATUSES = (502, 503, 504)
 _CHANGED_MEANWHILE = 412
+_NOT_FOUND = 404
 
 
 class Transport(Protocol):
@@ -119,7 +120,7 @@ class Calls:
             try:
                 return self._transport.call(method, PREFIX + path, body=body, headers=headers)
             except ApiError as error:
-                if lost and _is_changed_meanwhile(error):
+                if lost and _may_be_done_already(method, error):
                     raise lost from error
                 pause = next(pauses, None)
                 if pause is None or not _may_pass(error):
@@ -155,8 +156,10 @@ def _asked(query: Query) -> dict[str, object]:
     }
 
 
-def _is_changed_meanwhile(error: ApiError) -> bool:
-    return isinstance(error, ApiRefusedError) and error.status == _CHANGED_MEANWHILE
+def _may_be_done_already(method: str, error: ApiError) -> bool:
+    """Whether this is what the API says to a change, or to a deletion, that it has made before."""
+    done = {_CHANGED_MEANWHILE, _NOT_FOUND} if method == "DELETE" else {_CHANGED_MEANWHILE}
+    return isinstance(error, ApiRefusedError) and error.status in done
 
 
 def _may_pass(error: ApiError) -> bool:

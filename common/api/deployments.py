@@ -19,9 +19,12 @@ _BETWEEN_LOOKS = timedelta(seconds=1)
 class DeploymentCalls(Calls):
     """Deployments of a cluster."""
 
-    def deployments(self, cluster: str, *, sort: str = "") -> list[Deployment]:
-        """All deployments of a cluster, newest first."""
-        return self.listed(path_of("clusters", cluster, "deployments"), Deployment, {"sort": sort})
+    def deployments(
+        self, cluster: str, *, state: DeploymentState | None = None, sort: str = ""
+    ) -> list[Deployment]:
+        """Deployments of a cluster, newest first, all of them or those in a state."""
+        path = path_of("clusters", cluster, "deployments")
+        return self.listed(path, Deployment, {"state": state, "sort": sort})
 
     def deployment(self, cluster: str, deployment_id: UUID) -> Deployment:
         """One deployment."""

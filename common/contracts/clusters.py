@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from common.contracts.deployments import Difference, Gates, Quarantine, ShownGates, StateLock
 from common.contracts.identifiers import ClusterVariableName, HostName, Slug
-from common.contracts.values import Input, Wire
+from common.contracts.values import Input, Moment, Wire
 
 MAX_HOST_LABELS = 16
 
@@ -73,7 +73,7 @@ class PauseRequest(Input):
     """Why, and until when; without `until` somebody has to end it."""
 
     reason: str = Field(min_length=1, max_length=1000)
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class Rejection(Input):

@@ -51,7 +51,8 @@ class AgentReport(Wire):
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=16)
     version: StorableText = Field(max_length=64)
     clock: AwareDatetime
-    document_revision: int | None = None
+    # A database compares it: no larger than a database's integers.
+    document_revision: int | None = Field(default=None, ge=0, lt=2**63)
     # Why the newest document is not in use, if it is not.
     configuration_problem: StorableText = Field(default="", max_length=1000)
     probers: list[ProberReport] = Field(default_factory=list, max_length=2000)

@@ -71,6 +71,23 @@ def test_a_change_needs_the_version_that_it_is_meant_for(
 
 
 @pytest.mark.parametrize(
+    ("switch", "body"),
+    [
+        ("clusters/demo/pause", {"reason": "r"}), ("clusters/demo/deploy", None),
+        ("clusters/demo/agent-token/rotate", None), ("probers/ping/stop", {"reason": "r"}),
+    ],
+)  # fmt: skip
+def test_a_switch_needs_no_version_but_obeys_one(blunt: TestClient, switch: str, body: Any) -> None:
+    address = "/api/v1/" + "/".join(switch.split("/")[:2])
+    before = blunt.get(address).json()
+    stale = blunt.post(f"/api/v1/{switch}", json=body, headers={"If-Match": '"another"'})
+    assert (stale.status_code, stale.headers["etag"]) == (412, before["etag"])
+    assert blunt.get(address).json() == before
+    right = blunt.post(f"/api/v1/{switch}", json=body, headers={"If-Match": before["etag"]})
+    assert right.headers["Mr-Prober-Changed"] == "true"
+
+
+@pytest.mark.parametrize(
     "change", [one for one in CHANGES if one[0] != "DELETE"], ids=lambda one: f"{one[0]} {one[1]}"
 )
 def test_the_same_again_changes_nothing_and_says_so(

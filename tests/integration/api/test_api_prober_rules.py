@@ -69,6 +69,18 @@ def test_a_matrix_that_explodes_on_a_known_host_is_refused_with_its_figures(
     assert "50 third" in excess["defaults.matrix"]
 
 
+def test_a_matrix_that_explodes_on_any_host_is_refused_before_there_are_hosts(
+    api: TestClient, described: Any
+) -> None:
+    described.cluster("demo")
+    described.prober("ping")
+    matrix = {name: {"values": list(range(40))} for name in ("one", "two")}
+    body = {"clusters": ["demo"], "settings": {"matrix": matrix}}
+    told = errors(api.put(CONFIG, json=body))["settings.matrix"]
+    assert "on any host of cluster demo" in told
+    assert "40 one x 40 two = 1600" in told
+
+
 def test_what_is_not_known_yet_is_no_refusal(api: TestClient, described: Any) -> None:
     described.cluster("demo")
     described.prober("ping")

@@ -36,12 +36,21 @@ def test_store_contents_by_hash_and_give_them_back(
     assert api.get(f"/api/v1/files/{'0' * 64}").status_code == 404
 
 
+def test_a_revision_without_files_is_refused(api: TestClient, described: Any) -> None:
+    described.recipe("local")
+    address = "/api/v1/recipes/local/revisions"
+    for query in ("", "?dry_run=true", "?force=true"):
+        answer = api.post(address + query, json={"files": []})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "files")
+    assert api.get("/api/v1/recipes/local").json()["revision"]["number"] == 1
+
+
 def test_a_taken_slug_names_the_existing_object(api: TestClient, described: Any) -> None:
     described.recipe("local")
     body = {"slug": "local", "files": [{"path": "a", "content": ""}]}
     answer = api.post("/api/v1/recipes", json=body)
     assert answer.status_code == 409
-    assert "/api/v1/recipes/local" in answer.json()["detail"]
+    assert api.get(answer.json()["existing"]).json()["slug"] == "local"
 
 
 def test_one_in_use_is_not_deleted_and_its_users_are_named(api: TestClient, described: Any) -> None:

@@ -115,6 +115,7 @@ def test_that_do_not_fit_are_refused_and_change_nothing(
         ({"host": "a b"}, "host"),
         ({"clock": "2026-01-01T00:00:00"}, "clock"),
         ({"labels": {"zone": "a" * 201}}, "labels.zone"),
+        ({"document_revision": 2**63}, "document_revision"),
         ({"probers": [{**prober, "states": "7"}]}, "probers.0.states"),
         ({"probers": [{**prober, "prober_id": "x", "states": "0"}]}, "probers.0.prober_id"),
         ({"probers": [{**prober, "states": "0", "last_run_at": "now"}]}, "probers.0.last_run_at"),

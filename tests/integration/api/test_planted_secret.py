@@ -99,6 +99,7 @@ def test_a_planted_secret_is_found_nowhere(
         viewer.get(path)
         for path in (
             CLUSTER, f"{CLUSTER}/variables", f"{CLUSTER}/deployments", f"{CLUSTER}/agents",
+            f"{CLUSTER}/deployments/{deployments[0]['id']}/changes",
             f"{CLUSTER}/deployments/{deployments[0]['id']}/log", f"{CLUSTER}/grid", "/metrics",
             "/", "/clusters/demo", "/openapi.json", "/api/v1/agents",
         )

@@ -261,3 +261,20 @@ def test_trouble_is_told_and_the_job_is_asked_again(demo: Any, published: Publis
     published.storage.fails_at = ""
     assert jobs.run_once()
     assert published.believed(demo)
+
+
+class BrokenJob:
+    """Has a mistake."""
+
+    def run(self, lease: HeldLease) -> None:
+        """Fail as no job should."""
+        raise KeyError(lease)
+
+
+def test_a_mistake_in_one_job_is_told_and_costs_no_other(
+    demo: Any, published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = Jobs(published.lease(), [BrokenJob(), published.publisher()])
+    assert not jobs.run_once()
+    assert published.believed(demo)
+    assert "job=BrokenJob" in caplog.text

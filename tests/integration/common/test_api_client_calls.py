@@ -249,6 +249,7 @@ def deployments_are_read_and_judged(client: NotedClient, context: Context) -> No
     assert client.approve_deployment("demo", ids[0]).approved
     rejected = client.reject_deployment("demo", ids[1], Rejection(reason="r"))
     assert rejected.state is DeploymentState.SUPERSEDED
+    assert client.deployments("demo", state=DeploymentState.SUPERSEDED) == [rejected]
     assert client.deployment("demo", ids[1]).decided_by == "admin"
 
 

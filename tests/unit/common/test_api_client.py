@@ -159,12 +159,23 @@ def test_a_change_of_one_version_is_repeated_with_all_that_it_said() -> None:
 
 
 def test_a_stale_change_after_a_lost_answer_may_be_our_own() -> None:
-    transport = ScriptedTransport(AWAY, refused(412))
+    body = VariablePut(value=1)
     with pytest.raises(ApiUnreachableError) as raised:
-        client_of(transport).delete_variable("demo", "x", etag='"a"')
+        client_of(ScriptedTransport(AWAY, refused(412))).put_variable("demo", "x", body, etag='"a"')
     assert raised.value is AWAY
     with pytest.raises(ApiRefusedError):
-        client_of(ScriptedTransport(refused(412))).delete_variable("demo", "x", etag='"a"')
+        client_of(ScriptedTransport(refused(412))).put_variable("demo", "x", body, etag='"a"')
+
+
+@pytest.mark.parametrize("status", [404, 412])
+def test_what_is_gone_after_a_lost_answer_may_have_been_deleted_by_us(status: int) -> None:
+    with pytest.raises(ApiUnreachableError) as raised:
+        client_of(ScriptedTransport(AWAY, refused(status))).delete_variable("demo", "x", etag='"a"')
+    assert raised.value is AWAY
+    with pytest.raises(ApiRefusedError):
+        client_of(ScriptedTransport(refused(status))).delete_variable("demo", "x", etag='"a"')
+    with pytest.raises(ApiRefusedError):
+        client_of(ScriptedTransport(AWAY, refused(404))).variable("demo", "x")
 
 
 def test_a_switch_is_turned_until_somebody_hears_it() -> None:
