@@ -24,7 +24,7 @@ def shown_moment(moment: datetime | None) -> str:
 def shown_duration(seconds: float) -> str:
     """How long something took, as pages show it."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{max(0.0, seconds):.1f} s"
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

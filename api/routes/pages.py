@@ -9,6 +9,7 @@ from api.services import clusters, deployments
 from api.services.errors import NotFoundError
 from api.services.overview import page_of_overviews
 from api.services.paging import Paging
+from common.contracts.deployments import PlannedChanges
 from common.contracts.identifiers import is_slug
 from common.contracts.reports import REPORT_PERIOD_SECONDS
 
@@ -39,12 +40,18 @@ def show_cluster(context: TheContext, request: Request, slug: str) -> Response:
         cluster = clusters.cluster(session, slug)
         last = deployments.page_of_deployments(session, cluster.id, Paging(size=_SHOWN_DEPLOYMENTS))
         newest = cluster.last_deployment
-        effect = deployments.planned_changes(session, cluster.id, newest.id) if newest else None
+        effect, refusal = PlannedChanges(), ""
+        if newest:
+            effect = deployments.planned_changes(session, cluster.id, newest.id)
+            refusal = deployments.reason_not_to_approve(
+                newest, effect, cluster.gates, now=context.clock()
+            )
     values = {
         "cluster": cluster,
         "deployments": last.items,
         "newest": newest,
         "effect": effect,
+        "refusal": refusal,
         "shown_differences": _SHOWN_DIFFERENCES,
         "report_period_seconds": REPORT_PERIOD_SECONDS,
     }

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.services.agents import sightings
 from api.services.clusters import cluster_subject, described_cluster, living_cluster
-from api.services.deployments import deployment, plan_expires_at
+from api.services.deployments import deployment, planned_changes, reason_not_to_approve
 from api.services.errors import ActionError, ForbiddenError, InvalidError, NotFoundError
 from api.services.sightings import Sighting, remembered, speakers
 from common.contracts.clusters import (
@@ -19,8 +19,7 @@ from common.contracts.clusters import (
     DeploymentState,
     PauseRequest,
 )
-from common.contracts.deployments import DESTROYING, Gates, ResourceChange
-from common.contracts.protection import protection
+from common.contracts.deployments import Gates
 from database import models
 from database.audit_log import Author, Subject, Written
 from database.configuration_changes import mark_changed
@@ -159,7 +158,7 @@ def rule(
     if row.state is not DeploymentState.WAITING_FOR_APPROVAL:
         raise ActionError(_not_waiting(row))
     if ruling.approved:
-        _refuse_unfit(cluster, row, now)
+        _refuse_unfit(session, cluster, before, now)
         if ruling.approver_must_differ:
             _refuse_author(session, cluster, ruling.author)
     row.approved, row.decided_at = ruling.approved, now
@@ -180,18 +179,14 @@ def _not_waiting(row: models.Deployment) -> str:
     return f"deployment {row.id} is {row.state} and waits for nobody"
 
 
-def _refuse_unfit(cluster: models.Cluster, row: models.Deployment, now: datetime) -> None:
+def _refuse_unfit(
+    session: Session, cluster: models.Cluster, shown: Deployment, now: datetime
+) -> None:
     """ActionError if Creator would not apply this plan, whoever approves it."""
-    expires_at = plan_expires_at(row.plan)
-    if expires_at is not None and now >= expires_at:
-        raise ActionError(
-            f"the plan has expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC:"
-            f" ask for a deployment of cluster {cluster.slug} and approve its plan"
-        )
-    changes = [ResourceChange.model_validate(one) for one in row.changes]
-    destroyed = sorted(one.address for one in changes if one.action in DESTROYING)
+    changes = planned_changes(session, cluster.id, shown.id)
     # By the gates as they are now, as Creator will look at them.
-    if reason := protection(destroyed, Gates.model_validate(cluster.gates)):
+    gates = Gates.model_validate(cluster.gates)
+    if reason := reason_not_to_approve(shown, changes, gates, now=now):
         raise ActionError(reason)
 
 

@@ -17,12 +17,15 @@ from common.contracts.clusters import (
     Step,
 )
 from common.contracts.deployments import (
+    DESTROYING,
     MAX_CHANGES_SHOWN,
     Difference,
+    Gates,
     PlannedChanges,
     ResourceChange,
     StateLock,
 )
+from common.contracts.protection import protection
 from common.contracts.values import Page
 from database import models
 
@@ -73,6 +76,20 @@ def planned_changes(session: Session, cluster_id: UUID, deployment_id: UUID) -> 
     return PlannedChanges(resources=resources, is_cut=len(resources) >= MAX_CHANGES_SHOWN)
 
 
+def reason_not_to_approve(
+    shown: Deployment, changes: PlannedChanges, gates: Gates, *, now: datetime
+) -> str:
+    """Why Creator would not apply the plan that waits, whoever approves it; empty if it would. Pure."""
+    expires_at = shown.plan_expires_at
+    if expires_at is not None and now >= expires_at:
+        return (
+            f"the plan has expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC:"
+            f" ask for a deployment of cluster {shown.cluster} and approve its plan"
+        )
+    destroyed = sorted(one.address for one in changes.resources if one.action in DESTROYING)
+    return protection(destroyed, gates)
+
+
 def last_deployments(session: Session, cluster_ids: Iterable[UUID]) -> dict[UUID, Deployment]:
     """The newest deployment of each cluster that has one: a constant number of statements."""
     one = aliased(models.Deployment)
@@ -100,7 +117,7 @@ def _described(row: models.Deployment) -> Deployment:
         differences=[Difference.model_validate(one) for one in row.differences],
         gate=row.gate,
         lock=StateLock.model_validate(row.lock) if row.lock else None,
-        plan_expires_at=plan_expires_at(row.plan) if _waits(row) else None,
+        plan_expires_at=_plan_expires_at(row.plan) if _waits(row) else None,
         error=row.error,
         approved=row.approved,
         decided_by=row.decided_by,
@@ -113,7 +130,7 @@ def _described(row: models.Deployment) -> Deployment:
     )
 
 
-def plan_expires_at(plan: dict[str, Any] | None) -> datetime | None:
+def _plan_expires_at(plan: dict[str, Any] | None) -> datetime | None:
     """Until when Creator applies the plan that it keeps; None if it keeps none."""
     return datetime.fromisoformat(plan["expires_at"]) if plan and "expires_at" in plan else None
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,6 +84,80 @@ def test_the_error_of_the_last_deployment_is_on_top_and_harmless(
     assert "no such file" in api.get("/").text
 
 
+def add_deployment(context: Context, cluster: dict[str, Any], **fields: Any) -> UUID:
+    with context.database.writing() as session:
+        row = models.Deployment(
+            cluster_id=UUID(cluster["id"]), cause="c", fingerprint="",
+            recipe_revision_id=session.query(models.RecipeRevision).one().id, **fields,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        return row.id
+
+
+def test_cause_stands_beside_effect_with_states_and_times(
+    api: TestClient, described: Any, context: Context
+) -> None:
+    now = context.clock()
+    step = {"arguments": [], "started_at": now}
+    add_deployment(
+        context, described.cluster("demo"), state=DeploymentState.APPLYING,
+        differences=[{"kind": "variable", "name": "<i>hosts", "action": "changed", "by": "ann"}],
+        changes=[
+            {"address": "vm.a", "action": "replace", "state": "done", "seconds": 3.2},
+            {"address": "vm.b", "action": "update", "state": "applying", "is_drift": True},
+        ],
+        steps=[
+            models.DeploymentStep(kind="plan", finished_at=now + timedelta(seconds=130), exit_code=2, **step),
+            models.DeploymentStep(kind="apply", **step),
+        ],
+    )  # fmt: skip
+    page = api.get("/clusters/demo").text
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    assert "variable &lt;i&gt;hosts changed by ann" in text
+    assert "± replace vm.a done 3.2 s" in text
+    assert "~ update vm.b applying drift: nobody described that" in text
+    assert "plan 2 min 10 s apply …" in text
+    assert 'id="live"' in page
+
+
+def test_says_what_stops_a_deployment_and_what_to_do(
+    api: TestClient, described: Any, context: Context, clock: Any
+) -> None:
+    cluster = described.cluster("demo", gates={"protected": ["vm.db"]})
+    plan = {"key": "k", "expires_at": (clock.now + timedelta(hours=1)).isoformat()}
+    waiting = {"state": DeploymentState.WAITING_FOR_APPROVAL, "plan": plan, "gate": "too much"}
+    first = add_deployment(context, cluster, **waiting)
+    page = api.get("/clusters/demo").text
+    assert f"POST /api/v1/clusters/demo/deployments/{first}/approve" in page
+    assert f'href="/api/v1/clusters/demo/deployments/{first}/plan"' in page
+    assert "until 2026-01-01 13:00:00 UTC" in page
+    assert "A gate stopped it: too much" in page
+    clock.forward(hours=2)
+    assert "This plan cannot be approved" in api.get("/clusters/demo").text
+    clock.forward(hours=-2)
+    changes = [{"address": "vm.db", "action": "delete"}]
+    add_deployment(context, cluster, changes=changes, **waiting)
+    assert "nobody can approve that" in api.get("/clusters/demo").text
+    lock = {"id": "7f", "who": "bob@laptop"}
+    add_deployment(context, cluster, state=DeploymentState.FAILED, lock=lock)
+    page = api.get("/clusters/demo").text
+    assert "unlock demo --lock-id 7f" in page
+    assert "bob@laptop" in page
+
+
+def test_says_what_creator_leaves_alone(api: TestClient, described: Any, context: Context) -> None:
+    described.cluster("demo")
+    api.post("/api/v1/clusters/demo/pause", json={"reason": "works on the rack"})
+    quarantine = {"addresses": ["vm.a"], "since": "2026-01-01T12:00:00Z", "applies": 3}
+    with context.database.writing() as session:
+        row = session.query(models.Cluster).one()
+        row.quarantine, row.replace_addresses = quarantine | {"fingerprint": "f"}, ["vm.sick"]
+    page = api.get("/clusters/demo").text
+    for text in ("Paused by admin", "works on the rack", "In quarantine", "vm.a", "vm.sick"):
+        assert text in page
+
+
 def test_the_legend_names_every_state_with_a_sign_that_fonts_have(
     api: TestClient, described: Any
 ) -> None:
@@ -122,7 +197,7 @@ def test_every_page_asset_is_one_of_ours(api: TestClient, described: Any) -> Non
     described.cluster("demo")
     page = api.get("/clusters/demo").text
     assert 'data-cluster="demo"' in page
-    for asset in ("refresh.js", "grid.js", "style.css"):
+    for asset in ("refresh.js", "grid.js", "live_log.js", "style.css"):
         assert api.get(f"/static/{asset}").status_code == 200
     assert api.get("/static/../main.py").status_code == 404
     assert api.get("/static/%2e%2e/main.py").status_code == 404
