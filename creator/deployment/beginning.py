@@ -132,7 +132,9 @@ class Beginnings:
             attempt.material = self.descriptions.material(attempt.description)
             return
         if is_applied:
-            raise DeploymentUnknownError("Creator ended after the apply, on another machine")
+            raise DeploymentUnknownError(
+                "Creator ended after the apply, on another machine or before the last boot"
+            )
         attempt.steps.clear()
         self.prepare(attempt)
 

@@ -28,6 +28,7 @@ _TERRAFORM_FOLDER = ".terraform"
 LOCK_FILE = ".terraform.lock.hcl"
 # In terraform's own folder, since terraform writes it, maybe as another user.
 SAVED_PLAN = "mr_prober.tfplan"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def prepare(
     """
     for folder in (workspace.root, workspace.recipe, workspace.run, workspace.state_folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    workspace.deployment.unlink(missing_ok=True)  # prepared for nobody, until all of it is there
     _clear(workspace.run)
     _clear(workspace.recipe, keep={_TERRAFORM_FOLDER})
     if material.dependency_lock:
@@ -126,13 +128,13 @@ def prepare(
     # After the recipe's files: ours win.
     _write_json(workspace.recipe / BACKEND_FILE, {"terraform": {"backend": dict(backend)}})
     _write_json(workspace.recipe / VALUES_FILE, dict(material.values))
-    workspace.deployment.write_text(str(deployment_id))
+    workspace.deployment.write_text(_prepared(deployment_id))
 
 
 def is_prepared_for(workspace: Workspace, deployment_id: UUID) -> bool:
-    """Whether nobody has prepared it for another deployment since; OSError."""
+    """Whether nobody has prepared it for another deployment since, nor has the machine lost its power; OSError."""
     path = workspace.deployment
-    return path.exists() and path.read_text() == str(deployment_id)
+    return path.exists() and path.read_text() == _prepared(deployment_id)
 
 
 def init_is_due(workspace: Workspace, inputs: str) -> bool:
@@ -144,7 +146,7 @@ def init_is_due(workspace: Workspace, inputs: str) -> bool:
 
 def remember_init(workspace: Workspace, inputs: str) -> None:
     """`terraform init` has succeeded; OSError."""
-    write_atomically(workspace.initialized, inputs.encode())
+    workspace.initialized.write_text(inputs)
 
 
 def forget_init(workspace: Workspace) -> None:
@@ -178,7 +180,9 @@ def known_secrets(workspace: Workspace) -> tuple[str, ...]:
 def keep_secrets(workspace: Workspace, secrets: Iterable[str]) -> None:
     """Keep them beside the values, readable for Creator only: whoever comes after a crash hides them, too; OSError."""
     workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_json(workspace.secrets, [*sorted(set(secrets))])
+    kept = tuple(sorted(set(secrets)))
+    if not workspace.secrets.exists() or known_secrets(workspace) != kept:
+        write_atomically(workspace.secrets, json.dumps(kept).encode())
 
 
 def unpack(folder: Path, files: Iterable[FileReference], contents: Mapping[str, bytes]) -> None:
@@ -206,5 +210,12 @@ def _clear(folder: Path, *, keep: Iterable[str] = ()) -> None:
             entry.unlink()
 
 
+def _prepared(deployment_id: UUID) -> str:
+    # The files are not flushed to disk one by one: after a boot any of them may be empty.
+    return f"{deployment_id} {_BOOT_ID.read_text()}"
+
+
 def _write_json(path: Path, value: JsonValue) -> None:
-    write_atomically(path, json.dumps(value, indent=1).encode())
+    path.unlink(missing_ok=True)  # one of the recipe's own
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(value, indent=1))
