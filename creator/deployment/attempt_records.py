@@ -13,6 +13,8 @@ from creator.situations import Attempt, Ruling
 from database.models import Cluster, Deployment
 
 _UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
+# Made once: it costs more than the query.
+_OLDER = aliased(Deployment)
 _ATTEMPT_COLUMNS = (
     Deployment.cluster_id,
     Deployment.id,
@@ -41,11 +43,10 @@ def attempts_of(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, lis
 
 def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
     """The newest deployments of each cluster that are not under way; older ones are not even looked at."""
-    older = aliased(Deployment)
     oldest = (
-        select(older.id)
-        .where(older.cluster_id == Cluster.id, older.state.not_in(_UNDER_WAY))
-        .order_by(older.id.desc())
+        select(_OLDER.id)
+        .where(_OLDER.cluster_id == Cluster.id, _OLDER.state.not_in(_UNDER_WAY))
+        .order_by(_OLDER.id.desc())
         .offset(count - 1)
         .limit(1)
         .correlate(Cluster)

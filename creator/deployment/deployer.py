@@ -164,6 +164,8 @@ class Deployer:
 
     def _ended(self, attempt: Attempt, result: StepResult) -> None:
         attempt.steps.append(result)
+        if next_move(attempt.progress) is Move.RECORD_APPLIED:
+            return  # which tells the changes, and then the end the whole log
         attempt.log.flush()
         if result.kind is Kind.PLAN or attempt.events.changes:
             self._judging.record_changes(attempt)

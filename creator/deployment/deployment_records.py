@@ -317,7 +317,8 @@ def _shown(changes: Sequence[ResourceChange]) -> list[dict[str, Any]]:
 
 
 def _set(session: Session, deployment_id: UUID, values: Mapping[str, Any]) -> None:
-    session.execute(update(Deployment).where(Deployment.id == deployment_id).values(**values))
+    statement = update(Deployment).where(Deployment.id == deployment_id).values(**values)
+    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _set_hosts(session: Session, cluster_id: UUID, hosts: Mapping[str, Any]) -> None:
@@ -352,7 +353,13 @@ def _deployments_before(
 ) -> list[audit.DeploymentBefore]:
     """Locked, as the audit log knows them."""
     query = (
-        select(Deployment, Cluster.slug)
+        select(
+            Deployment.id,
+            Deployment.cluster_id,
+            Deployment.state,
+            Deployment.summary,
+            Cluster.slug.label("slug"),
+        )
         .join(Cluster, Cluster.id == Deployment.cluster_id)
         .where(chosen)
         .order_by(Deployment.id)
@@ -362,8 +369,8 @@ def _deployments_before(
         audit.DeploymentBefore(
             id=row.id,
             cluster_id=row.cluster_id,
-            cluster=slug,
+            cluster=row.slug,
             note=audit.DeploymentNote(state=row.state, summary=row.summary),
         )
-        for row, slug in session.execute(query)
+        for row in session.execute(query)
     ]

@@ -38,6 +38,8 @@ from database.models import (
 from database.session import Database
 from database.tables.deployments import UNDER_WAY
 
+# Made once: it costs more than the query.
+_NEWEST = aliased(Deployment)
 # The state key of a cluster whose state is in a file of Creator's data folder.
 LOCAL_STATE = "local"
 # Only what decisions and descriptions need: rows of clusters and deployments hold far more.
@@ -166,7 +168,8 @@ class Records:
 def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
     """Write what Creator saw or did; `updated_at` says when people changed the description, so it stays."""
     kept = {"updated_at": Cluster.updated_at}
-    session.execute(update(Cluster).where(which).values(**values, **kept))
+    statement = update(Cluster).where(which).values(**values, **kept)
+    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Row[Any]]]:
@@ -186,11 +189,10 @@ def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list
 
 
 def _marks(chosen: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    newest = aliased(Deployment)
     newest_id = (
-        select(newest.id)
-        .where(newest.cluster_id == Cluster.id)
-        .order_by(newest.id.desc())
+        select(_NEWEST.id)
+        .where(_NEWEST.cluster_id == Cluster.id)
+        .order_by(_NEWEST.id.desc())
         .limit(1)
         .correlate(Cluster)
         .scalar_subquery()

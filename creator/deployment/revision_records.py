@@ -15,6 +15,8 @@ from database.models import Cluster, Deployment, DeploymentStep, RecipeRevision
 
 # How long a deployment waits for the verdict on a new revision: with nobody to judge, it goes on without.
 VERDICT_TIME = timedelta(minutes=1)
+# Made once: it costs more than the query.
+_OTHER = aliased(RecipeRevision)
 _REVISION_COLUMNS = (
     RecipeRevision.id.label("revision_id"),
     RecipeRevision.content_hash,
@@ -47,8 +49,7 @@ def wanted_revisions(
 
 def is_wanted() -> ColumnElement[bool]:
     """Whether a revision is the one that a cluster pins, or the newest of its recipe."""
-    other = aliased(RecipeRevision)
-    newest = select(func.max(other.number)).where(other.recipe_id == Cluster.recipe_id)
+    newest = select(func.max(_OTHER.number)).where(_OTHER.recipe_id == Cluster.recipe_id)
     return and_(
         RecipeRevision.recipe_id == Cluster.recipe_id,
         RecipeRevision.number == func.coalesce(Cluster.recipe_revision, newest.scalar_subquery()),
