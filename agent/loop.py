@@ -22,7 +22,7 @@ from agent.own_figures import AgentFigures, agent_points, rss_bytes
 from agent.plan import HostPlan, RunKey, RunSpec
 from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
-from agent.runner import Runner, Workplace
+from agent.running.runner import Runner, Workplace
 from agent.scheduler import SECOND_NS, Scheduler, Skip, Start, run_hash
 from agent.sinks import Batch, MetricSink
 from common.contracts.reports import AgentReport

@@ -18,12 +18,12 @@ from agent.folder_lock import lock_folder
 from agent.identity import next_identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
-from agent.orphans import adopt_orphans
 from agent.reports import ReportSender
-from agent.runner import Workplace
+from agent.running.orphans import adopt_orphans
+from agent.running.runner import Workplace
+from agent.running.wiper import Wiper
 from agent.sinks import MetricSink, NoSink, SolomonSink, send_offset_seconds
 from agent.store import Store
-from agent.wiper import Wiper
 from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key

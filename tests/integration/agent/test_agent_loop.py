@@ -11,9 +11,9 @@ from agent.identity import Identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.runner import Workplace
+from agent.running.runner import Workplace
+from agent.running.wiper import Wiper
 from agent.sinks import NoSink
-from agent.wiper import Wiper
 from common.contracts.reports import AgentReport
 
 IGNORES_SIGTERM = "trap '' TERM; touch {}; while :; do sleep 0.1; done"

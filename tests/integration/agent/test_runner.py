@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from agent.clocks import boot_ns
-from agent.orphans import Orphans, adopt_orphans
 from agent.plan import RunKey, RunSpec
 from agent.results import RunResult
-from agent.runner import Runner, Workplace
-from agent.wiper import Wiper
+from agent.running.orphans import Orphans, adopt_orphans
+from agent.running.runner import Runner, Workplace
+from agent.running.wiper import Wiper
 from common import processes
 from common.contracts.states import Outcome
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.orphans import Orphans
 from agent.outputs import OUTPUTS
 from agent.plan import RunKey, RunSpec
-from agent.process import EndCause, RunningProcess
 from agent.results import Cost, RunResult
+from agent.running.orphans import Orphans
+from agent.running.run import EndCause, RunningProcess
+from agent.running.wiper import Wiper
 from agent.scheduler import SECOND_NS
 from agent.verdict import Ending, Verdict, cannot_start, verdict
-from agent.wiper import Wiper
 from common import processes
 from common.masking import without_secrets
 

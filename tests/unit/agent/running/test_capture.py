@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.capture import Capture
+from agent.running.capture import Capture
 
 
 def captured(*chunks: bytes, kept_bytes: int = 10) -> Capture:

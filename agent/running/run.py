@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from agent.capture import Capture
-from agent.orphans import kill_group
 from agent.plan import RunSpec
 from agent.results import Cost
+from agent.running.capture import Capture
+from agent.running.orphans import kill_group
 from common import processes
 
 _READ_BYTES = 64 * 1024
