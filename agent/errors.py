@@ -3,6 +3,7 @@
 MrProberError
 ├── AgentAlreadyRunningError   another agent works in the same folder
 ├── AgentFolderError           the agent's folder cannot be used
+├── ScrapePortError            the port of the scrape cannot be listened on
 ├── FileDamagedError           content does not have the SHA-256 by which it was asked for
 └── DocumentRefusedError       a configuration document is not believed; the last good one stays
 """
@@ -30,6 +31,16 @@ class AgentFolderError(MrProberError):
             f"the agent's folder {folder} (MR_PROBER_AGENT_DIR) cannot be used: {reason}"
         )
         self.folder = folder
+
+
+class ScrapePortError(MrProberError):
+    """Somebody else has the port, or we may not have it."""
+
+    def __init__(self, port: int | None, reason: object) -> None:
+        super().__init__(
+            f"cannot listen on 127.0.0.1:{port}: {reason}; MR_PROBER_SCRAPE_PORT names another port"
+        )
+        self.port = port
 
 
 class FileDamagedError(MrProberError):

@@ -22,9 +22,10 @@ from agent.own_figures import AgentFigures, agent_points, rss_bytes
 from agent.plan import HostPlan, RunKey, RunSpec
 from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
-from agent.running.runner import Runner, Workplace
+from agent.running.launchers import Workplace
+from agent.running.runner import Runner
 from agent.scheduler import SECOND_NS, Scheduler, Skip, Start, run_hash
-from agent.sinks import Batch, MetricSink
+from agent.sinks.port import Batch, MetricSink
 from common.contracts.reports import AgentReport
 from common.contracts.states import Outcome, State
 
@@ -251,9 +252,10 @@ class AgentLoop:
             ),
             runs_started=self._book.runs_started,
             runs_in_progress=self._runner.in_progress,
-            dropped={**dropped, **self._ports.sink.dropped()},
+            dropped=dropped,
             cpu_seconds=time.process_time(),
             rss_bytes=rss_bytes(),
+            sink=self._ports.sink.figures(),
         )
 
     def _end_runs(self) -> None:
@@ -262,6 +264,7 @@ class AgentLoop:
         while self._runner.in_progress:
             # Not until the next start or report: nobody attends to those any more, and they would be due for ever.
             self._wait_and_serve(self._clocks.boot_ns() + _LONGEST_WAIT_NS)
+        self._guarded(lambda _: self._runner.close(), None)
         limit_ns = self._clocks.boot_ns() + _LAST_SWEEPS_NS
         while self._runner.sweep() and self._clocks.boot_ns() < limit_ns:
             time.sleep(0.01)

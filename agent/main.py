@@ -13,24 +13,27 @@ from pydantic import SecretStr, ValidationError
 
 from agent.clocks import Clocks, boot_ns
 from agent.configuration import Configuration, ConfigurationNews, follow
-from agent.errors import AgentFolderError
+from agent.errors import AgentFolderError, ScrapePortError
 from agent.folder_lock import lock_folder
 from agent.identity import next_identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.reports import ReportSender
-from agent.running.orphans import adopt_orphans
-from agent.running.runner import Workplace
+from agent.running import kernel
+from agent.running.launchers import Workplace
+from agent.running.orphans import kill_marked
+from agent.running.users import users_of_this_host
 from agent.running.wiper import Wiper
-from agent.sinks import MetricSink, NoSink, SolomonSink, send_offset_seconds
+from agent.sinks.choice import Destination, SpoolBounds, sinks_for, token_source
+from agent.sinks.port import MetricSink
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.contracts.identifiers import HOST_PATTERN, is_slug
+from common.deadline_http import is_http_address
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.solomon import HttpSolomonClient
 from settings import AgentSettings
 
 log = logging.getLogger(__name__)
@@ -88,12 +91,27 @@ def _refuse_unusable(settings: AgentSettings) -> None:
         mistakes.append(f"MR_PROBER_HOST: {settings.host!r} is not the name of a host")
     if settings.agent_token is None and settings.agent_token_file is None:
         mistakes.append("MR_PROBER_AGENT_TOKEN or MR_PROBER_AGENT_TOKEN_FILE: one must be set")
-    if settings.solomon_url and settings.solomon_token is None:
+    mistakes += _mistakes_about_solomon(settings)
+    if mistakes:
+        raise ValueError("\n".join(mistakes))
+
+
+def _mistakes_about_solomon(settings: AgentSettings) -> list[str]:
+    if not settings.solomon_url:
+        return []
+    mistakes = [
+        f"{name}: {url!r} is not the address of an HTTP server"
+        for name, url in (
+            ("MR_PROBER_SOLOMON_URL", settings.solomon_url),
+            ("MR_PROBER_METADATA_URL", settings.metadata_url),
+        )
+        if not is_http_address(url)
+    ]
+    if settings.solomon_token is None and settings.solomon_dialect == "classic":
         mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
     elif settings.solomon_token and not _fits_a_header(settings.solomon_token):
         mistakes.append("MR_PROBER_SOLOMON_TOKEN: has letters that no HTTP header carries")
-    if mistakes:
-        raise ValueError("\n".join(mistakes))
+    return mistakes
 
 
 def _fits_a_header(token: SecretStr) -> bool:
@@ -108,10 +126,14 @@ def _run(settings: AgentSettings) -> int:
         lock_folder(root)
         about = AboutAgent(next_identity(root), settings.host, settings.cluster)
         store = Store(root)
+        # Before its folder goes, by which it is known: what survived an agent that was killed together with its launchers.
+        for pid in kill_marked(str(store.temporary)):
+            log.warning("killed what an earlier agent had left running pid=%d", pid)
         store.wipe_temporary()
     except OSError as error:
         raise AgentFolderError(root, error) from error
-    adopt_orphans()
+    if not kernel.adopt_orphans():
+        log.warning("cannot become a sub-reaper: what a killed launcher leaves behind may survive")
     end = _End(Waker())
     end.listen()
     parts = _Parts(settings, store, end)
@@ -170,7 +192,9 @@ class _Parts:
         """Until the end is asked for; what is left to send then gets a few seconds."""
         ports = Ports(self._news, self._end.waker, self._sink, self._reports.send)
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
-        workplace = Workplace(self._store.temporary, path, self._wiper)
+        allowed = self._settings.agent_allowed_users.replace(",", " ").split()
+        users = users_of_this_host(self._settings.agent_user, frozenset(allowed))
+        workplace = Workplace(self._store.temporary, path, users, self._wiper)
         loop = AgentLoop(about, ports, workplace, clocks=Clocks())
         stopping = threading.Event()
         self._start_threads(stopping)
@@ -230,16 +254,35 @@ def _token(token: SecretStr | None, file: Path | None) -> str:
 
 
 def _sink(settings: AgentSettings) -> MetricSink:
-    if not settings.solomon_url or settings.solomon_token is None:
-        return NoSink()
-    client = HttpSolomonClient(
+    bounds = SpoolBounds(
+        settings.agent_dir.absolute() / "spool",
+        settings.spool_max_bytes,
+        settings.spool_max_age,
+        settings.spool_requests_per_second,
+    )
+    try:
+        return sinks_for(
+            settings.host,
+            destination=_destination(settings),
+            bounds=bounds,
+            scrape_port=settings.scrape_port,
+        )
+    except OSError as error:
+        raise ScrapePortError(settings.scrape_port, error.strerror) from error
+
+
+def _destination(settings: AgentSettings) -> Destination | None:
+    if not settings.solomon_url:
+        return None
+    token = settings.solomon_token.get_secret_value() if settings.solomon_token else None
+    return Destination(
         settings.solomon_url,
-        settings.solomon_token.get_secret_value(),
+        settings.solomon_dialect,
+        token_source(token, settings.metadata_url),
         project=settings.solomon_project,
         cluster=settings.environment,
         service=settings.solomon_service,
     )
-    return SolomonSink(client, offset_seconds=send_offset_seconds(settings.host))
 
 
 if __name__ == "__main__":

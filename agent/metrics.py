@@ -13,7 +13,7 @@ from agent.outputs import MAX_SAMPLES, Printed, Sample
 from agent.plan import HostPlan, RunKey
 from agent.results import RunResult
 from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
-from common.solomon import Histogram, Kind, Point
+from common.solomon.points import Histogram, Kind, Point
 
 CELL_SECONDS = 15
 BOUNDS = (
@@ -51,6 +51,7 @@ class _Series:
     runs: Counter[Outcome] = field(default_factory=Counter)
     skipped: Counter[SkipReason] = field(default_factory=Counter)
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    run_seconds: float = 0.0
     printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
     # Of this cell only.
     ended: int = 0
@@ -96,6 +97,7 @@ class MetricBook:
         series.state = STATE_OF_OUTCOME[result.verdict.outcome]
         series.runs[result.verdict.outcome] += 1
         series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
+        series.run_seconds += result.seconds
         if result.verdict.outcome is Outcome.SUCCESS:
             series.since_ns = result.ended_ns
         series.ended += 1
@@ -173,7 +175,7 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
 
 
 def _histogram(series: _Series) -> Histogram:
-    return Histogram(BOUNDS, tuple(series.buckets[:-1]), series.buckets[-1])
+    return Histogram(BOUNDS, tuple(series.buckets[:-1]), series.buckets[-1], series.run_seconds)
 
 
 def _cell_points(series: _Series) -> list[Point]:

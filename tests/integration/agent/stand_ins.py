@@ -128,6 +128,7 @@ class StubSolomon:
         self.paths: list[str] = []
         self.tokens: list[str] = []
         self.answers: list[tuple[int, bytes]] = []
+        self.refused_name = ""  # a push with this sensor gets a 503, for ever
         solomon = self
 
         class Handler(_Quiet):
@@ -152,6 +153,9 @@ class StubSolomon:
         self.tokens.append(handler.headers["Authorization"])
         self.pushes.append(push)
         fine = json.dumps({"sensorsProcessed": len(push["sensors"])}).encode()
+        if any(sensor["labels"]["name"] == self.refused_name for sensor in push["sensors"]):
+            handler.answer(503, b"ill")
+            return
         handler.answer(*(self.answers.pop(0) if self.answers else (200, fine)))
 
 

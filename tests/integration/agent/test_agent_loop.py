@@ -11,9 +11,10 @@ from agent.identity import Identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.running.runner import Workplace
+from agent.running.launchers import Workplace
+from agent.running.users import Users
 from agent.running.wiper import Wiper
-from agent.sinks import NoSink
+from agent.sinks.port import SeveralSinks
 from common.contracts.reports import AgentReport
 
 IGNORES_SIGTERM = "trap '' TERM; touch {}; while :; do sleep 0.1; done"
@@ -61,8 +62,8 @@ def test_waits_idly_for_what_ignores_sigterm_although_others_would_be_due(tmp_pa
     temporary.mkdir()
     loop = AgentLoop(
         AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
-        Ports(news, Waker(), NoSink(), reports.append),
-        Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", wiper),
+        Ports(news, Waker(), SeveralSinks([]), reports.append),
+        Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", Users(), wiper),
         clocks=Clocks(boot_ns=counted_boot_ns),
     )
     loop.run(stopping)

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.solomon import Histogram, Kind, Point, encode_push
+from common.solomon.classic import ClassicDialect
+from common.solomon.encoder import PushEncoder
+from common.solomon.points import Histogram, Kind, Point
 from solomon_stand_in.classic_body import metrics_of
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
@@ -31,12 +33,14 @@ POINTS = st.builds(
 
 def test_takes_every_character_as_our_client_writes_it() -> None:
     points = [Point("a", Kind.GAUGE, 1, {"target": chr(code)}) for code in range(0x250)]
-    push = encode_push(points, at=NOW, common_labels={})
+    [push] = PushEncoder(ClassicDialect()).encode(points, at=NOW, common_labels={}).pushes
     assert len(metrics_of(push.body, now=NOW)) == len(points)
 
 
 @given(st.lists(POINTS, max_size=3), st.text(max_size=210))
 def test_takes_all_that_our_client_encodes(points: list[Point], host: str) -> None:
-    push = encode_push(points, at=NOW, common_labels={"host": host})
-    metrics = metrics_of(push.body, now=NOW)
-    assert len(metrics) == push.points == len(points) - push.dropped
+    encoder = PushEncoder(ClassicDialect())
+    encoded = encoder.encode(points, at=NOW, common_labels={"host": host})
+    metrics = [metrics_of(push.body, now=NOW) for push in encoded.pushes]
+    assert sum(map(len, metrics)) == len(points) - encoded.dropped
+    assert [len(part) for part in metrics] == [push.metrics for push in encoded.pushes]

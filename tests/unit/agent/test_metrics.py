@@ -5,7 +5,7 @@ import pytest
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
 from agent.outputs import Printed, Sample, SampleKind
 from common.contracts.states import Outcome, SkipReason, State
-from common.solomon import Histogram, Kind, Point
+from common.solomon.points import Histogram, Kind, Point
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 NOW_NS = 100 * SECOND_NS

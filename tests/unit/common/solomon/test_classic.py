@@ -1,27 +1,28 @@
-"""The classic push dialect, against bodies written by hand from the facts of the wire."""
+"""The classic dialect, against bodies written by hand from the facts of the wire."""
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.solomon import (
-    Histogram,
-    Kind,
-    Point,
-    PushStatus,
-    encode_push,
-    push_result,
-    safe_value,
-)
+from common.solomon.classic import ClassicDialect
+from common.solomon.encoder import Encoded, PushEncoder
+from common.solomon.labels import safe_value
+from common.solomon.points import Histogram, Kind, Point
 
 AT = datetime(2025, 11, 22, 16, 0, tzinfo=UTC)
 # The rule for label values in Monium's data model.
 ALLOWED = re.compile(r"^[ -!#-&(-)+->@-_a-{}-~]{1,200}$")
+
+
+def encode(*points: Point, common_labels: Mapping[str, str] | None = None) -> Encoded:
+    encoder = PushEncoder(ClassicDialect())
+    return encoder.encode(points, at=AT, common_labels=common_labels or {})
 
 
 def test_a_body_is_what_the_wire_wants() -> None:
@@ -31,7 +32,8 @@ def test_a_body_is_what_the_wire_wants() -> None:
         Point("state", Kind.IGAUGE, 1),
         Point("age_seconds", Kind.GAUGE, 1.5),
     ]
-    push = encode_push(points, at=AT, common_labels={"host": "node-17"})
+    encoded = encode(*points, common_labels={"host": "node-17"})
+    [push] = encoded.pushes
     assert json.loads(push.body) == json.loads(
         """
         {"commonLabels": {"host": "node-17"}, "ts": 1763827200,
@@ -43,12 +45,12 @@ def test_a_body_is_what_the_wire_wants() -> None:
           {"kind": "GAUGE", "labels": {"name": "age_seconds"}, "value": 1.5}]}
         """
     )
-    assert (push.points, push.dropped) == (4, 0)
+    assert (push.metrics, encoded.dropped) == (4, 0)
 
 
 def test_integers_stay_integers() -> None:
-    body = encode_push([Point("a", Kind.RATE, 3.0)], at=AT, common_labels={}).body
-    assert b'"value":3}' in body
+    [push] = encode(Point("a", Kind.RATE, 3.0)).pushes
+    assert b'"value":3}' in push.body
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,9 @@ def test_integers_stay_integers() -> None:
     ],
 )
 def test_what_solomon_cannot_hold_is_dropped_and_counted(point: Point) -> None:
-    points = [point, Point("b", Kind.GAUGE, 1.0)]
-    push = encode_push(points, at=AT, common_labels={"host": "node-17"})
-    assert (push.points, push.dropped) == (1, 1)
+    encoded = encode(point, Point("b", Kind.GAUGE, 1.0), common_labels={"host": "node-17"})
+    [push] = encoded.pushes
+    assert (push.metrics, encoded.dropped) == (1, 1)
     assert [sensor["labels"]["name"] for sensor in json.loads(push.body)["sensors"]] == ["b"]
 
 
@@ -100,38 +102,26 @@ def test_different_texts_stay_different(texts: list[str]) -> None:
     assert len({safe_value(text) for text in texts}) == len(texts)
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        (200, PushStatus.OK),
-        (202, PushStatus.OK),
-        (302, PushStatus.REFUSED),
-        (400, PushStatus.REFUSED),
-        (401, PushStatus.UNAUTHORIZED),
-        (403, PushStatus.UNAUTHORIZED),
-        (404, PushStatus.REFUSED),
-        (408, PushStatus.RETRY),
-        (413, PushStatus.REFUSED),
-        (429, PushStatus.SLOW_DOWN),
-        (500, PushStatus.RETRY),
-        (503, PushStatus.RETRY),
-    ],
-)
-def test_answers_are_classified(code: int, status: PushStatus) -> None:
-    assert push_result(code, b"").status is status
+def test_large_batches_are_split() -> None:
+    pushes = encode(*(Point(f"name_{n}", Kind.IGAUGE, 1) for n in range(2500))).pushes
+    assert [push.metrics for push in pushes] == [1000, 1000, 500]
+    assert [len(json.loads(push.body)["sensors"]) for push in pushes] == [1000, 1000, 500]
 
 
-def test_reads_how_many_points_were_taken_and_ignores_unknown_keys() -> None:
-    result = push_result(200, b'{"sensorsProcessed": 7, "status": "OK", "more": [1]}')
-    assert (result.status, result.processed) == (PushStatus.OK, 7)
+def test_what_is_remembered_of_a_series_changes_with_nothing_but_its_value() -> None:
+    encoder = PushEncoder(ClassicDialect())
+    batches = [
+        ({"host": "a"}, [Point("x", Kind.GAUGE, 1.0), Point("x", Kind.GAUGE, 2.0, {"host": "b"})]),
+        ({"host": "a"}, [Point("x", Kind.IGAUGE, 3), Point("x", Kind.GAUGE, 4.0, {"zone": "b"})]),
+        ({"zone": "a"}, [Point("x", Kind.IGAUGE, 3), Point("x", Kind.GAUGE, 4.0, {"zone": "b"})]),
+    ]
+    for common_labels, points in batches:
+        afresh = encode(*points, common_labels=common_labels)
+        assert encoder.encode(points, at=AT, common_labels=common_labels) == afresh
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"sensorsProcessed": "many"}', b"\xff"])
-def test_a_nonsense_body_does_no_harm(body: bytes) -> None:
-    assert push_result(200, body).processed is None
-    assert push_result(500, body).status is PushStatus.RETRY
-
-
-def test_a_refusal_says_what_solomon_said() -> None:
-    assert "HTTP 400: bad label" in push_result(400, b'{"errorMessage": "bad label"}').message
-    assert "HTTP 413: too much" in push_result(413, b"too much").message
+def test_series_that_end_are_forgotten() -> None:
+    encoder = PushEncoder(ClassicDialect())
+    for n in range(10):
+        encoder.encode([Point(f"name_{n}", Kind.IGAUGE, 1)], at=AT, common_labels={})
+    assert len(encoder._writers) == 1
