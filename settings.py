@@ -190,10 +190,14 @@ class AgentSettings(_Settings):
         description="whose rights probers have that name no user, if the agent is root; else they have the agent's own",
     )
     agent_allowed_users: str = Field(
-        "", description="further users that probers may name, with commas; `root` only if it is here"
+        "",
+        description="further users that probers may name, with commas; `root` only if it is here",
     )
     agent_slots: int = Field(
-        100, ge=1, le=10_000, description="how many runs go on at once; what is due beyond is skipped"
+        100,
+        ge=1,
+        le=10_000,
+        description="how many runs go on at once; what is due beyond is skipped",
     )
     agent_poll_interval: Duration = Field(
         timedelta(seconds=25),
@@ -242,8 +246,11 @@ class SolomonStandInSettings(_Settings):
     solomon_stand_in_database: Path = Field(
         Path("data/solomon_stand_in.sqlite"), description="file of the series"
     )
+    solomon_stand_in_token_lifetime: Duration = Field(
+        timedelta(hours=1), description="how long the tokens of its metadata service are good"
+    )
     solomon_token: SecretStr | None = Field(
-        None, description="the OAuth token that is accepted; unset: any"
+        None, description="the token that is accepted; unset: any"
     )
 
 

@@ -14,13 +14,14 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from agent.outputs import OUTPUTS
-from common.contracts.probers import EffectiveAxis, EffectiveSettings
+from common.contracts.probers import EffectiveAxis, EffectiveSettings, confirmation
 from common.contracts.references import as_text, secrets_in, with_secrets
 from common.contracts.resolution import Combination, EffectiveProber
 from common.contracts.values import canonical_json
 from common.masking import forms_of
 
 MODES = ("run",)
+MIB = 1024 * 1024
 # Solomon's own labels, those of every point of ours, and those that tell our series apart.
 RESERVED_LABELS = frozenset(
     {"project", "cluster", "service", "name", "cluster_slug", "host", "prober_slug",
@@ -38,6 +39,16 @@ class RunKey:
     combination: str  # canonical JSON of the matrix variables
 
 
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Rights and limits that programs share if these are equal."""
+
+    user: str = ""  # empty: the default of the host's owner
+    memory_bytes: int = 256 * MIB  # of all processes of a run together
+    processes: int = 64  # of a run
+    open_files: int = 256  # of one process
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """All that one program start needs, and how often; two equal ones need no restart."""
@@ -52,6 +63,12 @@ class RunSpec:
     time_limit: timedelta
     grace: timedelta
     output: str
+    sandbox: Sandbox = Sandbox()
+    cpu_seconds: int = 60
+    output_bytes: int = 64 * MIB  # printed, not kept
+    allow_overlap: bool = False
+    exclusive: str = ""
+    confirm: tuple[int, int] = (1, 1)  # N of the last M
     # Texts that no reason may repeat.
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -123,6 +140,12 @@ def planned_prober(
                 time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
                 grace=timedelta(seconds=prober.settings.grace_seconds),
                 output=prober.settings.output,
+                sandbox=_sandbox(prober.settings),
+                cpu_seconds=prober.settings.cpu_seconds,
+                output_bytes=prober.settings.output_mb * MIB,
+                allow_overlap=prober.settings.allow_overlap,
+                exclusive=prober.settings.exclusive,
+                confirm=confirmation(prober.settings.confirm),
                 secrets=_hidden(run.secret_environment, secrets),
             )
             for run in prober.runs
@@ -131,6 +154,10 @@ def planned_prober(
         id=prober.id, slug=prober.slug, revision=prober.revision,
         keys=keys, labels=labels, specs=specs, problem=problem,
     )  # fmt: skip
+
+
+def _sandbox(settings: EffectiveSettings) -> Sandbox:
+    return Sandbox(settings.user, settings.memory_mb * MIB, settings.processes, settings.open_files)
 
 
 def _filled(wanted: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> dict[str, str]:

@@ -2,18 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from agent.costs import Cost
 from agent.outputs import Printed
 from agent.plan import RunKey
 from agent.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the processes of a run used, as far as they were waited for."""
-
-    user_seconds: float = 0.0
-    system_seconds: float = 0.0
-    peak_rss_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The one place that starts processes: argument lists, never a shell; own session; explicit environment."""
+"""The one place that starts processes, but for probers (agent/running/launcher.py): argument lists, never a shell; own session; explicit environment."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 PIPE = subprocess.PIPE
+NOTHING = subprocess.DEVNULL
 Process = subprocess.Popen[bytes]
 # What `Process.wait(seconds)` raises.
 TimeLimitError = subprocess.TimeoutExpired
@@ -16,10 +17,11 @@ def start(
     *,
     environment: Mapping[str, str],
     cwd: Path,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     stderr: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Process:
-    """Start a program as leader of a new session and process group, with no input; OSError if it cannot start.
+    """Start a program as leader of a new session and process group; OSError if it cannot start.
 
     What outlives us must get files as output: with a pipe it would die of SIGPIPE after us.
     """
@@ -27,7 +29,7 @@ def start(
         list(arguments),
         env=dict(environment),
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,

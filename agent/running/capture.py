@@ -12,9 +12,11 @@ class Capture:
         self._head = bytearray()
         self._tail = bytearray()
         self._tail_cut = 0
+        self.fed_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the stream."""
+        self.fed_bytes += len(chunk)
         room = self._kept - len(self._head)
         if room > 0:
             self._head += chunk[:room]

@@ -1,28 +1,29 @@
-"""Starts probers, ends them at their time limit, cleans up behind them: *act*.
+"""Has probers started, ends them at their time limit, turns their ends into results: *act*.
 
 SIGTERM to the process group, grace, SIGKILL; the verdict is fixed when the first signal is decided.
 The end of a run is the end of its process, not of its pipes: an orphan may hold those open.
 """
 
+import contextlib
 import heapq
 import logging
 import os
 import secrets
 import selectors
 import signal
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from agent.costs import Cost
 from agent.outputs import OUTPUTS
 from agent.plan import RunKey, RunSpec
-from agent.results import Cost, RunResult
+from agent.results import RunResult
+from agent.running import wire
+from agent.running.launchers import Launchers, Program, Workplace
 from agent.running.orphans import Orphans
-from agent.running.run import EndCause, RunningProcess
-from agent.running.wiper import Wiper
+from agent.running.run import EndCause, Pipe, Run
 from agent.scheduler import SECOND_NS
-from agent.verdict import Ending, Verdict, cannot_start, verdict
-from common import processes
+from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
 from common.masking import without_secrets
 
 log = logging.getLogger(__name__)
@@ -30,22 +31,13 @@ log = logging.getLogger(__name__)
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
-# Right after the end of a run, and after a sweep that left something; longer each time, since it may never go.
+# Right after the death of a launcher, and after a sweep that left something.
 _SWEEP_SOON_NS = SECOND_NS // 50
 
 
 def run_environment(planned: Mapping[str, str], *, path: str, temporary: Path) -> dict[str, str]:
     """All variables that a prober sees: never the agent's own settings."""
     return {**planned, "PATH": path, "LANG": "C.UTF-8", "TMPDIR": str(temporary)}
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where runs happen."""
-
-    temporary: Path  # absolute; each run has its TMPDIR in it
-    path: str  # PATH of the probers
-    wiper: Wiper
 
 
 class Runner:
@@ -66,14 +58,12 @@ class Runner:
         self._on_result = on_result
         self._on_end = on_end
         self._clock_ns = clock_ns
-        self._runs: dict[RunKey, RunningProcess] = {}
-        self._abandoned: set[RunningProcess] = set()
-        # Keys, not runs: what finished long before its time limit must not stay in memory until then.
-        self._deadlines: list[tuple[int, int, RunKey]] = []
-        self._orphans = Orphans(workplace.temporary)
-        self._orphans_left = 0
+        self._orphans = Orphans(str(workplace.temporary))
+        self._launchers = Launchers(selector, workplace, self)
+        self._runs: dict[int, Run] = {}
+        # Numbers, not runs: what finished long before its time limit must not stay in memory until then.
+        self._deadlines: list[tuple[int, int, int]] = []
         self._sweep_at_ns = clock_ns()
-        self._sweep_pause_ns = _SWEEP_SOON_NS
         self._number = 0
 
     @property
@@ -84,60 +74,55 @@ class Runner:
     def start(self, spec: RunSpec, due_ns: int) -> None:
         """Start a run; if that is impossible, it is broken at once."""
         self._number += 1
-        temporary = self._workplace.temporary / f"{self._number}-{secrets.token_hex(8)}"
+        number = self._number
         started_ns = self._clock_ns()
         try:
-            temporary.mkdir(mode=0o700)
-            process = processes.start(
-                spec.arguments,
-                environment=run_environment(
-                    spec.environment, path=self._workplace.path, temporary=temporary
-                ),
-                cwd=spec.folder,
-                stdout=processes.PIPE,
-                stderr=processes.PIPE,
-            )
+            run = self._started(number, spec, due_ns, started_ns)
         except (OSError, ValueError) as error:
-            self._refused(spec, due_ns, started_ns, temporary, error=error)
+            self._refuse(spec, due_ns, started_ns, error)
             return
-        run = RunningProcess(
-            spec=spec, process=process, temporary=temporary, due_ns=due_ns, started_ns=started_ns,
-            pidfd=os.pidfd_open(process.pid),
-        )  # fmt: skip
-        self._runs[spec.key] = run
-        run.watch(self._selector, lambda now_ns: self._exited(run, now_ns))
+        self._runs[number] = run
+
+        def check_output(now_ns: int) -> None:
+            self._check_output(run, now_ns)
+
+        run.stdout.watch(self._selector, check_output)
+        run.stderr.watch(self._selector, check_output)
         self._set_deadline(run, started_ns + _nanoseconds(spec.time_limit.total_seconds()))
 
     def end(self, key: RunKey, now_ns: int) -> None:
-        """End a run that nobody wants any more; it gives no result."""
-        run = self._runs.get(key)
-        if run and run.cause is None:
-            self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+        """End the runs of a combination that nobody wants any more; they give no result."""
+        for run in [run for run in self._runs.values() if run.spec.key == key]:
+            if run.cause is None:
+                self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
 
     def end_all(self, now_ns: int) -> None:
         """End every run, without results."""
-        for key in list(self._runs):
-            self.end(key, now_ns)
+        for run in list(self._runs.values()):
+            if run.cause is None:
+                self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+
+    def close(self) -> None:
+        """End the launchers, and with them whatever is left of any run."""
+        self._launchers.close()
 
     def tick(self, now_ns: int) -> None:
         """Do what is due: signals for runs over their limits, and looking for orphans."""
         while self._deadlines and self._deadlines[0][0] <= now_ns:
-            _, number, key = heapq.heappop(self._deadlines)
-            run = self._runs.get(key)
-            if run and run.deadline_number == number:
+            _, deadline_number, number = heapq.heappop(self._deadlines)
+            run = self._runs.get(number)
+            if run and run.deadline_number == deadline_number:
                 self._deadline_passed(run, now_ns)
         if now_ns >= self._sweep_at_ns:
-            self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
-            self._sweep_at_ns = now_ns + (self._sweep_pause_ns if self.sweep() else _SWEEP_NS)
+            self._sweep_at_ns = now_ns + (_SWEEP_SOON_NS if self.sweep() else _SWEEP_NS)
+            self._launchers.retire_idle(now_ns)
 
     def sweep(self) -> int:
-        """Kill and reap orphans of finished runs; how many still live."""
-        own = {run.process.pid for run in (*self._runs.values(), *self._abandoned)}
-        active = {run.temporary.name: run.started_ns for run in self._runs.values()}
-        before, self._orphans_left = self._orphans_left, self._orphans.sweep(own, active)
-        if before and not self._orphans_left:
-            self._wipe_all_but(active)
-        return self._orphans_left
+        """Kill and reap what launchers left behind that were killed; how many still live."""
+        left = self._orphans.sweep(self._launchers.pids, {})
+        for pid in left:
+            log.info("kill an orphan of a killed launcher pid=%d", pid)
+        return len(left)
 
     def next_at_ns(self) -> int:
         """When `tick` has something to do."""
@@ -145,16 +130,58 @@ class Runner:
             return min(self._deadlines[0][0], self._sweep_at_ns)
         return self._sweep_at_ns
 
-    def _wipe_all_but(self, active: Container[str]) -> None:
-        """What orphans wrote while the folders of their runs were wiped, or after that."""
-        for folder in self._workplace.temporary.iterdir():
-            if folder.name not in active:
-                self._workplace.wiper.wipe(folder)
+    def ended(self, end: wire.RunEnd) -> None:
+        """See `Listener`."""
+        run = self._runs.get(end.number)
+        if run is None:  # it was abandoned long ago
+            return
+        run.close_pipes(self._selector)
+        cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
+        said = _verdict_of(run, end, cost)
+        self._finish(run, said, cost)
 
-    def _refused(
-        self, spec: RunSpec, due_ns: int, started_ns: int, temporary: Path, *, error: Exception
-    ) -> None:
-        self._workplace.wiper.wipe(temporary)
+    def refused(self, number: int, error: OSError) -> None:
+        """See `Listener`."""
+        if run := self._runs.get(number):
+            run.close_pipes(self._selector)
+            self._finish(run, cannot_start(run.spec.arguments, error), Cost())
+
+    def lost(self, numbers: Sequence[int]) -> None:
+        """See `Listener`."""
+        self._sweep_at_ns = self._clock_ns()
+        for run in [self._runs[number] for number in numbers if number in self._runs]:
+            run.close_pipes(self._selector)
+            self._finish(run, launcher_died(), Cost())
+
+    def littered(self, folder: Path) -> None:
+        """See `Listener`."""
+        active = {run.temporary_name for run in self._runs.values()}
+        with contextlib.suppress(OSError):
+            for litter in folder.iterdir():
+                if litter.name not in active:
+                    self._workplace.wiper.wipe(litter)
+
+    def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
+        launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
+        name = f"{number}-{secrets.token_hex(8)}"
+        program = Program(
+            arguments=spec.arguments,
+            environment=run_environment(
+                spec.environment, path=self._workplace.path, temporary=launcher.folder / name
+            ),
+            folder=spec.folder,
+            temporary_name=name,
+            cpu_seconds=spec.cpu_seconds,
+        )
+        with _Pipes() as pipes:
+            launcher.start(number, program, pipes.its_ends)
+            return Run(
+                number=number, spec=spec, launcher=launcher, temporary_name=name,
+                stdout=Pipe(pipes.out), stderr=Pipe(pipes.err),
+                due_ns=due_ns, started_ns=started_ns,
+            )  # fmt: skip
+
+    def _refuse(self, spec: RunSpec, due_ns: int, started_ns: int, error: Exception) -> None:
         said = error if isinstance(error, OSError) else OSError(str(error))
         self._on_end(spec.key)
         self._on_result(
@@ -164,68 +191,96 @@ class Runner:
             )
         )  # fmt: skip
 
-    def _set_deadline(self, run: RunningProcess, deadline_ns: int) -> None:
+    def _check_output(self, run: Run, now_ns: int) -> None:
+        if run.printed_bytes <= run.spec.output_bytes or run.killed:
+            return
+        if run.cause is None:
+            run.cause = EndCause.OUTPUT_LIMIT
+        self._kill(run, now_ns)
+
+    def _set_deadline(self, run: Run, deadline_ns: int) -> None:
         self._number += 1
         run.deadline_number = self._number
-        heapq.heappush(self._deadlines, (deadline_ns, self._number, run.spec.key))
+        heapq.heappush(self._deadlines, (deadline_ns, self._number, run.number))
 
-    def _deadline_passed(self, run: RunningProcess, now_ns: int) -> None:
+    def _deadline_passed(self, run: Run, now_ns: int) -> None:
         if run.cause is None:
             self._ask_to_end(run, EndCause.TIME_LIMIT, now_ns)
         elif not run.killed:
-            run.killed = True
-            run.signal_group(signal.SIGKILL)
-            self._set_deadline(run, now_ns + _UNKILLABLE_NS)
+            self._kill(run, now_ns)
         else:
-            self._abandon(run, now_ns)
+            self._abandon(run)
 
-    def _ask_to_end(self, run: RunningProcess, cause: EndCause, now_ns: int) -> None:
+    def _ask_to_end(self, run: Run, cause: EndCause, now_ns: int) -> None:
         run.cause = cause
-        run.signal_group(signal.SIGTERM)
+        run.launcher.signal(run.number, signal.SIGTERM)
         self._set_deadline(run, now_ns + _nanoseconds(run.spec.grace.total_seconds()))
 
-    def _abandon(self, run: RunningProcess, now_ns: int) -> None:
-        """Stop waiting for a process that even SIGKILL does not end; it is still reaped if it ends some day."""
-        log.error("cannot kill prober=%s pid=%d", run.spec.prober_slug, run.process.pid)
-        run.abandoned = True
+    def _kill(self, run: Run, now_ns: int) -> None:
+        run.killed = True
+        run.launcher.signal(run.number, signal.SIGKILL)
+        self._set_deadline(run, now_ns + _UNKILLABLE_NS)
+
+    def _abandon(self, run: Run) -> None:
+        """Stop waiting for a process that even SIGKILL does not end; its launcher reaps it if it ends some day."""
+        log.error("cannot kill a run of prober=%s", run.spec.prober_slug)
+        if run.launcher.is_stopped():
+            run.launcher.kill()
         run.close_pipes(self._selector)
-        self._abandoned.add(run)
-        self._finish(run, Cost(), now_ns)
+        end = wire.RunEnd(run.number, -signal.SIGKILL, "", (0, 0, 0))
+        self._finish(run, _verdict_of(run, end, Cost()), Cost())
 
-    def _exited(self, run: RunningProcess, now_ns: int) -> None:
-        cost = run.collect(self._selector)
-        self._sweep_pause_ns = _SWEEP_SOON_NS
-        self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
-        if run.abandoned:
-            self._abandoned.discard(run)
-        else:
-            self._finish(run, cost, now_ns)
-
-    def _finish(self, run: RunningProcess, cost: Cost, now_ns: int) -> None:
-        del self._runs[run.spec.key]
-        self._workplace.wiper.wipe(run.temporary)
+    def _finish(self, run: Run, said: Verdict, cost: Cost) -> None:
+        del self._runs[run.number]
         self._on_end(run.spec.key)
         if run.cause is EndCause.NOT_WANTED:
             return
         self._on_result(
             RunResult(
-                key=run.spec.key, verdict=_verdict_of(run), due_ns=run.due_ns,
-                started_ns=run.started_ns, ended_ns=now_ns, cost=cost,
-                printed=OUTPUTS[run.spec.output](run.stdout.lines()),
+                key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
+                ended_ns=self._clock_ns(), cost=cost,
+                printed=OUTPUTS[run.spec.output](run.stdout.capture.lines()),
             )
         )  # fmt: skip
 
 
-def _verdict_of(run: RunningProcess) -> Verdict:
+class _Pipes:
+    """Two pipes; the program's ends are closed here in any case, ours only if something fails."""
+
+    def __enter__(self) -> "_Pipes":
+        self.out, its_out = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.err, its_err = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self.out)
+            os.close(its_out)
+            raise
+        os.set_blocking(self.out, False)
+        os.set_blocking(self.err, False)
+        self.its_ends = its_out, its_err
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        for end in self.its_ends if kind is None else (*self.its_ends, self.out, self.err):
+            os.close(end)
+
+
+def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
+    spec = run.spec
+    breach = "output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach
     return verdict(
         Ending(
-            exit_code=run.exit_code if run.exit_code is not None else -signal.SIGKILL,
+            exit_code=end.exit_code,
             time_limit_passed=run.cause is EndCause.TIME_LIMIT,
-            time_limit=run.spec.time_limit,
-            stdout=without_secrets(run.stdout.text(), run.spec.secrets),
-            stderr=without_secrets(run.stderr.text(), run.spec.secrets),
+            time_limit=spec.time_limit,
+            limited=LimitedCost(
+                breach=breach, cost=cost, memory_bytes=spec.sandbox.memory_bytes,
+                cpu_seconds=spec.cpu_seconds,
+            ),
+            stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
+            stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
         )
-    )
+    )  # fmt: skip
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import socketserver
@@ -280,6 +281,8 @@ def start_agent(folder: Path, description: dict[str, Any]) -> int:
 def agent_environment(folder: Path, description: dict[str, Any]) -> dict[str, str]:
     """All that the agent is told."""
     return {
+        # Whoever tries this out may have a Python that another user cannot even read.
+        "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
         **description["environment"],
         "PYTHONPATH": description["home"],
         "MR_PROBER_CLUSTER": description["cluster"],

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from agent.outputs import Printed
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.results import Cost, RunResult
+from agent.costs import Cost
+from agent.results import RunResult
 from agent.verdict import Verdict
 from common.contracts.states import Outcome
 
