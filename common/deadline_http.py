@@ -91,9 +91,9 @@ class DeadlineHttp:
 
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
-        if self._connection is not None:
+        if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._connection.close()
+                self._socket.hang_up()
         self._connection = self._socket = None
 
     def _exchange(
@@ -104,6 +104,8 @@ class DeadlineHttp:
         connection.request(method, f"{self._path}{path}", body=body or None, headers=dict(headers))
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES)
+        if response.length and len(content) < MAX_ANSWER_BYTES:
+            raise http.client.IncompleteRead(content, response.length)
         if not response.isclosed() or response.will_close:
             self.close()
         found = {name.lower(): value for name, value in response.getheaders()}
@@ -151,6 +153,9 @@ class _DeadlineSocket:
         return self._real.recv_into(buffer)
 
     def close(self) -> None:
+        """http.client closes early, with the answer still to be read."""
+
+    def hang_up(self) -> None:
         self._real.close()
 
 
