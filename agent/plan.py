@@ -37,6 +37,15 @@ class RunKey:
 
     prober_id: UUID
     combination: str  # canonical JSON of the matrix variables
+    # Computed once: it is asked for a dozen times in each run, and a UUID's own is slow.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A frozen class sets what it computes in this way."""
+        object.__setattr__(self, "_hash", hash((self.prober_id.int, self.combination)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ docs/decisions/0020-launchers.md says why.
 """
 
 import contextlib
+import gc
 import os
 import resource
 import select
@@ -73,13 +74,62 @@ class Run:
 
     __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "started_ns")
 
-    def __init__(self, request: wire.StartRequest, pid: int, started_ns: int) -> None:
+    def __init__(self, request: wire.StartRequest, name: str, pid: int) -> None:
+        """`name` is that of its TMPDIR."""
         self.number = request.number
-        self.name = request.name
+        self.name = name
         self.cpu_seconds = request.cpu_seconds
         self.pid = pid
-        self.started_ns = started_ns
+        self.started_ns = _now_ns()
         self.breach = ""
+
+
+class Folders:
+    """The folders for TMPDIR: an empty one is used again, since making one costs as much as a tenth of a run.
+
+    Not at once: as long as a process may be left behind that has it as its mark, it is nobody else's.
+    """
+
+    def __init__(self, parent: str) -> None:
+        self._parent = parent
+        self._clean: list[str] = []
+        self._used: list[str] = []
+        self._littered: list[str] = []
+        self._number = 0
+
+    def take(self) -> str:
+        """The name of an empty folder; OSError if there can be none."""
+        if self._clean:
+            return self._clean.pop()
+        self._number += 1
+        os.mkdir(f"{self._parent}/{self._number}", 0o700)
+        return str(self._number)
+
+    def give_back(self, name: str) -> bool:
+        """Its run is over; False if something is left in it: then somebody else removes it."""
+        if self._is_empty(name):
+            self._used.append(name)
+            return True
+        self._littered.append(name)
+        return False
+
+    def clear(self) -> list[str]:
+        """Nothing is left behind of any run that is over; the folders that are to be removed (again)."""
+        written = [name for name in self._used if not self._is_empty(name)]
+        self._clean += [name for name in self._used if name not in written]
+        self._used = []
+        # A process that was left behind may have filled it again while it was being removed.
+        self._littered = [name for name in self._littered + written if self._exists(name)]
+        return self._littered
+
+    def _is_empty(self, name: str) -> bool:
+        try:
+            return not os.listdir(f"{self._parent}/{name}")
+        except OSError:
+            return False
+
+    def _exists(self, name: str) -> bool:
+        return os.access(f"{self._parent}/{name}", os.F_OK)
 
 
 class Launcher:
@@ -94,7 +144,7 @@ class Launcher:
         self._folder = ""
         self._sweep_at_ns = self._watch_at_ns = _now_ns() + _SWEEP_NS
         self._sweep_pause_ns = _SWEEP_SOON_NS
-        self._had_orphans = False
+        self._folders = Folders(sandbox.temporary)
         self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -144,22 +194,25 @@ class Launcher:
         return bool(packet)
 
     def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
+        name = ""
         try:
-            os.mkdir(f"{self._sandbox.temporary}/{request.name}", 0o700)
+            name = self._folders.take()
+            request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
             if request.folder != self._folder:
                 os.chdir(request.folder)
                 self._folder = request.folder
             pid = self._spawn(request, descriptors)
         except OSError as error:
             self._send(wire.refusal(request.number, error))
-            self._wipe(request.name)
+            if name:
+                self._folders.give_back(name)
         else:
             # The kernel's own limit is per process; the sum is looked at with the other limits of the run.
             with contextlib.suppress(OSError):
                 seconds = request.cpu_seconds
                 resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 1))
-            self._runs[pid] = Run(request, pid, _now_ns())
-            self._watch_at_ns = min(self._watch_at_ns, _now_ns() + _WATCH_NS)
+            run = self._runs[pid] = Run(request, name, pid)
+            self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -206,7 +259,8 @@ class Launcher:
         figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
         exit_code = os.waitstatus_to_exitcode(status)
         self._send(wire.end_message(wire.RunEnd(run.number, exit_code, run.breach, figures)))
-        self._wipe(run.name)
+        if not self._folders.give_back(run.name):
+            self._send(wire.litter_message(run.name))
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._sweep_at_ns = min(self._sweep_at_ns, _now_ns() + _SWEEP_SOON_NS)
 
@@ -224,10 +278,9 @@ class Launcher:
         """Whether orphans are left that must go."""
         active = {run.name: run.started_ns for run in self._runs.values()}
         left = bool(self._orphans.sweep(self._runs, active))
-        if self._had_orphans and not left:
-            # They may have written to the folder of their run after it was wiped.
-            self._send(wire.LITTER)
-        self._had_orphans = left
+        if not left:
+            for name in self._folders.clear():
+                self._send(wire.litter_message(name))
         return left
 
     def _watch(self, now_ns: int) -> None:
@@ -259,15 +312,6 @@ class Launcher:
         if sum(member.cpu_ticks for member in members) * kernel.TICK_NS > run.cpu_seconds * 10**9:
             return "cpu_seconds"
         return ""
-
-    def _wipe(self, name: str) -> None:
-        """Only an empty folder goes at once: one with a million files must not hold up other runs."""
-        try:
-            os.rmdir(f"{self._sandbox.temporary}/{name}")
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._send(wire.LITTER)
 
     def _send(self, packet: bytes) -> None:
         # A dead agent is noticed by the next read.
@@ -303,6 +347,7 @@ def _now_ns() -> int:
 
 def main() -> None:
     """Serve the agent at the other end of standard input."""
+    gc.freeze()
     sandbox = Sandbox(sys.argv[1:])
     # Its number is taken by what the programs read: nothing.
     agent = socket.socket(fileno=os.dup(0))

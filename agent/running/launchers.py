@@ -41,7 +41,6 @@ class Program:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    temporary_name: str
     cpu_seconds: int
 
 
@@ -56,9 +55,6 @@ class Listener(Protocol):
 
     def lost(self, numbers: Sequence[int]) -> None:
         """The launcher of these runs has ended before them; what is left of them becomes the agent's."""
-
-    def littered(self, folder: Path) -> None:
-        """In this folder of temporary folders, something is left of runs that are over."""
 
 
 class Launcher:
@@ -75,8 +71,7 @@ class Launcher:
     def start(self, number: int, program: Program, descriptors: tuple[int, int]) -> None:
         """Start a program whose output goes to the descriptors; OSError or ValueError if that cannot even be tried."""
         request = wire.StartRequest(
-            number, folder=str(program.folder), name=program.temporary_name,
-            cpu_seconds=program.cpu_seconds,
+            number, folder=str(program.folder), cpu_seconds=program.cpu_seconds
         )  # fmt: skip
         packet = wire.start_request(request, program.arguments, program.environment)
         self.runs.add(number)
@@ -216,7 +211,7 @@ class Launchers:
 
     def _told(self, launcher: Launcher, fields: Sequence[bytes]) -> None:
         if fields[0] == wire.LITTER:
-            self._listener.littered(launcher.folder)
+            self._place.wiper.wipe(launcher.folder / fields[1].decode())
             return
         number = int(fields[1])
         launcher.runs.discard(number)

@@ -80,7 +80,6 @@ class Run:
     number: int
     spec: RunSpec
     launcher: Launcher
-    temporary_name: str
     stdout: Pipe
     stderr: Pipe
     due_ns: int
@@ -89,6 +88,11 @@ class Run:
     deadline_number: int = 0
     cause: EndCause | None = None
     killed: bool = False
+    is_watched: bool = False
+
+    def texts(self) -> tuple[str, str]:
+        """What is kept of stdout and stderr."""
+        return self.stdout.capture.text(), self.stderr.capture.text()
 
     @property
     def printed_bytes(self) -> int:

@@ -4,15 +4,12 @@ SIGTERM to the process group, grace, SIGKILL; the verdict is fixed when the firs
 The end of a run is the end of its process, not of its pipes: an orphan may hold those open.
 """
 
-import contextlib
 import heapq
 import logging
 import os
-import secrets
 import selectors
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from agent.costs import Cost
 from agent.outputs import OUTPUTS
@@ -31,13 +28,15 @@ log = logging.getLogger(__name__)
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
+# Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
+_WATCH_AFTER_NS = SECOND_NS // 40
 # Right after the death of a launcher, and after a sweep that left something.
 _SWEEP_SOON_NS = SECOND_NS // 50
 
 
-def run_environment(planned: Mapping[str, str], *, path: str, temporary: Path) -> dict[str, str]:
-    """All variables that a prober sees: never the agent's own settings."""
-    return {**planned, "PATH": path, "LANG": "C.UTF-8", "TMPDIR": str(temporary)}
+def run_environment(planned: Mapping[str, str], *, path: str) -> dict[str, str]:
+    """All variables that a prober sees, but for TMPDIR: never the agent's own settings."""
+    return {**planned, "PATH": path, "LANG": "C.UTF-8"}
 
 
 class Runner:
@@ -82,13 +81,8 @@ class Runner:
             self._refuse(spec, due_ns, started_ns, error)
             return
         self._runs[number] = run
-
-        def check_output(now_ns: int) -> None:
-            self._check_output(run, now_ns)
-
-        run.stdout.watch(self._selector, check_output)
-        run.stderr.watch(self._selector, check_output)
-        self._set_deadline(run, started_ns + _nanoseconds(spec.time_limit.total_seconds()))
+        limit_ns = _nanoseconds(spec.time_limit.total_seconds())
+        self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns))
 
     def end(self, key: RunKey, now_ns: int) -> None:
         """End the runs of a combination that nobody wants any more; they give no result."""
@@ -153,30 +147,18 @@ class Runner:
             run.close_pipes(self._selector)
             self._finish(run, launcher_died(), Cost())
 
-    def littered(self, folder: Path) -> None:
-        """See `Listener`."""
-        active = {run.temporary_name for run in self._runs.values()}
-        with contextlib.suppress(OSError):
-            for litter in folder.iterdir():
-                if litter.name not in active:
-                    self._workplace.wiper.wipe(litter)
-
     def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
-        name = f"{number}-{secrets.token_hex(8)}"
         program = Program(
             arguments=spec.arguments,
-            environment=run_environment(
-                spec.environment, path=self._workplace.path, temporary=launcher.folder / name
-            ),
+            environment=run_environment(spec.environment, path=self._workplace.path),
             folder=spec.folder,
-            temporary_name=name,
             cpu_seconds=spec.cpu_seconds,
         )
         with _Pipes() as pipes:
             launcher.start(number, program, pipes.its_ends)
             return Run(
-                number=number, spec=spec, launcher=launcher, temporary_name=name,
+                number=number, spec=spec, launcher=launcher,
                 stdout=Pipe(pipes.out), stderr=Pipe(pipes.err),
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
@@ -203,8 +185,20 @@ class Runner:
         run.deadline_number = self._number
         heapq.heappush(self._deadlines, (deadline_ns, self._number, run.number))
 
+    def _watch(self, run: Run) -> None:
+        def check_output(now_ns: int) -> None:
+            self._check_output(run, now_ns)
+
+        run.is_watched = True
+        run.stdout.watch(self._selector, check_output)
+        run.stderr.watch(self._selector, check_output)
+        limit_ns = _nanoseconds(run.spec.time_limit.total_seconds())
+        self._set_deadline(run, run.started_ns + limit_ns)
+
     def _deadline_passed(self, run: Run, now_ns: int) -> None:
-        if run.cause is None:
+        if not run.is_watched:
+            self._watch(run)
+        elif run.cause is None:
             self._ask_to_end(run, EndCause.TIME_LIMIT, now_ns)
         elif not run.killed:
             self._kill(run, now_ns)
@@ -213,6 +207,8 @@ class Runner:
 
     def _ask_to_end(self, run: Run, cause: EndCause, now_ns: int) -> None:
         run.cause = cause
+        if not run.is_watched:
+            self._watch(run)
         run.launcher.signal(run.number, signal.SIGTERM)
         self._set_deadline(run, now_ns + _nanoseconds(run.spec.grace.total_seconds()))
 
@@ -268,6 +264,8 @@ class _Pipes:
 def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
     spec = run.spec
     breach = "output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach
+    is_quiet_success = end.exit_code == 0 and run.cause is None
+    texts = ("", "") if is_quiet_success else run.texts()
     return verdict(
         Ending(
             exit_code=end.exit_code,
@@ -277,8 +275,8 @@ def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
                 breach=breach, cost=cost, memory_bytes=spec.sandbox.memory_bytes,
                 cpu_seconds=spec.cpu_seconds,
             ),
-            stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
-            stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
+            stdout=without_secrets(texts[0], spec.secrets),
+            stderr=without_secrets(texts[1], spec.secrets),
         )
     )  # fmt: skip
 

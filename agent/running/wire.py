@@ -19,13 +19,12 @@ IN_FILE = b"file"
 class StartRequest:
     """A program to start; its output goes to the two descriptors that come along."""
 
-    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "name", "number")
+    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number")
 
-    def __init__(self, number: int, *, folder: str, name: str, cpu_seconds: int) -> None:
-        """`name` is that of its TMPDIR in the launcher's folder; `folder` is where it works."""
+    def __init__(self, number: int, *, folder: str, cpu_seconds: int) -> None:
+        """`folder` is where it works; the launcher adds TMPDIR to its environment."""
         self.number = number
         self.folder = folder
-        self.name = name
         self.cpu_seconds = cpu_seconds
         self.arguments: list[str] = []
         self.environment: dict[str, str] = {}
@@ -49,8 +48,8 @@ def start_request(
 ) -> bytes:
     """The packet; ValueError if a text holds NUL, which no program could get."""
     fields = [
-        START.decode(), str(request.number), request.folder, request.name,
-        str(request.cpu_seconds), str(len(arguments)), *arguments,
+        START.decode(), str(request.number), request.folder, str(request.cpu_seconds),
+        str(len(arguments)), *arguments,
         *(f"{name}={value}" for name, value in environment.items()),
     ]  # fmt: skip
     packet = "\0".join(fields)
@@ -61,10 +60,10 @@ def start_request(
 
 def parsed_start(fields: Sequence[bytes]) -> StartRequest:
     """The opposite of `start_request`."""
-    _, number, folder, name, cpu_seconds, count, *texts = (
+    _, number, folder, cpu_seconds, count, *texts = (
         field.decode(errors="surrogateescape") for field in fields
     )
-    request = StartRequest(int(number), folder=folder, name=name, cpu_seconds=int(cpu_seconds))
+    request = StartRequest(int(number), folder=folder, cpu_seconds=int(cpu_seconds))
     request.arguments = texts[: int(count)]
     request.environment = dict(text.split("=", 1) for text in texts[int(count) :])
     return request
@@ -93,3 +92,8 @@ def refusal(number: int, error: OSError) -> bytes:
     """A program could not be started."""
     text = error.strerror or str(error)
     return b"%s\0%d\0%d\0%s" % (REFUSED, number, error.errno or 0, text.encode())
+
+
+def litter_message(name: str) -> bytes:
+    """In this folder of the launcher's, something is left of a run that is over."""
+    return b"%s\0%s" % (LITTER, name.encode())

@@ -67,8 +67,8 @@ class Bench:
     def shell(self, script: str, **changed: object) -> RunSpec:
         return self.spec("sh", "-c", script, **changed)
 
-    def folders_of_runs(self) -> list[Path]:
-        return list(self.temporary.glob("*/*"))
+    def left_files(self) -> list[Path]:
+        return list(self.temporary.glob("*/*/*"))
 
     def run(self, spec: RunSpec) -> RunResult:
         """The result of one run."""
@@ -100,7 +100,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     # No sub-reaper any more: other tests run in this process, too.
     ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
     assert set(psutil.Process().children(recursive=True)) <= before
-    assert not made.folders_of_runs()
+    assert not list(made.temporary.iterdir())
 
 
 def seen(file: Path) -> Callable[[], bool]:
@@ -137,7 +137,7 @@ def test_python3_is_the_interpreter_of_the_agent(bench: Bench) -> None:
 def test_its_temporary_folder_is_wiped(bench: Bench) -> None:
     result = bench.run(bench.shell("mkdir -p $TMPDIR/a/b; echo x > $TMPDIR/a/b/c"))
     assert result.verdict.outcome is Outcome.SUCCESS
-    bench.turn_until(lambda: not bench.folders_of_runs())
+    bench.turn_until(lambda: not bench.left_files())
 
 
 def test_kills_the_whole_group_when_sigterm_is_ignored(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_what_an_orphan_writes_after_its_run_is_wiped_too(bench: Bench) -> None:
     busy = "while :; do mkdir -p $TMPDIR/x; touch $TMPDIR/x/y; done"
     script = f"(setsid sh -c '{busy}' &); while ! test -e $TMPDIR/x/y; do sleep 0.01; done"
     bench.run(bench.shell(script))
-    bench.turn_until(lambda: not bench.folders_of_runs())
+    bench.turn_until(lambda: not bench.left_files())
 
 
 def test_orphans_leave_no_zombies(bench: Bench) -> None:
