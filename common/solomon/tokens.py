@@ -1,6 +1,7 @@
 """Where the token for Solomon comes from: the settings, or the VM's metadata service."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +19,9 @@ _TIME_LIMIT = timedelta(seconds=2)
 _LONGEST_USE_SECONDS = 3600.0
 # Half of its life, so that hours of a broken metadata service are survived.
 _USED_SHARE = 0.5
-_PAUSE_SECONDS = 10.0
+# Pushes have pauses of their own; this only keeps a broken pair of services from a loop.
+_PAUSE_SECONDS = 1.0
+_PAUSE_AFTER_REFUSAL_SECONDS = 10.0
 
 
 class NoTokenError(Exception):
@@ -64,7 +67,7 @@ class MetadataToken:
         self._token = ""
         self._renew_at = 0.0
         self._ends_at = 0.0
-        self._asked_at = -_PAUSE_SECONDS
+        self._asked_at = self._refused_at = -math.inf
 
     def token(self) -> str:
         """See `TokenSource`."""
@@ -78,7 +81,12 @@ class MetadataToken:
     def refused(self) -> bool:
         """See `TokenSource`."""
         self._renew_at = self._ends_at = 0.0
-        return self._clock() >= self._asked_at + _PAUSE_SECONDS
+        now = self._clock()
+        if now < self._refused_at + _PAUSE_AFTER_REFUSAL_SECONDS:
+            return False
+        self._refused_at = now
+        self._asked_at = -math.inf
+        return True
 
     def _ask(self, now: float) -> None:
         self._asked_at = now
@@ -89,6 +97,8 @@ class MetadataToken:
         except CallFailedError as error:
             log.warning("no token from the metadata service: %s", error)
             return
+        finally:
+            self._http.close()  # an hour is too long to keep it
         try:
             given = _Answer.model_validate_json(answer.body)
         except ValidationError:
