@@ -17,7 +17,7 @@ help: ## Print the targets
 demo: $(VENV)/.services $(VENV)/.terraform ## Run the whole product on this machine; Ctrl-C takes it down
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.main
 
-test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -70,6 +70,19 @@ $(VENV)/.tests: requirements.tests.txt $(VENV)/.services
 	@echo "Installing packages for tests"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.tests.txt
 	@touch $@
+
+# Debian's package unpacked beside the rest: the tests of the scrape ask a real Prometheus, nothing is installed on the machine.
+$(VENV)/.prometheus: $(VENV)/.uv
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "PATH has no prometheus: unpacking Debian's"; \
+		rm -rf $(VENV)/prometheus && mkdir $(VENV)/prometheus; \
+		(cd $(VENV)/prometheus && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null \
+			&& dpkg-deb -x prometheus_*.deb . && mv usr/bin/prometheus usr/bin/promtool ../bin/) \
+			|| echo "No prometheus: its tests say that they are skipped" >&2; \
+		rm -rf $(VENV)/prometheus; \
+		touch $@; \
+	else echo "No prometheus on PATH: its tests say that they are skipped" >&2; fi
 
 # Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv

@@ -140,5 +140,6 @@ def test_the_token_of_the_vm_is_used_and_never_told(
     at = datetime.now(UTC)
     sink.accept(Batch(at, [Point("metric_0", Kind.GAUGE, 1.0)], {}))
     wait_until(lambda: stored(stand_in))
-    assert "new_token" in caplog.text
+    left = requests.get(f"{stand_in}/faults", headers=HEADERS, timeout=20).json()
+    assert left == {"faults": []}
     assert not re.search(r"t1\.stand-in", caplog.text)

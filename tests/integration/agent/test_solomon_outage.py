@@ -11,7 +11,7 @@ from agent.sinks.pace import Pace
 from agent.sinks.port import Batch
 from agent.sinks.solomon import Deliverer, SinkClocks
 from agent.sinks.spool import Spool
-from common.contracts.states import Outcome
+from common.contracts.states import State
 from common.solomon.answers import PushResult, PushStatus
 from common.solomon.classic import ClassicDialect
 from common.solomon.encoder import PushEncoder
@@ -81,7 +81,7 @@ def test_an_hour_without_solomon_at_200_probers_loses_nothing(tmp_path: Path) ->
         away = 2 <= cell < cells + 2
         world.answer = PushResult(PushStatus.RETRY) if away else PushResult(PushStatus.OK)
         for number in range(0, 200, 10):
-            book.record(run_result(Outcome.SUCCESS, key=run_key(number)))
+            book.record(run_result(key=run_key(number)), State.SUCCESS)
         points = book.close_cell(cell * CELL_SECONDS * SECOND_NS)
         sent[int(world.now)] += len(points)
         made.deliver([batch(world, points)], seconds=10)

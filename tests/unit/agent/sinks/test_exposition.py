@@ -80,7 +80,7 @@ def test_a_whole_agent_is_read_by_the_official_parser_and_every_metric_has_help(
     book = MetricBook()
     book.apply(host_plan(planned(1), planned(2)), 0)
     for outcome in Outcome:
-        book.record(run_result(outcome))
+        book.record(run_result(outcome), State.SUCCESS)
     book.skip(run_key(), SkipReason.OVERLAP, 1)
     book.apply(host_plan(planned(1)), 0)
     figures = AgentFigures(1.0, 2, 3, {"bug": 0}, 1.0, 1000, SinkFigures())
