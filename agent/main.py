@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
+from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns
 from agent.configuration import Configuration, ConfigurationNews, follow
 from agent.errors import AgentFolderError, ScrapePortError
@@ -185,17 +186,18 @@ class _Parts:
         self._token = _token(settings.agent_token, settings.agent_token_file)
         self._news: Mailbox[ConfigurationNews] = Mailbox()
         self._wiper = Wiper()
+        self._accounts = Accounts(settings.agent_dir.absolute())
         self._reports = ReportSender(self._api_client())
         self._sink = _sink(settings)
 
     def run(self, about: AboutAgent) -> None:
         """Until the end is asked for; what is left to send then gets a few seconds."""
-        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send)
+        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send, self._accounts)
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         allowed = self._settings.agent_allowed_users.replace(",", " ").split()
         users = users_of_this_host(self._settings.agent_user, frozenset(allowed))
         workplace = Workplace(self._store.temporary, path, users, self._wiper)
-        loop = AgentLoop(about, ports, workplace, clocks=Clocks())
+        loop = AgentLoop(about, ports, workplace, clocks=Clocks(), slots=self._settings.agent_slots)
         stopping = threading.Event()
         self._start_threads(stopping)
         loop.run(self._end.is_asked)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from agent.outputs import MAX_SAMPLES, Printed, Sample
 from agent.plan import HostPlan, RunKey
 from agent.results import RunResult
-from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
+from common.contracts.states import Outcome, SkipReason, State
 from common.solomon.points import Histogram, Kind, Point
 
 CELL_SECONDS = 15
@@ -20,7 +20,7 @@ BOUNDS = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0,
 )  # fmt: skip
 # A series of a counter begins with 0: the first value of a rate says nothing.
-_ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED)
+_ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED, SkipReason.AGENT_RESTART)
 
 PrintedKey = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -50,6 +50,7 @@ class _Series:
     state: State = State.NOT_RUN_YET
     runs: Counter[Outcome] = field(default_factory=Counter)
     skipped: Counter[SkipReason] = field(default_factory=Counter)
+    starved: int = 0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     run_seconds: float = 0.0
     printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
@@ -89,17 +90,21 @@ class MetricBook:
         if series := self._series.get(key):
             series.skipped[reason] += count
 
-    def record(self, result: RunResult) -> None:
-        """A run has ended."""
+    def record(self, result: RunResult, state: State) -> None:
+        """A run has ended, and its combination now has this state."""
         series = self._series.get(result.key)
         if not series:
             return
-        series.state = STATE_OF_OUTCOME[result.verdict.outcome]
+        series.state = state
+        if result.verdict.outcome is Outcome.SUCCESS:
+            series.since_ns = result.ended_ns
+        if not result.counted:
+            return
+        if result.starved:
+            series.starved += 1
         series.runs[result.verdict.outcome] += 1
         series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
         series.run_seconds += result.seconds
-        if result.verdict.outcome is Outcome.SUCCESS:
-            series.since_ns = result.ended_ns
         series.ended += 1
         series.user_seconds += result.cost.user_seconds
         series.system_seconds += result.cost.system_seconds
@@ -167,6 +172,8 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
         points.append(
             Point("mr_prober_runs", Kind.RATE, value, {**labels, "outcome": outcome.value})
         )
+    flagged = {**labels, "flag": "starved"}
+    points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.starved, flagged))
     for reason in SkipReason:
         if (value := series.skipped[reason]) or reason in _ALWAYS_SHOWN_SKIPS:
             key = {**labels, "reason": reason.value}

@@ -19,6 +19,9 @@ class RunResult:
     ended_ns: int
     cost: Cost = field(default=Cost())
     printed: Printed = field(default=Printed())
+    # False: it shows a state and is in no counter, since its beat was accounted for before.
+    counted: bool = True
+    starved: bool = False
 
     @property
     def seconds(self) -> float:

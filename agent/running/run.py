@@ -89,6 +89,7 @@ class Run:
     cause: EndCause | None = None
     killed: bool = False
     is_watched: bool = False
+    counted: bool = True
 
     def texts(self) -> tuple[str, str]:
         """What is kept of stdout and stderr."""

@@ -70,25 +70,27 @@ class Runner:
         """How many runs are going on."""
         return len(self._runs)
 
-    def start(self, spec: RunSpec, due_ns: int) -> None:
-        """Start a run; if that is impossible, it is broken at once."""
+    def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
+        """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
         self._number += 1
         number = self._number
         started_ns = self._clock_ns()
         try:
             run = self._started(number, spec, due_ns, started_ns)
         except (OSError, ValueError) as error:
-            self._refuse(spec, due_ns, started_ns, error)
+            self._refuse(spec, due_ns, started_ns, error=error, counted=counted)
             return
+        run.counted = counted
         self._runs[number] = run
         limit_ns = _nanoseconds(spec.time_limit.total_seconds())
         self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns))
 
-    def end(self, key: RunKey, now_ns: int) -> None:
-        """End the runs of a combination that nobody wants any more; they give no result."""
-        for run in [run for run in self._runs.values() if run.spec.key == key]:
-            if run.cause is None:
-                self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+    def end(self, key: RunKey, now_ns: int) -> int:
+        """End the runs of a combination that nobody wants any more: they give no result; how many count for that."""
+        ended = [run for run in self._runs.values() if run.spec.key == key and run.cause is None]
+        for run in ended:
+            self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+        return sum(run.counted for run in ended)
 
     def end_all(self, now_ns: int) -> None:
         """End every run, without results."""
@@ -163,13 +165,15 @@ class Runner:
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
 
-    def _refuse(self, spec: RunSpec, due_ns: int, started_ns: int, error: Exception) -> None:
+    def _refuse(
+        self, spec: RunSpec, due_ns: int, started_ns: int, *, error: Exception, counted: bool
+    ) -> None:
         said = error if isinstance(error, OSError) else OSError(str(error))
         self._on_end(spec.key)
         self._on_result(
             RunResult(
                 key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
-                started_ns=started_ns, ended_ns=self._clock_ns(),
+                started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
             )
         )  # fmt: skip
 
@@ -235,7 +239,7 @@ class Runner:
             RunResult(
                 key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
                 ended_ns=self._clock_ns(), cost=cost,
-                printed=OUTPUTS[run.spec.output](run.stdout.capture.lines()),
+                printed=OUTPUTS[run.spec.output](run.stdout.capture.lines()), counted=run.counted,
             )
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns
 from agent.configuration import ConfigurationNews
 from agent.identity import Identity
@@ -62,7 +63,7 @@ def test_waits_idly_for_what_ignores_sigterm_although_others_would_be_due(tmp_pa
     temporary.mkdir()
     loop = AgentLoop(
         AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
-        Ports(news, Waker(), SeveralSinks([]), reports.append),
+        Ports(news, Waker(), SeveralSinks([]), reports.append, Accounts(tmp_path)),
         Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", Users(), wiper),
         clocks=Clocks(boot_ns=counted_boot_ns),
     )

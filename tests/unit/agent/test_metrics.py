@@ -4,11 +4,16 @@ import pytest
 
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
 from agent.outputs import Printed, Sample, SampleKind
-from common.contracts.states import Outcome, SkipReason, State
+from agent.results import RunResult
+from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
 from common.solomon.points import Histogram, Kind, Point
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 NOW_NS = 100 * SECOND_NS
+
+
+def record(book: MetricBook, result: RunResult) -> None:
+    book.record(result, STATE_OF_OUTCOME[result.verdict.outcome])
 
 
 def book(*probers: int) -> MetricBook:
@@ -24,11 +29,11 @@ def values(points: list[Point], name: str, label: str = "") -> dict[str, object]
 def test_counters_grow_over_cells() -> None:
     metrics = book()
     for outcome in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.FAILURE):
-        metrics.record(run_result(outcome))
+        record(metrics, run_result(outcome))
     first = metrics.close_cell(NOW_NS)
     expected = {"success": 1, "failure": 2, "timeout": 0, "broken": 0}
     assert values(first, "mr_prober_runs", "outcome") == expected
-    metrics.record(run_result(Outcome.TIMEOUT))
+    record(metrics, run_result(Outcome.TIMEOUT))
     second = metrics.close_cell(NOW_NS)
     assert values(second, "mr_prober_runs", "outcome") == expected | {"timeout": 1}
     assert all(p.kind is Kind.RATE for p in second if p.name == "mr_prober_runs")
@@ -38,7 +43,7 @@ def test_skipped_runs_are_counted_by_reason() -> None:
     metrics = book()
     metrics.skip(run_key(), SkipReason.SUSPENDED, 4)
     skipped = values(metrics.close_cell(NOW_NS), "mr_prober_skipped_runs", "reason")
-    assert skipped == {"overlap": 0, "suspended": 4}
+    assert skipped == {"overlap": 0, "suspended": 4, "agent_restart": 0}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +53,7 @@ def test_a_run_falls_into_the_bucket_whose_bound_it_does_not_pass(
     seconds: float, bucket: int
 ) -> None:
     metrics = book()
-    metrics.record(run_result(seconds=seconds))
+    record(metrics, run_result(seconds=seconds))
     histogram = values(metrics.close_cell(NOW_NS), "mr_prober_run_seconds")[""]
     assert isinstance(histogram, Histogram)
     assert [*histogram.buckets, histogram.above].index(1) == bucket
@@ -58,23 +63,23 @@ def test_a_run_falls_into_the_bucket_whose_bound_it_does_not_pass(
 def test_the_state_is_that_of_the_last_run_and_not_run_yet_before_the_first() -> None:
     metrics = book()
     assert values(metrics.close_cell(NOW_NS), "mr_prober_state") == {"": 4}
-    metrics.record(run_result(Outcome.FAILURE))
-    metrics.record(run_result(Outcome.SUCCESS))
+    record(metrics, run_result(Outcome.FAILURE))
+    record(metrics, run_result(Outcome.SUCCESS))
     assert values(metrics.close_cell(NOW_NS), "mr_prober_state") == {"": 0}
 
 
 def test_the_time_since_the_last_success_grows_until_the_next_one() -> None:
     metrics = book()
     assert values(metrics.close_cell(NOW_NS), "mr_prober_seconds_since_success") == {"": 100.0}
-    metrics.record(run_result(Outcome.SUCCESS, ended_ns=90 * SECOND_NS))
-    metrics.record(run_result(Outcome.FAILURE, ended_ns=95 * SECOND_NS))
+    record(metrics, run_result(Outcome.SUCCESS, ended_ns=90 * SECOND_NS))
+    record(metrics, run_result(Outcome.FAILURE, ended_ns=95 * SECOND_NS))
     assert values(metrics.close_cell(NOW_NS), "mr_prober_seconds_since_success") == {"": 10.0}
 
 
 def test_costs_are_of_the_runs_of_one_cell() -> None:
     metrics = book()
-    metrics.record(run_result())
-    metrics.record(run_result())
+    record(metrics, run_result())
+    record(metrics, run_result())
     points = metrics.close_cell(NOW_NS)
     assert values(points, "mr_prober_cpu_seconds", "mode") == {"user": 1.0, "system": 0.5}
     assert values(points, "mr_prober_peak_rss_bytes") == {"": 1000}
@@ -101,7 +106,7 @@ def test_a_series_that_lives_on_under_another_key_does_not_end() -> None:
 
 def test_a_changed_prober_keeps_its_counters() -> None:
     metrics = book()
-    metrics.record(run_result())
+    record(metrics, run_result())
     metrics.apply(host_plan(planned(1)), 0)
     assert values(metrics.close_cell(NOW_NS), "mr_prober_runs", "outcome")["success"] == 1
 
@@ -116,7 +121,7 @@ def test_printed_gauges_show_the_last_value_of_the_cell_and_counters_add_up() ->
     metrics = book()
     for value in (1.0, 2.0):
         samples = (Sample("rtt", (), value), Sample("sent", (), value, "counter"))
-        metrics.record(run_result(printed=Printed(samples)))
+        record(metrics, run_result(printed=Printed(samples)))
     points = metrics.close_cell(NOW_NS)
     assert values(points, "rtt") == {"": 2.0}
     assert values(points, "sent") == {"": 3.0}
@@ -129,7 +134,7 @@ def test_a_printed_counter_never_becomes_a_gauge() -> None:
     metrics = book()
     kinds: tuple[SampleKind, ...] = ("gauge", "counter", "gauge")
     for kind in kinds:
-        metrics.record(run_result(printed=Printed((Sample("sent", (), 2.0, kind),))))
+        record(metrics, run_result(printed=Printed((Sample("sent", (), 2.0, kind),))))
     points = [point for point in metrics.close_cell(NOW_NS) if point.name == "sent"]
     assert [(point.kind, point.value) for point in points] == [(Kind.RATE, 2.0)]
     assert metrics.bad_lines == 1
@@ -141,7 +146,7 @@ def test_a_printed_label_that_is_ours_is_a_bad_line() -> None:
     samples = tuple(
         Sample("rtt", ((name, "x"),), 1.0) for name in ("target", "host", "service", "fine")
     )
-    metrics.record(run_result(printed=Printed(samples, bad_lines=2)))
+    record(metrics, run_result(printed=Printed(samples, bad_lines=2)))
     points = [point for point in metrics.close_cell(NOW_NS) if point.name == "rtt"]
     assert [dict(point.labels) for point in points] == [
         {"fine": "x", "prober_slug": "prober-1", "target": "a"}
@@ -151,7 +156,7 @@ def test_a_printed_label_that_is_ours_is_a_bad_line() -> None:
 
 def test_a_result_of_a_removed_prober_is_nobodys() -> None:
     metrics = book()
-    metrics.record(run_result(key=run_key(5)))
+    record(metrics, run_result(key=run_key(5)))
     assert values(metrics.close_cell(NOW_NS), "mr_prober_runs", "outcome")["success"] == 0
 
 
