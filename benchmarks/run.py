@@ -7,13 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import documents, resolution
+from benchmarks import documents, resolution, sinks
 from benchmarks.api import agents
 from benchmarks.measurement import Measurement, RateMeasurement
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
     "resolution": resolution.measure,
     "documents": documents.measure,
+    "sinks": sinks.measure,
 }
 RATE_BENCHMARKS: dict[str, Callable[[], list[RateMeasurement]]] = {"api": agents.measure}
 RESULTS = Path(__file__).with_name("RESULTS.md")
