@@ -31,6 +31,7 @@ class Pipe:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
+        self._is_watched = False
         self.capture = Capture()
 
     def watch(self, selector: selectors.BaseSelector, on_read: Callable[[int], None]) -> None:
@@ -45,6 +46,7 @@ class Pipe:
             on_read(now_ns)
 
         selector.register(self._descriptor, selectors.EVENT_READ, read_some)
+        self._is_watched = True
 
     def read_rest(self, selector: selectors.BaseSelector) -> None:
         """Read what is there, then close, even if an orphan holds the other end."""
@@ -55,7 +57,7 @@ class Pipe:
     def close(self, selector: selectors.BaseSelector) -> None:
         """Read no more."""
         if self._descriptor is not None:
-            with contextlib.suppress(KeyError):
+            if self._is_watched:
                 selector.unregister(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
@@ -90,10 +92,6 @@ class Run:
     killed: bool = False
     is_watched: bool = False
     counted: bool = True
-
-    def texts(self) -> tuple[str, str]:
-        """What is kept of stdout and stderr."""
-        return self.stdout.capture.text(), self.stderr.capture.text()
 
     @property
     def printed_bytes(self) -> int:

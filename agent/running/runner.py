@@ -21,10 +21,12 @@ from agent.running.orphans import Orphans
 from agent.running.run import EndCause, Pipe, Run
 from agent.scheduler import SECOND_NS
 from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
+from common.contracts.states import Outcome
 from common.masking import without_secrets
 
 log = logging.getLogger(__name__)
 
+_SUCCESS = Verdict(Outcome.SUCCESS)
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
@@ -267,22 +269,25 @@ class _Pipes:
 
 def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
     spec = run.spec
-    breach = "output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach
-    is_quiet_success = end.exit_code == 0 and run.cause is None
-    texts = ("", "") if is_quiet_success else run.texts()
+    limited = LimitedCost(
+        breach="output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach,
+        cost=cost,
+        memory_bytes=spec.sandbox.memory_bytes,
+        cpu_seconds=spec.cpu_seconds,
+    )
+    # What nearly every run comes to needs no text.
+    if end.exit_code == 0 and run.cause is None and not limited.breached_by(0):
+        return _SUCCESS
     return verdict(
         Ending(
             exit_code=end.exit_code,
             time_limit_passed=run.cause is EndCause.TIME_LIMIT,
             time_limit=spec.time_limit,
-            limited=LimitedCost(
-                breach=breach, cost=cost, memory_bytes=spec.sandbox.memory_bytes,
-                cpu_seconds=spec.cpu_seconds,
-            ),
-            stdout=without_secrets(texts[0], spec.secrets),
-            stderr=without_secrets(texts[1], spec.secrets),
+            stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
+            stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
+            limited=limited,
         )
-    )  # fmt: skip
+    )
 
 
 def _nanoseconds(seconds: float) -> int:
