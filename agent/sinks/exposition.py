@@ -1,135 +1,94 @@
-"""Points → the text that Prometheus reads, in both of its formats. Pure.
+"""Points → families of metrics as the official library writes them for Prometheus. Pure."""
 
-`text/plain; version=0.0.4` and OpenMetrics 1.0.0 differ in the names of counters' families and in the last line.
-"""
-
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from agent.metric_help import HELP
 from common.solomon.points import Histogram, Kind, Point
 
-_UNESCAPED = re.compile(r'[\\"\n]')
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 _PRINTED_HELP = "Printed by a prober."
-
-Labels = tuple[tuple[str, str], ...]
-
-
-class Format(Enum):
-    """The formats by their content types."""
-
-    TEXT = "text/plain; version=0.0.4; charset=utf-8"
-    OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-class FamilyType(Enum):
-    """The types by the words of the TYPE line."""
-
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-
-
-# What samples of a family may be called: its name and one of these.
-_SUFFIXES: Mapping[FamilyType, Sequence[str]] = {
-    FamilyType.GAUGE: ("",),
-    FamilyType.COUNTER: ("", "_total", "_created"),
-    FamilyType.HISTOGRAM: ("", "_bucket", "_sum", "_count", "_created"),
-}
 _TYPES = {
-    Kind.GAUGE: FamilyType.GAUGE,
-    Kind.IGAUGE: FamilyType.GAUGE,
-    Kind.RATE: FamilyType.COUNTER,
-    Kind.HIST_RATE: FamilyType.HISTOGRAM,
+    Kind.GAUGE: "gauge",
+    Kind.IGAUGE: "gauge",
+    Kind.RATE: "counter",
+    Kind.HIST_RATE: "histogram",
+}
+# What samples of a family may be called: its name and one of these.
+_SUFFIXES: Mapping[str, Sequence[str]] = {
+    "gauge": ("",),
+    "counter": ("", "_total", "_created"),
+    "histogram": ("", "_bucket", "_sum", "_count", "_created"),
 }
 
 
-@dataclass
-class Family:
-    """All series of one name."""
-
-    name: str
-    type: FamilyType
-    series: dict[Labels, float | Histogram] = field(default_factory=dict)
-
-
-def format_for(accept: str) -> Format:
-    """The format for an `Accept` header: OpenMetrics for who names it, the older one for everybody else."""
-    return Format.OPEN_METRICS if "application/openmetrics-text" in accept else Format.TEXT
+def exposition(families: Sequence[Metric], accept: str) -> tuple[bytes, str]:
+    """The whole text in the format that an `Accept` header asks for, and its content type."""
+    encoder, content_type = choose_encoder(accept)
+    return encoder(_Families(families)), content_type
 
 
 def families_of(
     points: Iterable[Point], common_labels: Mapping[str, str]
-) -> tuple[list[Family], int]:
+) -> tuple[list[Metric], int]:
     """The families, and how many points clash: two of one name and labels, or a name with two types."""
-    families: dict[str, Family] = {}
-    owners: dict[str, str] = {}  # of each name that a sample may have
-    clashes = 0
+    sorting = _Sorting(common_labels)
     for point in points:
-        family_type = _TYPES[point.kind]
-        name = point.name
-        if family_type is FamilyType.COUNTER:
-            name = name.removesuffix("_total")
-        family = families.get(name)
-        if family is None:
-            names = [name + suffix for suffix in _SUFFIXES[family_type]]
-            if any(taken in owners for taken in names):
-                clashes += 1
-                continue
-            owners |= dict.fromkeys(names, name)
-            family = families[name] = Family(name, family_type)
-        labels = tuple(sorted({**point.labels, **common_labels}.items()))
-        if family.type is not family_type or labels in family.series:
-            clashes += 1
-        else:
-            family.series[labels] = point.value
-    return list(families.values()), clashes
+        sorting.add(point)
+    return list(sorting.families.values()), sorting.clashes
 
 
-def exposition(families: Iterable[Family], form: Format) -> str:
-    """The whole text."""
-    lines = [line for family in families for line in _family_lines(family, form)]
-    if form is Format.OPEN_METRICS:
-        lines.append("# EOF")
-    return "".join(f"{line}\n" for line in lines)
+class _Families(Collector):
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
-def _family_lines(family: Family, form: Format) -> Iterator[str]:
-    name = family.name
-    if family.type is FamilyType.COUNTER and form is Format.TEXT:
-        name += "_total"
-    yield f"# HELP {name} {HELP.get(family.name, _PRINTED_HELP)}"
-    yield f"# TYPE {name} {family.type.value}"
-    suffix = "_total" if family.type is FamilyType.COUNTER else ""
-    for labels, value in family.series.items():
-        if isinstance(value, Histogram):
-            yield from _histogram_lines(family.name, labels, value)
-        else:
-            yield f"{family.name}{suffix}{_label_text(labels)} {_number(value)}"
+class _Sorting:
+    def __init__(self, common_labels: Mapping[str, str]) -> None:
+        self.families: dict[str, Metric] = {}
+        self.clashes = 0
+        self._common_labels = common_labels
+        self._owners: set[str] = set()  # every name that a sample of some family may have
+        self._seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+
+    def add(self, point: Point) -> None:
+        kind = _TYPES[point.kind]
+        name = point.name.removesuffix("_total") if kind == "counter" else point.name
+        family = self.families.get(name) or self._new_family(name, kind)
+        labels = {**point.labels, **self._common_labels}
+        key = name, tuple(sorted(labels.items()))
+        if family is None or family.type != kind or key in self._seen:
+            self.clashes += 1
+            return
+        self._seen.add(key)
+        for suffix, more_labels, value in _samples(point):
+            family.add_sample(f"{name}{suffix}", {**labels, **more_labels}, value)
+
+    def _new_family(self, name: str, kind: str) -> Metric | None:
+        names = {name + suffix for suffix in _SUFFIXES[kind]}
+        if not names.isdisjoint(self._owners):
+            return None
+        self._owners |= names
+        family = self.families[name] = Metric(name, HELP.get(name, _PRINTED_HELP), kind)
+        return family
 
 
-def _histogram_lines(name: str, labels: Labels, histogram: Histogram) -> Iterator[str]:
+def _samples(point: Point) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    """Suffix of the name, labels and value of each."""
+    value = point.value
+    if not isinstance(value, Histogram):
+        yield ("_total" if point.kind is Kind.RATE else ""), {}, value
+        return
     count = 0
-    for bound, bucket in zip(histogram.bounds, histogram.buckets, strict=True):
+    for bound, bucket in zip(value.bounds, value.buckets, strict=True):
         count += bucket
-        yield f"{name}_bucket{_label_text((*labels, ('le', repr(float(bound)))))} {count}"
-    count += histogram.above
-    yield f"{name}_bucket{_label_text((*labels, ('le', '+Inf')))} {count}"
-    yield f"{name}_count{_label_text(labels)} {count}"
-    yield f"{name}_sum{_label_text(labels)} {_number(histogram.total)}"
-
-
-def _label_text(labels: Labels) -> str:
-    pairs = (f'{name}="{_UNESCAPED.sub(_escape, value)}"' for name, value in labels)
-    return f"{{{','.join(pairs)}}}"
-
-
-def _escape(match: re.Match[str]) -> str:
-    return _ESCAPES[match[0]]
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if isinstance(value, int) else repr(value)
+        yield "_bucket", {"le": repr(float(bound))}, count
+    count += value.above
+    yield "_bucket", {"le": "+Inf"}, count
+    yield "_count", {}, count
+    yield "_sum", {}, value.total

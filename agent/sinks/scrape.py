@@ -7,12 +7,14 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 
-from agent.sinks.exposition import Format, exposition, families_of, format_for
+from prometheus_client.metrics_core import Metric
+
+from agent.sinks.exposition import exposition, families_of
 from agent.sinks.port import Batch, SinkFigures
 from common.contracts.states import State
 from common.solomon.points import Point
@@ -33,7 +35,7 @@ class NewestCell:
         self._lock = threading.Lock()
         self._batch: Batch | None = None
         self._gone: dict[_StateLabels, tuple[datetime, Point]] = {}
-        self._texts: dict[Format, bytes] = {}
+        self._families: list[Metric] | None = None  # of the batch, once somebody asked
         self._clashes = 0
 
     @property
@@ -53,31 +55,25 @@ class NewestCell:
                 for key, (at, point) in (self._gone | ended).items()
                 if batch.at - at < GONE_SHOWN_FOR and (key in ended or key not in states)
             }
-            self._batch = batch
-            self._texts = {}
+            self._batch, self._families = batch, None
 
-    def text(self, form: Format) -> bytes:
-        """What a scrape gets."""
+    def families(self) -> list[Metric]:
+        """What a scrape gets; the work is not done under the lock, since the agent's loop must not wait for it."""
         with self._lock:
-            if form not in self._texts:
-                self._texts[form] = self._rendered(form)
-            return self._texts[form]
-
-    def _rendered(self, form: Format) -> bytes:
-        if self._batch is None:
-            return exposition([], form).encode()
-        families, clashes = families_of(self._points(self._batch), self._batch.common_labels)
-        # Once per cell, however often it is looked at.
-        self._clashes += 0 if self._texts else clashes
-        return exposition(families, form).encode(errors="replace")
-
-    def _points(self, batch: Batch) -> Sequence[Point]:
-        rest = [
-            point
-            for point in batch.points
-            if not (_is_state(point) and _key(point.labels) in self._gone)
-        ]
-        return [*rest, *(point for _, point in self._gone.values())]
+            if self._families is not None:
+                return self._families
+            batch, gone = self._batch, dict(self._gone)
+        if batch is None:
+            return []
+        points = [p for p in batch.points if not (_is_state(p) and _key(p.labels) in gone)]
+        points += (point for _, point in gone.values())
+        families, clashes = families_of(points, batch.common_labels)
+        with self._lock:
+            # Once per cell, however often it is looked at.
+            if batch is self._batch and self._families is None:
+                self._clashes += clashes
+                self._families = families
+        return families
 
 
 class ScrapeSink:
@@ -164,8 +160,8 @@ def _handler_of(cell: NewestCell) -> type[BaseHTTPRequestHandler]:
             if self.path.partition("?")[0] != "/metrics":
                 self._answer(404, "text/plain", b"the metrics are at /metrics\n")
                 return
-            form = format_for(self.headers.get("Accept", ""))
-            self._answer(200, form.value, cell.text(form))
+            text, content_type = exposition(cell.families(), self.headers.get("Accept", ""))
+            self._answer(200, content_type, text)
 
         def _answer(self, status: int, content_type: str, content: bytes) -> None:
             self.send_response(status)
