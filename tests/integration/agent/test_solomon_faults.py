@@ -1,8 +1,6 @@
 """Both dialects against the stand-in, which misbehaves in every way: what arrives, and what is counted as lost."""
 
 import re
-import socket
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,35 +8,17 @@ from typing import Any
 
 import pytest
 import requests
-import uvicorn
 
 from agent.sinks.choice import Destination, DialectName, SpoolBounds, solomon_sink, token_source
 from agent.sinks.port import Batch
 from agent.sinks.solomon import SolomonSink
 from common.solomon.points import Histogram, Kind, Point
-from solomon_stand_in.app import application
-from solomon_stand_in.store import Store
 from tests.integration.agent.stand_ins import wait_until
 
 HEADERS = {"Authorization": "Bearer any"}
 CELLS = 4
 NAMES = [f"metric_{n}" for n in range(5)]
 both_dialects = pytest.mark.parametrize("dialect", ["classic", "cloud"])
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path) -> Iterator[str]:
-    store = Store(tmp_path / "series.sqlite")
-    app = application(store, token=None, page_token=None)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    wait_until(lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    store.close()
 
 
 @pytest.fixture
