@@ -1,10 +1,16 @@
 """What the standard library does not offer of the kernel: prctl(2), and /proc without `pathlib`."""
 
+import contextlib
 import ctypes
 import os
+import signal
+from collections.abc import Callable, Iterable
 
 _SET_CHILD_SUBREAPER = 36
 _SET_NO_NEW_PRIVS = 38
+_NICE = -15
+_PASSES = 50
+_MOST_MEMBERS = 100_000
 _READ_BYTES = 16 * 1024
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -79,6 +85,53 @@ def tree(pid: int, *, limit: int) -> dict[int, Stat]:
         found[member] = stat
         waiting += children_of(member)
     return found
+
+
+def halted(roots: Callable[[], Iterable[int]]) -> set[int]:
+    """Stop these processes and all their descendants, until nobody new appears; who was stopped, to be killed then.
+
+    Killed one by one, what forks all the time would outrun us: each death makes room for a birth.
+    """
+    stopped: set[int] = set()
+    for _ in range(_PASSES):
+        members: dict[int, Stat] = {}
+        for root in roots():
+            if root not in members:
+                members |= tree(root, limit=_MOST_MEMBERS)
+        born = members.keys() - stopped
+        if not born:
+            break
+        for pid in born:
+            send(pid, signal.SIGSTOP)
+        stopped |= born
+    return stopped
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal; nothing happens if the process has ended or may not be signalled."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def send_group(pid: int, number: int) -> None:
+    """Send a signal to the group of a process that is not yet waited for."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def put_first() -> None:
+    """Have the processor before what we start, as far as that is permitted: a storm of programs must not hold us up."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+        # Not inherited by what we start.
+        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        # Where each session counts as one for the scheduler, it has a niceness of its own.
+        descriptor = os.open("/proc/self/autogroup", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, str(_NICE).encode())
+        finally:
+            os.close(descriptor)
 
 
 def variable_of(pid: int, name: bytes) -> bytes | None:

@@ -49,6 +49,7 @@ class Sandbox:
     def enter(self) -> None:
         """Take on rights and limits, for ever."""
         os.umask(0o022)
+        kernel.put_first()
         kernel.adopt_orphans()
         kernel.give_up_new_privileges()
         _limit(resource.RLIMIT_CORE, 0)
@@ -236,7 +237,7 @@ class Launcher:
     def _signal(self, number: int, signal_number: int) -> None:
         for run in self._runs.values():
             if run.number == number:
-                _kill_group(run.pid, signal_number)
+                kernel.send_group(run.pid, signal_number)
 
     def _reap(self) -> None:
         for _ in range(_REAPED_PER_ROUND):
@@ -254,7 +255,7 @@ class Launcher:
 
     def _finish(self, run: Run) -> None:
         # Before the wait: as long as nobody waited, the number of the group cannot belong to somebody else.
-        _kill_group(run.pid, signal.SIGKILL)
+        kernel.send_group(run.pid, signal.SIGKILL)
         _, status, usage = os.wait4(run.pid, 0)
         figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
         exit_code = os.waitstatus_to_exitcode(status)
@@ -298,10 +299,12 @@ class Launcher:
                 members |= kernel.tree(pid, limit=self._sandbox.processes + 1)
             run.breach = run.breach or self._breach(run, list(members.values()))
             if run.breach:
-                _kill_group(run.pid, signal.SIGKILL)
-                for pid in members:
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGKILL)
+                self._end(run, strays.get(run.name, []))
+
+    def _end(self, run: Run, strays: list[int]) -> None:
+        for pid in kernel.halted(lambda: (run.pid, *strays)):
+            kernel.send(pid, signal.SIGKILL)
+        kernel.send_group(run.pid, signal.SIGKILL)
 
     def _breach(self, run: Run, members: list[kernel.Stat]) -> str:
         """The setting whose limit the run is over."""
@@ -321,17 +324,12 @@ class Launcher:
     def _end_all(self) -> None:
         limit_ns = _now_ns() + _LAST_SWEEPS_NS
         for run in self._runs.values():
-            _kill_group(run.pid, signal.SIGKILL)
+            kernel.send_group(run.pid, signal.SIGKILL)
         while _now_ns() < limit_ns:
             self._reap()
             if not self._runs and not self._orphans.sweep((), {}):
                 return
             time.sleep(0.005)
-
-
-def _kill_group(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 def _content(descriptor: int) -> bytes:

@@ -6,21 +6,17 @@ An orphan belongs to a run if its environment carries the run's TMPDIR.
 One without this mark may belong to any run in progress that started before it, and is left alone until those have ended.
 """
 
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.running import kernel
 
-# What forks faster than one pass kills is passed over again at once, but not for ever.
-_PASSES = 20
-
 
 class Orphans:
     """The children of this process that it did not start itself."""
 
-    def __init__(self, temporary: str, *, kill: Callable[[int, int], None] = os.kill) -> None:
+    def __init__(self, temporary: str, *, kill: Callable[[int, int], None] = kernel.send) -> None:
         """`temporary` is the folder in which each run has its TMPDIR."""
         self._kill = kill
         self._mark = os.fsencode(temporary) + b"/"
@@ -32,21 +28,17 @@ class Orphans:
         }
 
     def sweep(self, own: Iterable[int], active: Mapping[str, int]) -> set[int]:
-        """Reap the dead, kill those whose run is over; who still lives of those that must go.
+        """Reap the dead, kill those whose run is over, with all below them; whom there was to kill.
 
         `own` are the children that somebody else waits for: their status is never taken here.
         `active` maps the name of each TMPDIR in use to the start of its run, CLOCK_BOOTTIME in nanoseconds.
         """
-        told: set[int] = set()
-        for _ in range(_PASSES):
-            left = self._left(set(own), active)
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    self._kill(pid, signal.SIGKILL)
-            if left <= told:
-                return left
-            told |= left
-        return told
+        mine = set(own)
+        left = self._left(mine, active)
+        if left:
+            for pid in kernel.halted(lambda: self._left(mine, active)):
+                self._kill(pid, signal.SIGKILL)
+        return left
 
     def name_of(self, pid: int) -> str | None:
         """The TMPDIR whose mark a process carries."""
@@ -87,16 +79,14 @@ def kill_marked(temporary: str) -> set[int]:
     For the start of an agent whose predecessor was killed together with its launchers.
     """
     mark = os.fsencode(temporary) + b"/"
-    found: set[int] = set()
-    for _ in range(_PASSES):
+
+    def marked() -> set[int]:
         pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {os.getpid()}
-        left = {pid for pid in pids if (kernel.variable_of(pid, b"TMPDIR") or b"").startswith(mark)}
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if left <= found:
-            return found
-        found |= left
+        return {pid for pid in pids if (kernel.variable_of(pid, b"TMPDIR") or b"").startswith(mark)}
+
+    found = kernel.halted(marked)
+    for pid in found:
+        kernel.send(pid, signal.SIGKILL)
     return found
 
 
