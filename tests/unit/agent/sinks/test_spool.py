@@ -171,3 +171,13 @@ def test_whatever_is_cut_or_changed_only_whole_records_are_read(
     cut = data.draw(st.integers(0, len(content)))
     kept = list(heads_in(content[:cut] + data.draw(st.binary(max_size=20))))
     assert kept[: len(records)] == heads[: len(kept)]
+
+
+@given(st.data())
+def test_a_byte_that_changed_ends_what_is_read_before_its_record(data: st.DataObject) -> None:
+    whole = [packed(b"body" * number, points=number, at=1) for number in range(1, 5)]
+    content = bytearray(b"".join(whole))
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    before = [number for number in range(1, 5) if len(b"".join(whole[:number])) <= place]
+    assert [head.points for head in heads_in(bytes(content))] == before
