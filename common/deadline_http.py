@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from common.version import VERSION
 
 MAX_ANSWER_BYTES = 64 * 1024
+_CONNECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class DeadlineHttp:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
         self._socket: _DeadlineSocket | None = None
+        self._interrupted = False
 
     def call(
         self,
@@ -74,6 +76,7 @@ class DeadlineHttp:
         A call over a connection that the server has closed meanwhile is sent once more over a new one:
         only for calls that may be repeated.
         """
+        self._interrupted = False
         deadline = time.monotonic() + time_limit.total_seconds()
         sent = {"User-Agent": f"mr-prober/{VERSION}", **headers}
         reused = self._connection is not None
@@ -82,12 +85,20 @@ class DeadlineHttp:
                 return self._exchange(method, path, headers=sent, body=body, deadline=deadline)
             except (ConnectionError, http.client.RemoteDisconnected):
                 self.close()
-                if not reused:
+                if not reused or self._interrupted:
                     raise
                 return self._exchange(method, path, headers=sent, body=body, deadline=deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise CallFailedError(_reason(error)) from error
+
+    def interrupt(self) -> None:
+        """Let the call that is going on in another thread fail now; while it connects, within seconds."""
+        self._interrupted = True
+        timed = self._socket
+        if timed is not None:
+            with contextlib.suppress(OSError):
+                timed.interrupt()
 
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
@@ -100,6 +111,8 @@ class DeadlineHttp:
         self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> HttpAnswer:
         connection, timed = self._connected(deadline)
+        if self._interrupted:
+            raise ConnectionAbortedError("interrupted")
         timed.deadline = deadline
         connection.request(method, f"{self._path}{path}", body=body or None, headers=dict(headers))
         response = connection.getresponse()
@@ -155,6 +168,9 @@ class _DeadlineSocket:
     def close(self) -> None:
         """http.client closes early, with the answer still to be read."""
 
+    def interrupt(self) -> None:
+        self._real.shutdown(socket.SHUT_RDWR)
+
     def hang_up(self) -> None:
         self._real.close()
 
@@ -178,7 +194,7 @@ def _connected_socket(host: str, port: int, deadline: float) -> socket.socket:
     ):
         opened = socket.socket(family, kind, protocol)
         try:
-            opened.settimeout(min(5.0, _seconds_left(deadline)))
+            opened.settimeout(min(_CONNECT_SECONDS, _seconds_left(deadline)))
             opened.connect(address)
         except OSError as error:
             opened.close()

@@ -34,6 +34,11 @@ class Pace:
         return now >= self._silent_until
 
     @property
+    def is_well(self) -> bool:
+        """Whether the last push was answered with something final."""
+        return self._failures == 0
+
+    @property
     def next_replay(self) -> float:
         """When the oldest waiting request may be sent."""
         return max(self._replay_at, self._silent_until)

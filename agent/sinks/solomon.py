@@ -34,6 +34,9 @@ class SolomonClient(Protocol):
     def push(self, body: bytes, *, time_limit: timedelta) -> PushResult:
         """Every mishap is a result; may be repeated."""
 
+    def interrupt(self) -> None:
+        """From another thread: the push that is going on fails now."""
+
     def close(self) -> None:
         """No more pushes."""
 
@@ -80,6 +83,14 @@ class Deliverer:
         """Find what waits from before."""
         self._spool.open()
         self._waits = self._spool.size > 0
+
+    def hurry(self) -> None:
+        """From another thread: wait for no answer any more."""
+        self._client.interrupt()
+
+    def deliver_last(self, batches: Iterable[Batch]) -> None:
+        """Push if Solomon answered the last time; an end must not wait for one that is away."""
+        self.deliver(batches, seconds=_LAST_PUSHES_SECONDS if self._pace.is_well else 0.0)
 
     def close(self) -> None:
         """What waits stays on disk."""
@@ -217,16 +228,20 @@ class SolomonSink:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        self._deliverer.hurry()
         if self._thread.is_alive():
             self._thread.join(time_limit_seconds)
 
     def _work(self) -> None:
         self._deliverer.open()
+        self._publish()
+        batches = self._due_batches()
         while not self._closing:
-            self._publish()
-            self._deliverer.deliver(self._due_batches(), seconds=_FRESH_SECONDS)
+            self._deliverer.deliver(batches, seconds=_FRESH_SECONDS)
             self._deliverer.replay()
-        self._deliverer.deliver(self._due_batches(), seconds=_LAST_PUSHES_SECONDS)
+            self._publish()
+            batches = self._due_batches()
+        self._deliverer.deliver_last([*batches, *self._due_batches()])
         self._deliverer.close()
         self._publish()
 

@@ -49,6 +49,10 @@ class HttpSolomonClient:
             return self._push(body, time_limit)
         return result
 
+    def interrupt(self) -> None:
+        """Let the push that is going on in another thread fail now."""
+        self._http.interrupt()
+
     def close(self) -> None:
         """Close the connection."""
         self._http.close()

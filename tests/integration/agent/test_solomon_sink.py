@@ -1,5 +1,6 @@
 """The way to Solomon over real HTTP: original times, what waits on disk, what is lost and counted, the last push."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -114,6 +115,22 @@ def test_what_a_solomon_that_is_away_never_got_is_sent_by_the_next_process(
     wait_until(lambda: len(stub_solomon.pushes) == 3)
     assert names(stub_solomon) == ["a", "b", "c"]
     wait_until(lambda: second.figures().spool_bytes == 0)
+
+
+def test_its_end_waits_for_no_answer_and_keeps_what_was_under_way(
+    make_sink: Make, stub_solomon: StubSolomon
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        stuck = make_sink(f"http://127.0.0.1:{never_answers.getsockname()[1]}")
+        stuck.accept(batch("a"))
+        connection, _ = never_answers.accept()
+        with connection:
+            connection.recv(1)
+            stuck.accept(batch("b"))
+            stuck.close(time_limit_seconds=5)
+            assert not stuck._thread.is_alive()
+    make_sink()
+    wait_until(lambda: names(stub_solomon) == ["a", "b"])
 
 
 def test_fresh_points_do_not_wait_for_old_ones(make_sink: Make, stub_solomon: StubSolomon) -> None:
