@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -135,12 +136,23 @@ class _Server(ThreadingMixIn, HTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
+    def get_request(self) -> tuple[socket.socket, object]:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(0.1)  # no descriptor is to be had, and the caller still knocks
+            raise
+
     def process_request(self, request: object, client_address: object) -> None:
         """Callers beyond the bound are hung up on: any program on this host may call, probers too."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)  # type: ignore[arg-type] # as it came
-        else:
+        if not self._room.acquire(blocking=False):
             self.shutdown_request(request)  # type: ignore[arg-type] # as it came
+            return
+        try:
+            super().process_request(request, client_address)  # type: ignore[arg-type] # as it came
+        except RuntimeError:  # no thread is to be had
+            self._room.release()
+            raise
 
     def process_request_thread(self, request: object, client_address: object) -> None:
         try:
