@@ -92,19 +92,27 @@ class FaultMiddleware:
             headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
             await Response(fault.body, fault.status, headers)(scope, receive, send)
         elif fault.drop or fault.drip_seconds:
-            await _unfinished_answer(send, fault.drip_seconds)
+            await _unfinished_answer(receive, send, fault.drip_seconds)
         else:
             scope.setdefault("state", {})["not_taken"] = fault.partial
             await self._app(scope, receive, send)
 
 
-async def _unfinished_answer(send: Send, drip_seconds: float) -> None:
+async def _unfinished_answer(receive: Receive, send: Send, drip_seconds: float) -> None:
     length = [(b"content-type", b"application/json"), (b"content-length", b"100000")]
     await send({"type": "http.response.start", "status": 200, "headers": length})
     bytes_left = int(MAX_SECONDS / drip_seconds) if drip_seconds else 1
+    hung_up = asyncio.create_task(_hung_up(receive))
     for _ in range(min(bytes_left, 99_999)):
         await send({"type": "http.response.body", "body": b" ", "more_body": True})
-        await asyncio.sleep(drip_seconds)
+        if (await asyncio.wait({hung_up}, timeout=drip_seconds))[0]:
+            break
+    hung_up.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def not_taken(request: Request) -> int:

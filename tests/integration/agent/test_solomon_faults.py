@@ -12,7 +12,10 @@ import requests
 from agent.sinks.choice import Destination, DialectName, SpoolBounds, solomon_sink, token_source
 from agent.sinks.port import Batch
 from agent.sinks.solomon import SolomonSink
+from common.solomon.answers import PushStatus
+from common.solomon.client import HttpSolomonClient, cloud_address
 from common.solomon.points import Histogram, Kind, Point
+from common.solomon.tokens import FixedToken
 from tests.integration.agent.stand_ins import wait_until
 
 HEADERS = {"Authorization": "Bearer any"}
@@ -123,3 +126,16 @@ def test_the_token_of_the_vm_is_used_and_never_told(
     left = requests.get(f"{stand_in}/faults", headers=HEADERS, timeout=20).json()
     assert left == {"faults": []}
     assert not re.search(r"t1\.stand-in", caplog.text)
+
+
+def test_an_answer_that_drips_is_given_up_at_the_deadline(stand_in: str) -> None:
+    faults = {"faults": [{"drip_seconds": 0.05}]}
+    requests.post(f"{stand_in}/faults", json=faults, headers=HEADERS, timeout=20)
+    client = HttpSolomonClient(
+        cloud_address(stand_in, folder_id="F", service="custom"), FixedToken("any")
+    )
+    # The stand-in would drip for a minute, always in time for the next read.
+    dripping = client.push(b'{"metrics": []}', time_limit=timedelta(seconds=0.5))
+    assert (dripping.status, dripping.message) == (PushStatus.RETRY, "no answer in time")
+    assert client.push(b'{"metrics": []}').status is PushStatus.OK
+    client.close()
