@@ -7,10 +7,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from agent.clocks import boot_ns
 from agent.sinks.pace import Pace
 from agent.sinks.port import Batch, SinkFigures
 from agent.sinks.spool import Spool
@@ -41,12 +42,23 @@ class SolomonClient(Protocol):
         """No more pushes."""
 
 
+def steady_unix(
+    *, time_of_day: Callable[[], float] = time.time, clock_ns: Callable[[], int] = boot_ns
+) -> Callable[[], float]:
+    """Unix seconds that follow no step of the clock after this moment.
+
+    A clock that leaps by days for a minute must not make all that waits on disk too old.
+    """
+    began = time_of_day() - clock_ns() / 1e9
+    return lambda: began + clock_ns() / 1e9
+
+
 @dataclass(frozen=True)
 class SinkClocks:
     """What the sink reads the time from; tests pass others in."""
 
     monotonic: Callable[[], float] = time.monotonic
-    unix: Callable[[], float] = time.time
+    unix: Callable[[], float] = field(default_factory=steady_unix)
 
 
 def send_offset_seconds(host: str) -> float:
@@ -207,7 +219,8 @@ class SolomonSink:
 
     def accept(self, batch: Batch) -> None:
         """See `MetricSink`."""
-        passed = self._clocks.unix() - batch.at.timestamp()
+        # The two may have different ideas of the time of day: see `steady_unix`.
+        passed = max(0.0, self._clocks.unix() - batch.at.timestamp())
         due = self._clocks.monotonic() + max(0.0, self._offset_seconds - passed)
         with self._changed:
             self._queue.append((due, batch))

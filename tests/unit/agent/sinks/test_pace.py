@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.sinks.pace import HOPELESS_FAILURES, Pace
-from agent.sinks.solomon import SPREAD_SECONDS, send_offset_seconds
+from agent.sinks.solomon import SPREAD_SECONDS, send_offset_seconds, steady_unix
 from common.solomon.answers import PushResult, PushStatus
 
 OK = PushResult(PushStatus.OK)
@@ -88,3 +88,13 @@ def test_hosts_send_at_different_moments_of_ten_seconds() -> None:
     assert min(offsets) >= 0
     assert max(offsets) < SPREAD_SECONDS
     assert len({int(offset) for offset in offsets}) == SPREAD_SECONDS
+
+
+def test_a_clock_that_leaps_makes_nothing_too_old() -> None:
+    moments = {"day": 1_000_000.0, "boot": 50}
+    unix = steady_unix(
+        time_of_day=lambda: moments["day"], clock_ns=lambda: int(moments["boot"] * 1e9)
+    )
+    moments["day"] += 1e9
+    moments["boot"] += 7
+    assert unix() == pytest.approx(1_000_007.0)
