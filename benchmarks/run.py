@@ -68,7 +68,7 @@ def _agent_cells(row: AgentRow) -> tuple[str, ...]:
         f"{row.cpu_milliseconds - row.floor_milliseconds:+.3f}",
         f"{row.period_error_milliseconds:.1f}",
         str(row.starts_in_10_ms),
-        f"{row.rss_mb:.0f}",
+        f"{row.memory_mb:.0f}",
     )
 
 

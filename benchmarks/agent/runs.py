@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import statistics
 import tempfile
 import time
 from collections import defaultdict
@@ -19,6 +20,7 @@ _START_SECONDS = 60.0
 # Programs, period, measured time.
 _LOADS = ((200, 1, 15.0), (1000, 10, 30.0))
 _MOST_PROCESSES = 10_000
+_MEMORY_SAMPLES = 15
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class AgentRow:
     floor_milliseconds: float
     period_error_milliseconds: float  # p99
     starts_in_10_ms: int
-    rss_mb: float  # of the whole tree but for the programs
+    memory_mb: float  # of the whole tree
 
 
 def measure() -> list[AgentRow]:
@@ -86,7 +88,7 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
         begin_ns, begin_ticks = time.time_ns(), _cpu_ticks(system.pid)
         time.sleep(seconds)
         end_ns, end_ticks = time.time_ns(), _cpu_ticks(system.pid)
-        rss_mb = _rss_bytes(system.pid, load) / 1e6
+        memory_mb = _memory_bytes(system.pid) / 1e6
     finally:
         _end(system)
     starts = [start for start in _starts(load) if begin_ns <= start[1] < end_ns]
@@ -101,7 +103,7 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
         floor_milliseconds=floor.cpu_milliseconds if floor else cpu,
         period_error_milliseconds=_period_error(starts, load),
         starts_in_10_ms=_most_starts(sorted(at_ns for _, at_ns in starts)),
-        rss_mb=rss_mb,
+        memory_mb=memory_mb,
     )
 
 
@@ -143,14 +145,20 @@ def _cpu_ticks(pid: int) -> int:
     return sum(stat.cpu_ticks for stat in tree.values())
 
 
-def _rss_bytes(pid: int, load: Load) -> int:
-    tree = kernel.tree(pid, limit=_MOST_PROCESSES)
-    return sum(
-        stat.rss_bytes
-        for member, stat in tree.items()
-        if str(load.witness).encode() not in kernel.file_bytes(f"/proc/{member}/cmdline")[:200]
-        or member == pid
-    )
+def _memory_bytes(pid: int) -> int:
+    """Memory of the whole tree, what several share counted once; the median, since programs come and go."""
+    samples = []
+    for _ in range(_MEMORY_SAMPLES):
+        samples.append(sum(map(_own_bytes, kernel.tree(pid, limit=_MOST_PROCESSES))))
+        time.sleep(0.02)
+    return statistics.median_low(samples)
+
+
+def _own_bytes(pid: int) -> int:
+    for line in kernel.file_bytes(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _starts(load: Load) -> list[tuple[str, int]]:
