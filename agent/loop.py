@@ -3,6 +3,7 @@
 It never waits for the network: configuration, reports and points go through mailboxes and queues to threads of their own.
 """
 
+import gc
 import logging
 import selectors
 import time
@@ -193,6 +194,10 @@ class AgentLoop:
         self._past = None
         self._specs = wanted
         self._bad_output_told.clear()
+        # A look through everything that stays would hold up starts for tens of milliseconds, again and again.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         log.info(
             "plan in force revision=%d start=%d stop=%d replace=%d keep=%d",
             plan.document_revision, *map(len, (changes.start, changes.stop, changes.replace, changes.keep)),

@@ -135,6 +135,8 @@ def _run(settings: AgentSettings) -> int:
         raise AgentFolderError(root, error) from error
     if not kernel.adopt_orphans():
         log.warning("cannot become a sub-reaper: what a killed launcher leaves behind may survive")
+    # The loop's thread only: what it starts, threads and processes, does not inherit that.
+    kernel.put_first()
     end = _End(Waker())
     end.listen()
     parts = _Parts(settings, store, end)

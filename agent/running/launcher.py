@@ -23,7 +23,7 @@ from agent.running.orphans import Orphans
 
 _MS_NS = 1_000_000
 # Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
-_SWEEP_SOON_NS = 20 * _MS_NS
+_SWEEP_SOON_NS = 100 * _MS_NS
 _SWEEP_NS = 1000 * _MS_NS
 # How often the limits of a run as a whole are looked at; a run shorter than this costs nothing.
 _WATCH_NS = 200 * _MS_NS
