@@ -29,8 +29,9 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus ## Format, lint, typ
 
 check: test ## The same as `make test`
 
-soak: $(VENV)/.tests ## Ask the API far more of what its OpenAPI document allows than `make test` does; minutes
+soak: $(VENV)/.tests ## Ask the API far more than `make test` does, and run 200 probers a second for most of an hour
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
+	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true
