@@ -21,6 +21,7 @@ from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.reports import ReportSender
 from agent.running import kernel
+from agent.running.group import kill_group, make_group, remove_group
 from agent.running.launchers import Workplace
 from agent.running.orphans import kill_marked
 from agent.running.users import users_of_this_host
@@ -127,10 +128,7 @@ def _run(settings: AgentSettings) -> int:
         lock_folder(root)
         about = AboutAgent(next_identity(root), settings.host, settings.cluster)
         store = Store(root)
-        # Before its folder goes, by which it is known: what survived an agent that was killed together with its launchers.
-        for pid in kill_marked(str(store.temporary)):
-            log.warning("killed what an earlier agent had left running pid=%d", pid)
-        store.wipe_temporary()
+        _end_leftovers(root, store)
     except OSError as error:
         raise AgentFolderError(root, error) from error
     if not kernel.adopt_orphans():
@@ -147,6 +145,16 @@ def _run(settings: AgentSettings) -> int:
     parts.run(about)
     log.info("agent ends")
     return end.exit_code
+
+
+def _end_leftovers(root: Path, store: Store) -> None:
+    """End and remove what an agent left that was killed together with its launchers."""
+    if group := make_group(root):
+        kill_group(group)
+    # Before the folder goes by which they are known.
+    for pid in kill_marked(str(store.temporary)):
+        log.warning("killed what an earlier agent had left running pid=%d", pid)
+    store.wipe_temporary()
 
 
 @dataclass
@@ -198,11 +206,15 @@ class _Parts:
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         allowed = self._settings.agent_allowed_users.replace(",", " ").split()
         users = users_of_this_host(self._settings.agent_user, frozenset(allowed))
-        workplace = Workplace(self._store.temporary, path, users, self._wiper)
+        group = make_group(self._settings.agent_dir.absolute())
+        workplace = Workplace(self._store.temporary, path, users, self._wiper, group)
         loop = AgentLoop(about, ports, workplace, clocks=Clocks(), slots=self._settings.agent_slots)
         stopping = threading.Event()
         self._start_threads(stopping)
         loop.run(self._end.is_asked)
+        if group:
+            kill_group(group)
+            remove_group(group)
         stopping.set()
         self._close()
 

@@ -119,6 +119,16 @@ def send_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def enter_cgroup(path: str) -> None:
+    """Be in this cgroup with all that we start, as far as that is permitted."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"0")
+        finally:
+            os.close(descriptor)
+
+
 def put_first() -> None:
     """Have the processor before what we start, as far as that is permitted: a storm of programs must not hold us up."""
     with contextlib.suppress(OSError):

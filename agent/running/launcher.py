@@ -37,19 +37,30 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 class Sandbox:
     """Rights and limits of all programs of one launcher, from its command line."""
 
-    __slots__ = ("gid", "groups", "memory_bytes", "open_files", "processes", "temporary", "uid")
+    __slots__ = (
+        "cgroup",
+        "gid",
+        "groups",
+        "memory_bytes",
+        "open_files",
+        "processes",
+        "temporary",
+        "uid",
+    )
 
     def __init__(self, arguments: list[str]) -> None:
-        """UID (-1: as the agent), GID, further groups with commas, memory, processes, open files, temporary folder."""
+        """UID (-1: as the agent), GID, further groups with commas, memory, processes, open files, temporary folder, cgroup."""
         self.uid, self.gid = int(arguments[0]), int(arguments[1])
         self.groups = [int(group) for group in arguments[2].split(",") if group]
         self.memory_bytes, self.processes, self.open_files = map(int, arguments[3:6])
-        self.temporary = arguments[6]
+        self.temporary, self.cgroup = arguments[6:8]
 
     def enter(self) -> None:
         """Take on rights and limits, for ever."""
         os.umask(0o022)
         kernel.put_first()
+        if self.cgroup:
+            kernel.enter_cgroup(self.cgroup)
         kernel.adopt_orphans()
         kernel.give_up_new_privileges()
         _limit(resource.RLIMIT_CORE, 0)

@@ -124,6 +124,7 @@ class Workplace:
     path: str  # PATH of the programs
     users: Users
     wiper: Wiper
+    group: Path | None = None  # the cgroup of all launchers
 
 
 class Launchers:
@@ -176,6 +177,7 @@ class Launchers:
         arguments = (
             str(identity.uid), str(identity.gid), ",".join(map(str, identity.groups)),
             str(sandbox.memory_bytes), str(sandbox.processes), str(sandbox.open_files), str(folder),
+            str(self._place.group or ""),
         )  # fmt: skip
         with its_end:
             process = processes.start(
