@@ -6,7 +6,11 @@ Without it (cgroup v1 only, or not root) the marks of `orphans.py` have to do.
 
 import contextlib
 import hashlib
+import time
 from pathlib import Path
+
+_TRIES = 100
+_PAUSE_SECONDS = 0.01
 
 
 def make_group(agent_folder: Path) -> Path | None:
@@ -30,9 +34,16 @@ def kill_group(group: Path) -> None:
 
 
 def remove_group(group: Path) -> None:
-    """After everything in it has ended."""
-    with contextlib.suppress(OSError):
-        group.rmdir()
+    """After everything in it was killed, which takes the kernel a moment; what it keeps does no harm."""
+    for _ in range(_TRIES):
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _own_group() -> Path | None:
