@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from agent.running.group import kill_group, make_group, remove_group
 from common import processes
 from tests.integration.agent.stand_ins import StubApi, document, prober, wait_until
 
@@ -73,6 +74,9 @@ def agents(stub_api: StubApi, agent_folder: Path) -> Iterator[Agents]:
     if started.running and started.running.poll() is None:
         started.running.terminate()
         started.running.wait(30)
+    if group := make_group(agent_folder):
+        kill_group(group)
+        remove_group(group)
 
 
 def are_gone(programs: list[psutil.Process]) -> bool:

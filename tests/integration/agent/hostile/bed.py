@@ -26,6 +26,7 @@ from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.running.users import users_of_this_host
 from agent.running.wiper import Wiper
+from common import processes
 from tests.integration.agent.hostile.corpus import CORPUS, MIB, Case
 
 MAX_PROCESSES = 400
@@ -139,6 +140,13 @@ class Bed:
 
 
 def run_corpus(folder: Path) -> None:
+    # Others on this machine use theirs meanwhile; ours ends with the namespace.
+    mount = processes.start(
+        ["mount", "-t", "tmpfs", "none", "/dev/shm"],  # noqa: S108 - our own
+        environment={"PATH": PATH}, cwd=folder,
+    )  # fmt: skip
+    if mount.wait() != 0:
+        sys.exit("the hostile corpus needs a /dev/shm of its own: `mount -t tmpfs` fails here")
     adopt_orphans()
     untouched = left_behind(folder / "temporary")
     bed = Bed(folder)
