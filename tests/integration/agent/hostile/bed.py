@@ -213,9 +213,16 @@ def left_behind(temporary: Path) -> Counter[str]:
     names.update(f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo"))
     for kind in ("tcp", "tcp6", "udp", "udp6", "unix"):
         names[f"sockets {kind}"] = len(_lines(f"/proc/net/{kind}"))
-    names.update(f"file {path}" for path in temporary.glob("*/*/*"))
+    names.update(f"file {path}" for path in _files_below(temporary))
     names.update(f"file {path}" for path in Path("/dev/shm").iterdir())  # noqa: S108 - only looked at
     return names
+
+
+def _files_below(temporary: Path) -> list[Path]:
+    while True:
+        # A folder may be removed while we look into it.
+        with contextlib.suppress(FileNotFoundError):
+            return list(temporary.glob("*/*/*"))
 
 
 def _lines(path: str) -> list[str]:
