@@ -54,11 +54,11 @@ class DatabaseSettings(_Settings):
     data_dir: Path = Field(Path("data"), description="folder of keys, files, workspaces and logs")
     server_key: SecretStr | None = Field(
         None,
-        description="key from which agents' tokens are derived; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
+        description="key from which agents' tokens are derived, 32 characters or more; made in `$DATA_DIR/server.key` with SQLite, must be set with PostgreSQL",
     )
     encryption_keys: SecretStr | None = Field(
         None,
-        description="keys of sensitive variables, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
+        description="keys of sensitive variables, 32 characters or more each, the newest first, separated by commas; made in `$DATA_DIR/encryption.key` with SQLite, must be set with PostgreSQL",
     )
 
 
@@ -141,6 +141,15 @@ class ApiSettings(StoredSettings):
     retention_files_days: PositiveNumber = Field(
         1, description="days for which contents of files are kept that no revision names (yet)"
     )
+    retention_evidence_days: PositiveNumber = Field(
+        14, description="days for which what agents uploaded about runs is kept"
+    )
+    evidence_per_cluster: PositiveNumber = Field(
+        1000, description="uploads that one cluster may have; then a new one replaces the oldest"
+    )
+    evidence_per_minute: PositiveNumber = Field(
+        60, description="uploads that one cluster may announce in a minute"
+    )
 
 
 class CreatorSettings(StoredSettings):
@@ -176,6 +185,10 @@ class AgentSettings(_Settings):
     """Settings of the agent."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    api_authorities: Path | None = Field(
+        None,
+        description="file (PEM) of the authorities that may vouch for the API's certificate; default: the well-known ones",
+    )
     cluster: str = Field(description="slug of the cluster that this host belongs to")
     host: str = Field(
         default_factory=socket.getfqdn, description="name of this host; default: its FQDN"
@@ -258,6 +271,10 @@ class SynchronizeSettings(_Settings):
     """Settings of `yc-mr-prober-synchronize`."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+    api_authorities: Path | None = Field(
+        None,
+        description="file (PEM) of the authorities that may vouch for the API's certificate; default: the well-known ones",
+    )
     api_key: SecretStr | None = Field(None, description="key for the API")
     api_key_file: Path = Field(
         Path("data/admin.key"), description="file that holds the key, if it is not set itself"

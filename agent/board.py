@@ -83,7 +83,7 @@ class Board:
     def reasons(self) -> list[Reason]:
         """Why combinations are not green, as many as a report carries."""
         found = (
-            Reason(prober_id=prober.id, combination=index, text=standing.reason)
+            Reason(prober_id=str(prober.id), combination=index, text=standing.reason)
             for prober in self._probers
             for index, key in enumerate(prober.keys)
             if (standing := self._standings[key]).reason
@@ -94,7 +94,7 @@ class Board:
         standings = [self._standings[key] for key in prober.keys]
         runs = [standing.last_run_at for standing in standings if standing.last_run_at]
         return ProberReport(
-            prober_id=prober.id,
+            prober_id=str(prober.id),
             revision=prober.revision,
             states="".join(str(standing.state.value) for standing in standings),
             last_run_at=max(runs, default=None),

@@ -4,11 +4,12 @@ A document is checked whole before it is used; otherwise the last good one stays
 The agent starts from what is on disk and goes on with it for as long as the API is away.
 """
 
+import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -198,7 +199,7 @@ class Configuration:
         if plan != self._plan:
             self._plan = plan
 
-    def _clean_up(self, documents: Iterable[ConfigurationDocument]) -> None:
+    def _clean_up(self, documents: Sequence[ConfigurationDocument]) -> None:
         try:
             self._store.forget_all_but(
                 [
@@ -206,7 +207,8 @@ class Configuration:
                     for document in documents
                     for prober in document.probers
                     for files in prober.revisions.values()
-                ]
+                ],
+                single=[file.sha256 for one in documents for file in one.variable_files.values()],
             )
         except OSError as error:
             log.warning("files that nobody needs any more stay on the disk: %s", error)
@@ -221,11 +223,26 @@ class Configuration:
         secrets = self._secrets.values(
             secrets_in(document.variables), from_disk_only=files_from_disk_only
         )
+        values = self._large_values(document, files_from_disk_only=files_from_disk_only)
         probers = tuple(
             self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
-            for prober in resolve(document, self._host)
+            for prober in resolve(document.filled(values), self._host)
         )
         return HostPlan(document.cluster.id, document.cluster.slug, document.revision, probers)
+
+    def _large_values(
+        self, document: ConfigurationDocument, *, files_from_disk_only: bool
+    ) -> dict[str, JsonValue]:
+        """Values that are files, by SHA-256, as far as they can be had; what needs the others is broken meanwhile."""
+        values: dict[str, JsonValue] = {}
+        for sha256 in sorted({file.sha256 for file in document.variable_files.values()}):
+            try:
+                if not files_from_disk_only and not self._store.has_file(sha256):
+                    self._store.keep_file(sha256, self._source.file(sha256))
+                values[sha256] = json.loads(self._store.file(sha256))
+            except (ApiRefusedError, FileDamagedError, FileNotFoundError, ValueError):
+                self._incomplete = True  # `resolve` says so of each prober that needs it
+        return values
 
     def _with_secrets(
         self,

@@ -258,8 +258,11 @@ class _Parts:
 
     def _api_client(self) -> AgentApiClient:
         """One per thread."""
-        transport = ApiTransport(self._settings.api_url, self._token)
-        return AgentApiClient(transport, self._settings.cluster)
+        settings = self._settings
+        transport = ApiTransport(
+            settings.api_url, self._token, authorities=settings.api_authorities
+        )
+        return AgentApiClient(transport, settings.cluster)
 
 
 def _token(token: SecretStr | None, file: Path | None) -> str:

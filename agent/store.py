@@ -83,10 +83,14 @@ class Store:
     def has_file(self, sha256: str) -> bool:
         """Whether the content is there and undamaged."""
         try:
-            _verified(self._files / sha256, sha256)
+            self.file(sha256)
         except (FileNotFoundError, FileDamagedError):
             return False
         return True
+
+    def file(self, sha256: str) -> bytes:
+        """The content; FileNotFoundError, FileDamagedError."""
+        return _verified(self._files / sha256, sha256)
 
     def keep_file(self, sha256: str, content: bytes) -> None:
         """Keep the content of a file; FileDamagedError if it is not what the hash promises."""
@@ -118,9 +122,11 @@ class Store:
         self._verified.add(folder.name)
         return folder
 
-    def forget_all_but(self, wanted: Collection[Sequence[FileReference]]) -> None:
-        """Remove the files, and the folders of them, that belong to none of these sets of files."""
-        hashes = {file.sha256 for files in wanted for file in files}
+    def forget_all_but(
+        self, wanted: Collection[Sequence[FileReference]], *, single: Collection[str] = ()
+    ) -> None:
+        """Remove the files, and the folders of them, that belong to none of these sets of files and are not `single` ones."""
+        hashes = {file.sha256 for files in wanted for file in files} | {*single}
         names = {content_hash(files) for files in wanted}
         for file in self._files.iterdir():
             if file.name not in hashes:

@@ -6,12 +6,14 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.security import HTTPBearer
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from api.body_limit import BodyLimit
 from api.context import Context
 from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
+from api.nothing_new import said_nothing_new
 from api.openapi_document import trimmed
 from api.pages import STATIC_FOLDER, SWAGGER_FOLDER
 from api.routes import (
@@ -19,6 +21,7 @@ from api.routes import (
     audit,
     cluster_actions,
     clusters,
+    evidence,
     fleet,
     health,
     installation,
@@ -31,7 +34,7 @@ from api.routes import (
     secrets,
     sign_in,
 )
-from api.routes.configuration import ConfigurationFirst, configuration_route
+from api.routes.configuration import configuration_route
 from api.routes.reports import reports_route
 from common.contracts.values import Problem
 from common.version import VERSION
@@ -43,6 +46,7 @@ RESOURCES = (
     agents,
     fleet,
     secrets,
+    evidence,
     probers,
     prober_switches,
     installation,
@@ -60,6 +64,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(
 
 
 class _Application(FastAPI):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the usual question of agents at once; everything else passes all layers."""
+        if not await said_nothing_new(self.state.context, scope, send):
+            await super().__call__(scope, receive, send)
+
     def openapi(self) -> dict[str, Any]:
         """The document, made at the first question."""
         if self.openapi_schema is None:
@@ -81,7 +90,6 @@ def application_of(context: Context) -> FastAPI:
         middleware=[
             Middleware(Edge),
             Middleware(Gate),
-            Middleware(ConfigurationFirst),
             Middleware(BodyLimit),
         ],
     )

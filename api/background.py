@@ -22,7 +22,7 @@ def jobs_of(context: Context, storages: Storages, retention: Policy) -> Jobs:
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     lease = HeldLease(context.database, LeaseTerms(LEASE, holder, _LEASE_DURATION))
     jobs: list[Job] = [
-        Publisher(context.database, storages, server_key=context.server_key, clock=context.clock),
+        Publisher(context.documents, storages, server_key=context.server_key),
         Cleaner(context, storages.files, retention),
     ]
     return Jobs(lease, jobs)

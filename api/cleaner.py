@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from api.context import Context
-from api.services.retention import REMOVALS, Expiry, Policy, Removal, unnamed_files
+from api.services.evidence import evidence_key
+from api.services.retention import (
+    REMOVALS,
+    Expiry,
+    Policy,
+    Removal,
+    due_evidence,
+    remove_evidence,
+    unnamed_files,
+)
 from common.object_storage import ListedStorage, file_key
 from database.leases import HeldLease
 
@@ -37,6 +46,8 @@ class Cleaner:
         """A few steps of the pass that goes on, or that is due."""
         if not self._steps and self._is_due():
             self._begun_at = self._context.clock()
+            # Before the clusters to which it belongs.
+            self._steps.append(self._remove_evidence)
             self._steps.extend(partial(self._remove, removal) for removal in REMOVALS)
             self._steps.extend(partial(self._remove_files, folder) for folder in _FOLDERS)
         for _ in range(min(_STEPS_PER_RUN, len(self._steps))):
@@ -62,6 +73,21 @@ class Cleaner:
         if count:
             log.info("%s count=%d", removal.__name__.replace("_", " "), count)
         return count > 0
+
+    def _remove_evidence(self, lease: HeldLease) -> bool:
+        """Contents before rows: after a crash in between we still know what to remove."""
+        if self._context.logs is None:
+            return False
+        with self._context.database.reading() as session:
+            due = due_evidence(session, Expiry(self._policy, self._context.clock()))
+        for cluster_id, evidence_id in due:
+            self._context.logs.delete(evidence_key(cluster_id, evidence_id))
+        if due:
+            with self._context.database.writing() as session:
+                lease.require(session)
+                remove_evidence(session, [evidence_id for _, evidence_id in due])
+            log.info("remove evidence count=%d", len(due))
+        return bool(due)
 
     def _remove_files(self, folder: str, lease: HeldLease) -> bool:
         """Contents that no revision names, from one folder; one that was stored lately may be about to be named."""

@@ -5,16 +5,14 @@ One look per second at the database serves all clusters; a document is loaded on
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.flights import Flights
-from api.services import documents
+from api.services.documents import Documents
 from api.services.errors import ForbiddenError, NotFoundError
 from api.services.known_clusters import Digest, KnownCluster, digest, known_clusters
-from database.session import Database
 
 LOOK_EVERY = timedelta(seconds=1)
 # The digest is no proof: whatever it might miss is put right after this time.
@@ -49,13 +47,16 @@ class Verdict:
 class Configurations:
     """The documents of all clusters as one process knows them; at most one second old."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._database = documents.database
+        self._clock = documents.clock
         self._flights = Flights()
         self._looked_at: datetime | None = None
         self._read_all_at: datetime | None = None
-        self._expired = True
+        # Writes of this process, and how many of them the last look saw.
+        self._writes = 0
+        self._writes_seen = -1
         self._digest: Digest | None = None
         self._by_slug: dict[str, KnownCluster] = {}
         self._slugs: dict[UUID, str] = {}
@@ -65,13 +66,21 @@ class Configurations:
 
     def expire(self) -> None:
         """This process wrote something: the next request looks again, so that everybody sees their own writes."""
-        self._expired = True
+        self._writes += 1
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is remembered may be told without another look."""
+        if self._writes != self._writes_seen or self._looked_at is None:
+            return False
+        # A clock that was put back must not keep us from looking.
+        return abs(self._clock() - self._looked_at) < LOOK_EVERY
 
     async def refresh(self) -> None:
         """Look at the database if the last look is a second old."""
-        if self._is_due():
+        if not self.is_fresh:
             await self._flights.once("look", self._look)
-            if self._expired:  # by a write that ended while we looked
+            if self._writes != self._writes_seen:  # a write ended while we looked
                 await self._flights.once("look", self._look)
 
     def cluster(self, slug: str) -> KnownCluster:
@@ -112,27 +121,15 @@ class Configurations:
             return ready
         return await self._load(cluster)
 
-    def _is_due(self) -> bool:
-        if self._expired or self._looked_at is None:
-            return True
-        # A clock that was put back must not keep us from looking.
-        return abs(self._clock() - self._looked_at) >= LOOK_EVERY
-
     def _look(self) -> None:
-        if not self._is_due():
+        if self.is_fresh:
             return
-        now = self._clock()
-        self._expired = False
-        try:
-            with self._database.reading() as session:
-                seen = digest(session)
-                if seen != self._digest or self._must_read_all(now):
-                    self._remember(known_clusters(session), now)
-        except BaseException:
-            self._expired = True
-            raise
-        self._digest = seen
-        self._looked_at = now
+        now, writes = self._clock(), self._writes
+        with self._database.reading() as session:
+            seen = digest(session)
+            if seen != self._digest or self._must_read_all(now):
+                self._remember(known_clusters(session), now)
+        self._digest, self._looked_at, self._writes_seen = seen, now, writes
 
     def _must_read_all(self, now: datetime) -> bool:
         return self._read_all_at is None or abs(now - self._read_all_at) >= _READ_ALL_EVERY
@@ -151,9 +148,7 @@ class Configurations:
         return ready
 
     def _loaded(self, cluster: KnownCluster) -> ReadyDocument:
-        stored = documents.document_for_change(
-            self._database, cluster.id, cluster.configuration_change, clock=self._clock
-        )
+        stored = self._documents.for_change(cluster.id, cluster.configuration_change)
         return ReadyDocument(
             etag=stored.etag,
             body=stored.body,

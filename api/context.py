@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
@@ -18,9 +18,11 @@ from api.key_ring import KeyRing
 from api.metrics import Metrics
 from api.report_writer import PERIOD, ReportWriter
 from api.services.cluster_actions import retire_previous_token
+from api.services.documents import Documents
+from api.services.evidence import EvidenceLimits
 from api.waiting_room import WaitingRoom
 from common.encryption import NO_KEYS, Keyring
-from common.object_storage import ObjectStorage
+from common.object_storage import ObjectStorage, ObjectStorageError, UploadStorage
 from database.models import now
 from database.session import Database
 
@@ -41,6 +43,16 @@ class Context:
     approver_must_differ: bool = False
     # Names under which this API may be addressed, in lower case; None: any.
     allowed_hosts: frozenset[str] | None = None
+    # Where evidence of runs is kept, if it is.
+    logs: UploadStorage | None = None
+    evidence_limits: EvidenceLimits = field(default_factory=EvidenceLimits)
+
+    @property
+    def evidence_storage(self) -> UploadStorage:
+        """Where evidence of runs is kept; ObjectStorageError."""
+        if self.logs is None:
+            raise ObjectStorageError("keep", "evidence", "this API was given no place for it")
+        return self.logs
 
     @cached_property
     def keys(self) -> KeyRing:
@@ -53,9 +65,14 @@ class Context:
         return AgentDoorkeeper(self.server_key)
 
     @cached_property
+    def documents(self) -> Documents:
+        """Where the documents of clusters come from."""
+        return Documents(self.database, self.clock, on_build=self.metrics.note_build)
+
+    @cached_property
     def configurations(self) -> Configurations:
         """What this process knows of clusters and their documents."""
-        return Configurations(self.database, self.clock)
+        return Configurations(self.documents)
 
     @cached_property
     def report_writer(self) -> ReportWriter:
@@ -77,15 +94,22 @@ class Context:
     @cached_property
     def metrics(self) -> Metrics:
         """What this process says about itself."""
-        return Metrics(self._figures)
+        return Metrics(self._figures, self._totals)
 
     def _figures(self) -> dict[str, float]:
         pool = self.database.engine.pool
-        figures: dict[str, float] = {"held_requests": self.waiting_room.count}
+        figures: dict[str, float] = {
+            "held_requests": self.waiting_room.count,
+            "waiting_reports": self.report_writer.waiting,
+        }
         if isinstance(pool, QueuePool):
             figures["database_connections"] = pool.checkedin() + pool.checkedout()
             figures["database_connections_in_use"] = pool.checkedout()
         return figures
+
+    def _totals(self) -> dict[str, float]:
+        writer = self.report_writer
+        return {"written_reports": writer.written, "lost_reports": writer.lost}
 
     @contextmanager
     def describing(self) -> Iterator[Session]:

@@ -1,6 +1,8 @@
 """What routes ask for: the context, the caller, the page of a listing."""
 
-from typing import Annotated
+import hashlib
+import json
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
@@ -8,13 +10,14 @@ from fastapi import Depends, Path, Query, Request
 from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
-from api.services.paging import Paging
+from api.services.paging import Paging, Sorting
 from common.contracts.files import MAX_PATH_BYTES
 from common.contracts.identifiers import (
     CLUSTER_VARIABLE_PATTERN,
     HOST_PATTERN,
     SHA256_PATTERN,
     SLUG_PATTERN,
+    UUID_PATTERN,
 )
 
 
@@ -23,17 +26,42 @@ def _identity(request: Request) -> Identity:
     return identity
 
 
-def _paging(
-    page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
-    page_token: Annotated[str, Query(max_length=1000)] = "",
-) -> Paging:
-    return Paging(size=page_size, token=page_token)
+def paging_by(sorting: Sorting) -> Any:
+    """The page of a listing that can be sorted so, as a dependency."""
+
+    def paging(
+        request: Request,
+        page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
+        page_token: Annotated[str, Query(max_length=3000)] = "",
+        sort: Annotated[
+            str, Query(max_length=100, json_schema_extra={"enum": [*sorting.words]})
+        ] = sorting.default,
+    ) -> Paging:
+        sorting.order(sort)  # what is wrong is said whatever else is
+        return Paging(page_size, page_token, sort, _question(request, sort))
+
+    return Depends(paging)
+
+
+def _question(request: Request, sort: str) -> str:
+    """What a listing is asked for, apart from the page: a token with another order or filter would lose rows."""
+    filters = [
+        one for one in sorted(request.query_params.multi_items()) if one[0] not in _OF_THE_PAGE
+    ]
+    text = json.dumps([request.url.path, sort, filters])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_OF_THE_PAGE = {"page_size", "page_token", "sort"}
 
 
 TheContext = Annotated[Context, Depends(context_of)]
 Caller = Annotated[Identity, Depends(_identity)]
-ThePaging = Annotated[Paging, Depends(_paging)]
+# What a listing is filtered by.
+Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 SlugInPath = Annotated[str, Path(pattern=SLUG_PATTERN)]
+# Destroyed clusters have only their ids: their slugs may be those of others by now.
+SlugOrIdInPath = Annotated[str, Path(pattern=f"{SLUG_PATTERN}|{UUID_PATTERN}")]
 VariableInPath = Annotated[str, Path(pattern=CLUSTER_VARIABLE_PATTERN)]
 Sha256InPath = Annotated[str, Path(pattern=SHA256_PATTERN)]
 HostInPath = Annotated[str, Path(pattern=HOST_PATTERN)]

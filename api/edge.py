@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.context import Context
 from api.errors import problem_response
+from api.metrics import route_of
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        reply = _Reply(scope["path"], request_id, send)
+        identifier = request_id(_given_id(scope))
+        scope.setdefault("state", {})["request_id"] = identifier
+        reply = _Reply(scope["path"], identifier, send)
         started = monotonic()
         try:
             await self._app(scope, receive, reply.send)
@@ -58,7 +59,7 @@ class Edge:
             # A bug: it must not take the process down, and must not pass unseen.
             log.exception(
                 "request failed id=%s method=%s path=%s",
-                request_id,
+                identifier,
                 scope["method"],
                 quote(scope["path"]),
             )
@@ -69,20 +70,27 @@ class Edge:
                 await answer(scope, receive, reply.send)
         seconds = monotonic() - started
         context: Context = scope["app"].state.context
-        context.metrics.count(scope, reply.status, seconds)
-        # The path only: a query may hold the token of a sign-in link.
-        # What thousands of agents hear all day is not worth a line each: nothing new, thanks for the report.
-        level = logging.DEBUG if _is_usual(scope["path"], reply.status) else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(
-                level,
-                "request id=%s method=%s path=%s status=%d milliseconds=%d",
-                request_id,
-                scope["method"],
-                quote(scope["path"]),
-                reply.status,
-                seconds * 1000,
-            )
+        note_answer(context, scope, route_of(scope), identifier, reply.status, seconds)
+
+
+def note_answer(
+    context: Context, scope: Scope, route: str, identifier: str, status: int, seconds: float
+) -> None:
+    """Count an answered request, and log it; `route` as `route_of` names it."""
+    context.metrics.count(scope["method"], route, status, seconds)
+    # The path only: a query may hold the token of a sign-in link.
+    # What thousands of agents hear all day is not worth a line each: nothing new, thanks for the report.
+    level = logging.DEBUG if _is_usual(scope["path"], status) else logging.INFO
+    if log.isEnabledFor(level):
+        log.log(
+            level,
+            "request id=%s method=%s path=%s status=%d milliseconds=%d",
+            identifier,
+            scope["method"],
+            quote(scope["path"]),
+            status,
+            seconds * 1000,
+        )
 
 
 def _is_usual(path: str, status: int) -> bool:
@@ -91,18 +99,18 @@ def _is_usual(path: str, status: int) -> bool:
     )
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's own id, if it is a decent one, so that a request can be followed through several services."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given: str = value.decode("latin-1")
-            return given if _DECENT_ID.fullmatch(given) else _next_id()
-    return _next_id()
+def request_id(given: bytes | None) -> str:
+    """The caller's own id, if it is a decent one, so that a request can be followed through several services.
 
-
-def _next_id() -> str:
-    """Unique among all processes; random bits for each request would cost more than the answer to an agent."""
+    Otherwise one that is unique among all processes; random bits for each would cost more than the answer to an agent.
+    """
+    if given is not None and _DECENT_ID.fullmatch(text := given.decode("latin-1")):
+        return text
     return f"{_PROCESS}{next(_COUNTER):012x}"
+
+
+def _given_id(scope: Scope) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
 
 
 class _Reply:

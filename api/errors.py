@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,8 @@ from api.services.errors import (
     InvalidError,
     NotFoundError,
     PreconditionMissingError,
+    SlugTakenError,
+    TooManyError,
     UnauthenticatedError,
 )
 from common.contracts.values import FieldProblem, Problem
@@ -36,6 +39,7 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     ChangedMeanwhileError: HTTPStatus.PRECONDITION_FAILED,
+    TooManyError: HTTPStatus.TOO_MANY_REQUESTS,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     ObjectStorageError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,11 +76,21 @@ def add_error_handlers(application: FastAPI) -> None:
 
 
 def problem_response(
-    status: HTTPStatus, detail: str, *, errors: Sequence[FieldProblem] = (), etag: str = ""
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: Sequence[FieldProblem] = (),
+    etag: str = "",
+    existing: str = "",
 ) -> Response:
     """The answer that carries a problem."""
     problem = Problem(
-        title=status.phrase, status=status, detail=detail, errors=list(errors), etag=etag
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        errors=list(errors),
+        etag=etag,
+        existing=existing,
     )
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
     if etag:
@@ -99,7 +113,7 @@ def answer_to(request: Request, error: Exception) -> Response:
 
 def _problem_answer(error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
-        problems = [field_problem(one) for one in error.errors()]
+        problems = [field_problem(one, error.body) for one in error.errors()]
         return _problem_answer(InvalidError(problems))
     if isinstance(error, HTTPException):
         return _answer_of_framework(error)
@@ -108,16 +122,31 @@ def _problem_answer(error: Exception) -> Response:
         log.error("request refused: %s", " ".join(str(error).split()))  # theirs have many lines
     errors = error.problems if isinstance(error, InvalidError | BreaksClustersError) else []
     etag = error.etag if isinstance(error, ChangedMeanwhileError) else ""
+    existing = error.url if isinstance(error, SlugTakenError) else ""
     words = _OWN_WORDS.get(kind, str(error))
-    return problem_response(STATUS_OF[kind], words, errors=errors, etag=etag)
+    answer = problem_response(STATUS_OF[kind], words, errors=errors, etag=etag, existing=existing)
+    if isinstance(error, TooManyError):
+        answer.headers["Retry-After"] = str(error.wait_seconds)
+    return answer
 
 
-def field_problem(error: Mapping[str, Any]) -> FieldProblem:
+def field_problem(error: Mapping[str, Any], body: object = None) -> FieldProblem:
     """One of pydantic's errors in our words: path, what was given, what was expected."""
-    path = [str(part) for part in error["loc"][1:]] or [str(error["loc"][0])]
+    place, *parts = error["loc"]
+    if place == "body" and body is not None and error["type"] != "missing":
+        parts = list(_found_in(body, parts))
+    path = [str(part) for part in parts] or [str(place)]
     if error["type"] == "json_invalid":
         return FieldProblem(field="body", expected=f"valid JSON: {error['ctx']['error']}")
     return FieldProblem(field=".".join(path), given=_given(error, path), expected=_expected(error))
+
+
+def _found_in(value: Any, parts: Sequence[str | int]) -> Iterator[str | int]:
+    """Those parts of a path that are in the body: pydantic adds words of its own, such as the kind of a value."""
+    for part in parts:
+        with suppress(KeyError, IndexError, TypeError):
+            value = value[part]
+            yield part
 
 
 def _expected(error: Mapping[str, Any]) -> str:

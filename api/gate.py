@@ -13,7 +13,7 @@ from api.context import Context, context_of
 from api.errors import STATUS_OF, answer_to, problem_response
 from api.hosts import name_in
 from api.pages import wants_page
-from api.permissions import OPEN_PATHS, READING, Identity, KeyHolder, is_permitted
+from api.permissions import READING, Identity, KeyHolder, is_open, is_permitted
 from api.services.errors import ForbiddenError, UnauthenticatedError
 from api.services.keys import KEY_PREFIX, KnownKey
 from api.services.sign_in import claim_of_cookie, key_of_claim
@@ -39,7 +39,7 @@ class Gate:
         if not _is_for_us(request):
             await _misdirected()(scope, receive, send)
             return
-        if scope["path"] in OPEN_PATHS:
+        if is_open(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         refusal = await self._refusal(request)

@@ -1,7 +1,7 @@
 """What this process remembers of grids: parsed documents and the cells of their hosts, so that a look at a large grid resolves nothing again."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -33,14 +33,19 @@ class Grids:
         self._lock = Lock()
         self._by_cluster: OrderedDict[str, _Known] = OrderedDict()
 
-    def document(self, slug: str, stored: StoredDocument) -> ConfigurationDocument:
-        """The document behind the bytes, parsed once."""
+    def document(
+        self,
+        slug: str,
+        stored: StoredDocument,
+        read: Callable[[StoredDocument], ConfigurationDocument] = StoredDocument.parsed,
+    ) -> ConfigurationDocument:
+        """The document behind the bytes, read once."""
         with self._lock:
             known = self._by_cluster.get(slug)
             if known and known.etag == stored.etag:
                 self._by_cluster.move_to_end(slug)
                 return known.document
-        parsed = stored.parsed()
+        parsed = read(stored)
         with self._lock:
             self._by_cluster[slug] = _Known(stored.etag, parsed)
             self._by_cluster.move_to_end(slug)

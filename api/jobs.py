@@ -60,6 +60,10 @@ class Jobs:
             except (SQLAlchemyError, MrProberError) as error:
                 log.warning("a job is to be repeated job=%s: %s", type(job).__name__, error)
                 well = False
+            # This thread must live: without it nothing is ever published again.
+            except Exception:
+                log.exception("a job failed job=%s", type(job).__name__)
+                well = False
         return well
 
     def _run(self) -> None:

@@ -1,6 +1,7 @@
 """Start of the API: reads the settings, builds what the application needs, listens, and ends gracefully."""
 
 import argparse
+import gc
 import logging
 import signal
 import socket
@@ -20,6 +21,7 @@ from api.background import jobs_of
 from api.context import Context
 from api.hosts import allowed_hosts
 from api.key_rotation import rotate
+from api.services.evidence import EvidenceLimits
 from api.services.keys import ensure_admin_key, valid_key
 from api.services.retention import Policy
 from api.services.sign_in import make_link_token
@@ -172,11 +174,18 @@ def _answer(context: Context, settings: ApiSettings, serve: Callable[[], None]) 
     storages = storages_of(settings, hostname=socket.gethostname())
     jobs = jobs_of(context, storages, _retention(settings))
     jobs.start()
+    _settle_in()
     serve()
     context.report_writer.flush(time_limit=timedelta(seconds=_GRACE_SECONDS))
     jobs.close()
     context.database.dispose()
     log.info("stopped")
+
+
+def _settle_in() -> None:
+    """Take what lives as long as the process from the garbage collector: it would look it through for ever, at the cost of requests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _retention(settings: ApiSettings) -> Policy:
@@ -189,6 +198,7 @@ def _retention(settings: ApiSettings) -> Policy:
         tombstones=timedelta(days=settings.retention_tombstones_days),
         audit=timedelta(days=settings.retention_audit_days),
         files=timedelta(days=settings.retention_files_days),
+        evidence=timedelta(days=settings.retention_evidence_days),
     )
 
 
@@ -196,13 +206,18 @@ def _context(settings: ApiSettings) -> Context:
     database = Database(settings.database_url.get_secret_value())
     server_key = _server_key(settings, is_sqlite=database.is_sqlite)
     require_schema(database)
+    storages = storages_of(settings, hostname=socket.gethostname())
     return Context(
         database=database,
-        storage=storages_of(settings, hostname=socket.gethostname()).files,
+        storage=storages.files,
+        logs=storages.logs,
         server_key=server_key,
         allowed_hosts=allowed_hosts(_address_of(settings), settings.api_allowed_hosts),
         keyring=_keyring(settings, is_sqlite=database.is_sqlite),
         approver_must_differ=settings.approver_must_differ,
+        evidence_limits=EvidenceLimits(
+            per_minute=settings.evidence_per_minute, per_cluster=settings.evidence_per_cluster
+        ),
     )
 
 

@@ -1,23 +1,24 @@
-"""What this process of the API tells Prometheus about itself: requests by route, who waits, the database's connections."""
+"""What this process of the API tells Prometheus about itself: requests by route, who waits, builds, reports, the database's connections."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 PREFIX = "mr_prober_api_"
 _API = "/api/v1"
+Figures = Callable[[], dict[str, float]]
 _BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 class Metrics:
     """Counts of one process; with several workers each answers with its own."""
 
-    def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
-        """`gauges` gives the figures of the moment by their names without prefix."""
+    def __init__(self, gauges: Figures, totals: Figures) -> None:
+        """`gauges` gives the figures of the moment by their names without prefix, `totals` what only grows."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             f"{PREFIX}requests",
@@ -32,23 +33,33 @@ class Metrics:
             buckets=_BOUNDS,
             registry=self._registry,
         )
-        self._registry.register(_Gauges(gauges))
+        self._builds = Histogram(
+            f"{PREFIX}document_build_seconds",
+            "time to build a configuration document, seconds; waiting for its turn is in it, too",
+            buckets=_BOUNDS,
+            registry=self._registry,
+        )
+        self._registry.register(_Others(gauges, totals))
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """A request has been answered."""
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request has been answered; `route` as `route_of` names it."""
         # Whatever a stranger calls a method must not become a series of its own.
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        key = (method, route_of(scope), status)
+        method = method if method in _METHODS else "other"
+        key = (method, route, status)
         known = self._known.get(key)
         if known is None:
             # As many as there are routes and statuses; looking them up anew would cost more than the rest.
             known = self._known[key] = (
-                self._requests.labels(method, key[1], str(status)),
-                self._seconds.labels(method, key[1]),
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(method, route),
             )
         known[0].inc()
         known[1].observe(seconds)
+
+    def note_build(self, seconds: float) -> None:
+        """A document was built; from any thread."""
+        self._builds.observe(seconds)
 
     def text(self) -> bytes:
         """All of it as Prometheus reads it."""
@@ -58,13 +69,18 @@ class Metrics:
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class _Gauges(Collector):
-    def __init__(self, gauges: Callable[[], dict[str, float]]) -> None:
-        self._gauges = gauges
+class _Others(Collector):
+    """What somebody else counts."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def __init__(self, gauges: Figures, totals: Figures) -> None:
+        self._gauges = gauges
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"{PREFIX}{name}", name.replace("_", " "), value=value)
+        for name, value in self._totals().items():
+            yield CounterMetricFamily(f"{PREFIX}{name}", name.replace("_", " "), value=value)
 
 
 def route_of(scope: Scope) -> str:

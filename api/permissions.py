@@ -10,15 +10,18 @@ READING = frozenset({"GET", "HEAD"})
 OPEN_PATHS = frozenset(
     {"/health/live", "/health/ready", "/sign-in", "/static/style.css", "/static/favicon.svg"}
 )
+# The address itself is the permission there: the route checks its signature.
+_OPEN_UPLOADS = re.compile(r"/api/v1/uploads/[^/]+")
 _SLUG = "[^/]+"
 _CLUSTER = rf"/api/v1/clusters/{_SLUG}"
 _AGENT_ROUTES = (
     ("GET", re.compile(rf"{_CLUSTER}/configuration")),
     ("POST", re.compile(rf"{_CLUSTER}/reports")),
     ("GET", re.compile(rf"{_CLUSTER}/secrets")),
+    ("POST", re.compile(rf"{_CLUSTER}/uploads")),
     ("GET", re.compile(r"/api/v1/files/[^/]+")),
 )
-_FOR_AGENTS_ONLY = re.compile(rf"{_CLUSTER}/(reports|secrets)")
+_FOR_AGENTS_ONLY = re.compile(rf"\w+ {_CLUSTER}/(reports|secrets)|POST {_CLUSTER}/uploads")
 _FOR_ADMINS_ONLY = re.compile(r"/api/v1/(keys|audit)(/.*)?", re.DOTALL)
 # Whether to go through with a plan is another right than to write what is planned.
 _DECISIONS = re.compile(rf"{_CLUSTER}/deployments/{_SLUG}/(approve|reject)")
@@ -49,11 +52,16 @@ class AgentOf:
 Identity = KeyHolder | AgentOf
 
 
+def is_open(method: str, path: str) -> bool:
+    """Whether nobody is asked who they are."""
+    return path in OPEN_PATHS or (method == "PUT" and _OPEN_UPLOADS.fullmatch(path) is not None)
+
+
 def is_permitted(identity: Identity, method: str, path: str) -> bool:
     """Whether this kind of caller may call this route at all."""
     if isinstance(identity, AgentOf):
         return any(method == one and route.fullmatch(path) for one, route in _AGENT_ROUTES)
-    if _FOR_AGENTS_ONLY.fullmatch(path):
+    if _FOR_AGENTS_ONLY.fullmatch(f"{method} {path}"):
         return False
     if _FOR_ADMINS_ONLY.fullmatch(path):
         return identity.role is Role.ADMIN

@@ -4,13 +4,13 @@ Files come first, then the document, then its signature: whoever reads a documen
 """
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 
-from api.services import documents, files, publications
+from api.services import files, publications
+from api.services.documents import Documents
 from api.services.errors import NotFoundError
 from api.services.known_clusters import Digest, digest
 from api.services.publications import DuePublication
@@ -21,7 +21,6 @@ from common.published import DOCUMENT, SIGNATURE, publication_folder, published_
 from common.storages import Storages
 from database.leases import HeldLease
 from database.models import Publication
-from database.session import Database
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +41,16 @@ class Publisher:
 
     def __init__(
         self,
-        database: Database,
+        documents: Documents,
         storages: Storages,
         *,
         server_key: bytes,
-        clock: Callable[[], datetime],
     ) -> None:
-        self._database = database
+        self._documents = documents
+        self._database = documents.database
         self._storages = storages
         self._server_key = server_key
-        self._clock = clock
+        self._clock = documents.clock
         self._published: Digest | None = None
         self._cleaned_at: datetime | None = None
 
@@ -81,9 +80,7 @@ class Publisher:
         return True
 
     def _publish(self, due: DuePublication, lease: HeldLease) -> None:
-        document = documents.document_for_change(
-            self._database, due.cluster_id, due.configuration_change, clock=self._clock
-        )
+        document = self._documents.for_change(due.cluster_id, due.configuration_change)
         named = document.parsed().file_hashes()
         before = self._announce(due.cluster_id, named, lease)
         folder = publication_folder(self._server_key, due.cluster_id)

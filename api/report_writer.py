@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = timedelta(seconds=0.2)
 _MAX_AGENTS = 20_000
-_MAX_BYTES = 128 * 1024 * 1024
+_MAX_CHARACTERS = 128 * 1024 * 1024
 
 
 class TooManyReportsError(MrProberError):
@@ -32,10 +32,10 @@ class TooManyReportsError(MrProberError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many agents' reports may wait, and how many bytes."""
+    """How many agents' reports may wait, and how many characters they have together."""
 
     agents: int = _MAX_AGENTS
-    size: int = _MAX_BYTES
+    characters: int = _MAX_CHARACTERS
 
 
 class ReportWriter:
@@ -56,11 +56,20 @@ class ReportWriter:
         self._after_batch = after_batch
         self._changed = threading.Condition()
         self._waiting: dict[tuple[UUID, UUID], ReceivedReport] = {}
-        self._waiting_bytes = 0
+        self._waiting_characters = 0
         self._added = 0
-        self._written = 0
+        self._settled = 0
+        self._under_way = 0
         self._hurry = False
         self._thread: threading.Thread | None = None
+        # Since the start of the process.
+        self.written = 0
+        self.lost = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many reports are not written yet."""
+        return len(self._waiting) + self._under_way
 
     @property
     def answers_after_writing(self) -> bool:
@@ -69,17 +78,17 @@ class ReportWriter:
 
     def add(self, received: ReceivedReport) -> None:
         """Take a report; it replaces one of the same agent that is not from a later boot. TooManyReportsError."""
-        key = (received.cluster_id, received.report.instance)
+        key = received.key
         with self._changed:
             older = self._waiting.get(key)
-            if older and older.report.boot > received.report.boot:
+            if older and older.boot > received.boot:
                 return
-            grown = self._waiting_bytes + received.size - (older.size if older else 0)
+            grown = self._waiting_characters + received.size - (older.size if older else 0)
             is_full = not older and len(self._waiting) >= self._bounds.agents
-            if is_full or grown > self._bounds.size:
+            if is_full or grown > self._bounds.characters:
                 raise TooManyReportsError
             self._waiting[key] = received
-            self._waiting_bytes = grown
+            self._waiting_characters = grown
             self._added += 1
             self._start()
             # Only the first one of a batch: to wake the thread for each costs more than to write them.
@@ -93,7 +102,7 @@ class ReportWriter:
             self._hurry = True
             self._changed.notify_all()
             return self._changed.wait_for(
-                lambda: self._written >= wanted, time_limit.total_seconds()
+                lambda: self._settled >= wanted, time_limit.total_seconds()
             )
 
     def _start(self) -> None:
@@ -108,36 +117,44 @@ class ReportWriter:
                 self._changed.wait_for(lambda: bool(self._waiting))
                 self._changed.wait_for(lambda: self._hurry, self._period)
                 batch = sorted(self._waiting.values(), key=lambda one: one.key)
-                added = self._added
-                self._waiting, self._waiting_bytes, self._hurry = {}, 0, False
+                added, self._under_way = self._added, len(batch)
+                self._waiting, self._waiting_characters, self._hurry = {}, 0, False
+            written = 0
             try:
-                self._write(batch)
+                written = self._write(batch)
+                rotating = {one.cluster_id for one in batch if one.may_retire_token}
+                if written and rotating:
+                    self._after_batch(rotating)
             # This thread must live: without it no report is ever written again.
             except Exception:
-                log.exception("a batch of reports is lost reports=%d", len(batch))
+                log.exception("work on a batch failed reports=%d written=%d", len(batch), written)
             with self._changed:
-                self._written = added
+                self.written += written
+                self.lost += len(batch) - written
+                self._settled, self._under_way = added, 0
                 self._changed.notify_all()
 
-    def _write(self, batch: list[ReceivedReport]) -> None:
+    def _write(self, batch: list[ReceivedReport]) -> int:
+        """How many of them are in the database now."""
         try:
             self._store(batch)
         except (DataError, IntegrityError):
-            for one in batch:  # one that cannot be stored must not cost the others
-                self._store_alone(one)
+            # One that cannot be stored must not cost the others.
+            return sum(self._is_stored_alone(one) for one in batch)
         except SQLAlchemyError as error:
             # Agents report again by themselves; holding on to old news helps nobody.
             log.error("a batch of reports is lost reports=%d: %s", len(batch), error)  # noqa: TRY400 - no bug
-            return
-        if rotating := {one.cluster_id for one in batch if one.may_retire_token}:
-            self._after_batch(rotating)
+            return 0
+        return len(batch)
 
     def _store(self, batch: list[ReceivedReport]) -> None:
         with self._database.writing() as session:
             store_reports(session, batch)
 
-    def _store_alone(self, one: ReceivedReport) -> None:
+    def _is_stored_alone(self, one: ReceivedReport) -> bool:
         try:
             self._store([one])
         except SQLAlchemyError as error:
             log.warning("a report cannot be stored cluster=%s: %s", one.cluster_id, error)
+            return False
+        return True

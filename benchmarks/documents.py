@@ -2,17 +2,17 @@
 
 import json
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 from alembic import command
 from alembic.config import Config
 
-from api.services.documents import document_for_change
+from api.services.documents import Documents
 from benchmarks.measurement import Measurement, best_cpu_milliseconds
 from database import models
 from database.configuration_changes import mark_changed
+from database.models import now
 from database.session import Database
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def _rebuilt(database: Database, *, hosts: int) -> bytes:
         mark_changed(session, [_CLUSTER])
     with database.reading() as session:
         change = session.get_one(models.Cluster, _CLUSTER).configuration_change
-    return document_for_change(database, _CLUSTER, change, clock=lambda: datetime.now(UTC)).body
+    return Documents(database, now).for_change(_CLUSTER, change).body
 
 
 def _filled(folder: Path, *, hosts: int, probers: int) -> str:

@@ -1,11 +1,13 @@
-"""The part of the API that agents use: their configuration, files by hash, reports."""
+"""The part of the API that agents use: their configuration, files by hash, reports, evidence."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from common.api_transport import ApiTransport
 from common.contracts.configuration import ClusterSecrets
+from common.contracts.evidence import EvidenceAddress, EvidenceAnnouncement
 from common.contracts.reports import AgentReport
 from common.errors import ApiUnreachableError
 
@@ -48,6 +50,19 @@ class AgentApiClient:
         except ValidationError as error:
             # The library's text would repeat what came.
             raise ApiUnreachableError(answer.url, "unexpected answer") from error
+
+    def upload(self, announcement: EvidenceAnnouncement, content: bytes) -> UUID:
+        """Upload the evidence that is announced; its id. What was announced and did not come is never shown."""
+        answer = self._transport.call(
+            "POST", f"{self._path}/uploads", body=announcement.model_dump(mode="json")
+        )
+        try:
+            address = EvidenceAddress.model_validate_json(answer.content)
+        except ValidationError as error:
+            # The library's text would repeat what came.
+            raise ApiUnreachableError(answer.url, "unexpected answer") from error
+        self._transport.put(address.url, content, headers=address.headers)
+        return address.id
 
     def report(self, report: AgentReport, *, time_limit: timedelta = _TIME_LIMIT) -> None:
         """Replace what the API knows about this agent; may be repeated."""

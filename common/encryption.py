@@ -19,6 +19,7 @@ from common.atomic_files import read_key, read_or_make_key, write_atomically
 from common.errors import KeyFileError, MrProberError
 
 MINIMUM_KEY_LENGTH = 32
+HOW_TO_MAKE_A_KEY = "take 32 random bytes, for instance the output of `openssl rand -base64 32`"
 _FORM = "v1"
 _NONCE_BYTES = 12
 
@@ -33,7 +34,7 @@ class NoEncryptionKeyError(EncryptionError):
     def __init__(self) -> None:
         super().__init__(
             "MR_PROBER_ENCRYPTION_KEYS must be set with PostgreSQL:"
-            " every API and Creator needs the same ones"
+            f" every API and Creator needs the same ones; {HOW_TO_MAKE_A_KEY}"
         )
 
 
@@ -60,8 +61,8 @@ class ShortKeyError(EncryptionError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"an encryption key has fewer than {MINIMUM_KEY_LENGTH} characters: take 32 random bytes,"
-            " for instance the output of `openssl rand -base64 32`"
+            f"MR_PROBER_ENCRYPTION_KEYS, or the key file, holds a key of fewer than {MINIMUM_KEY_LENGTH} characters:"
+            f" {HOW_TO_MAKE_A_KEY}"
         )
 
 

@@ -1,9 +1,9 @@
 """Object storage: where contents of files are, behind one narrow port. S3 and the file system fulfil it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +51,26 @@ class ListedStorage(ObjectStorage, Protocol):
 
     def listed(self, folder: str) -> Iterator[StoredObject]:
         """The objects of one folder, without those below its folders; ObjectStorageError."""
+
+
+@dataclass(frozen=True)
+class SignedAddress:
+    """An address at which whoever has it may PUT one object, with exactly these headers."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class UploadStorage(ListedStorage, Protocol):
+    """A storage to which others can write one object without a key of their own."""
+
+    def signed_address(
+        self, key: str, *, size: int, content_type: str, lifetime: timedelta
+    ) -> SignedAddress | None:
+        """Where an object of so many bytes may be put; None: the storage takes nothing but by `write`.
+
+        Does not speak with the storage. ObjectStorageError.
+        """
 
 
 def file_key(sha256: str) -> str:
@@ -116,3 +136,13 @@ class FileSystemObjectStorage:
             return
         except OSError as error:
             raise ObjectStorageError("list", folder, error) from error
+
+    def signed_address(
+        self,
+        key: str,
+        *,
+        size: int,
+        content_type: str,
+        lifetime: timedelta,
+    ) -> None:
+        """Nobody else reaches our folder."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.object_storage import ObjectStorageError, StoredObject
+from common.object_storage import ObjectStorageError, SignedAddress, StoredObject
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _REFUSED = frozenset(
@@ -110,6 +111,23 @@ class S3ObjectStorage:
                     yield StoredObject(key, found["LastModified"])
         except (BotoCoreError, ClientError) as error:
             raise self._error("list", folder, error) from error
+
+    def signed_address(
+        self, key: str, *, size: int, content_type: str, lifetime: timedelta
+    ) -> SignedAddress:
+        """A presigned PUT: S3 itself refuses another size or type, and everything after its end."""
+        target = {"Bucket": self._bucket, "Key": self._prefix + key}
+        bound = {"ContentLength": size, "ContentType": content_type}
+        try:
+            url = self._client.generate_presigned_url(
+                "put_object",
+                Params={**target, **bound},
+                ExpiresIn=int(lifetime.total_seconds()),
+                HttpMethod="PUT",
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise self._error("sign an address for", key, error) from error
+        return SignedAddress(url, {"Content-Length": str(size), "Content-Type": content_type})
 
     def _error(self, what: str, key: str, error: BotoCoreError | ClientError) -> ObjectStorageError:
         code = _code(error)

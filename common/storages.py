@@ -7,7 +7,12 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from common.object_storage import FileSystemObjectStorage, ListedStorage, ObjectStorage
+from common.object_storage import (
+    FileSystemObjectStorage,
+    ListedStorage,
+    ObjectStorage,
+    UploadStorage,
+)
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 
 
@@ -32,14 +37,18 @@ class StorageSettings(Protocol):
     def s3_files_bucket(self) -> str: ...
     @property
     def s3_configurations_bucket(self) -> str: ...
+    @property
+    def s3_logs_bucket(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Storages:
-    """Where contents of files are, and where configurations are published."""
+    """Where contents of files and logs are, and where configurations are published."""
 
     files: ListedStorage
     configurations: ObjectStorage
+    # What was said when something happened: evidence of runs.
+    logs: UploadStorage
     # Names the place of the publications: what was published elsewhere is published again.
     name: str
     # Under which address agents read them; empty: none is known.
@@ -69,6 +78,7 @@ def storages_of(settings: StorageSettings, *, hostname: str) -> Storages:
     return Storages(
         files=S3ObjectStorage(client, settings.s3_files_bucket, prefix=prefix),
         configurations=S3ObjectStorage(client, bucket, prefix=prefix),
+        logs=S3ObjectStorage(client, settings.s3_logs_bucket, prefix=prefix),
         name=_digest(f"s3 {access.endpoint_url} {bucket} {prefix}"),
         published_url=f"{published}/{prefix.rstrip('/')}" if published else "",
     )
@@ -79,6 +89,7 @@ def _on_file_system(settings: StorageSettings) -> Storages:
     return Storages(
         files=FileSystemObjectStorage(folder / "objects"),
         configurations=FileSystemObjectStorage(folder / "published"),
+        logs=FileSystemObjectStorage(folder / "logs"),
         name=_digest(f"file {folder}"),
         published_url=(folder / "published").as_uri(),
     )

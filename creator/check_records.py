@@ -9,6 +9,8 @@ from sqlalchemy import or_, select, update
 
 from common.contracts.files import FileReference
 from common.contracts.recipes import RevisionProblem, Validity
+from creator import audit
+from database.audit_log import record
 from database.models import Recipe, RecipeFile, RecipeRevision
 from database.session import Database
 
@@ -74,6 +76,13 @@ class CheckRecords:
             "checked_at": self.now(),
             "check_again_at": again_at if undecided else None,
         }
-        rows = update(RecipeRevision).where(RecipeRevision.id == revision.id)
+        chosen = RecipeRevision.id == revision.id
+        after = audit.VerdictNote(validity=validity, problems=len(problems))
         with self._database.writing() as session:
-            session.execute(rows.values(**values))
+            found = session.scalars(
+                select(RecipeRevision.validity).where(chosen).with_for_update()
+            ).one()
+            session.execute(update(RecipeRevision).where(chosen).values(**values))
+            before = audit.VerdictNote(validity=found)
+            said = audit.judged(revision.id, f"{revision.recipe}/{revision.number}", before, after)
+            record(session, audit.CREATOR, said, now=self.now())

@@ -14,6 +14,7 @@ from common.contracts.clusters import (
     DeploymentState,
     DeployPolicy,
     HostDescription,
+    PlannedChanges,
     PlanSummary,
 )
 from common.object_storage import ObjectStorageError
@@ -38,6 +39,7 @@ from creator.terraform import (
     error_in,
     hosts_output,
     plan_summary,
+    planned_changes,
     shortened,
 )
 from creator.terraform_process import Command, Ended, TerraformProcess
@@ -204,8 +206,10 @@ class Deployer:
         )
         if planned == 0:
             return None
-        summary = plan_summary(self._answer(attempt, arguments.show(saved)))
-        self._records.planned(attempt.id, summary)
+        shown = self._answer(attempt, arguments.show(saved))
+        summary = plan_summary(shown)
+        changes = planned_changes(shown, attempt.log.without_secrets)
+        self._records.planned(attempt.id, summary, changes)
         return summary
 
     def _without_changes(self, attempt: Attempt) -> Outcome:
@@ -215,7 +219,7 @@ class Deployer:
         if attempt.decision.action is Action.CHECK:
             self._records.waiting_is_pointless(attempt.cluster_id)
             return Outcome(None)
-        self._records.planned(attempt.id, _NO_CHANGES)
+        self._records.planned(attempt.id, _NO_CHANGES, PlannedChanges())
         return Outcome(DeploymentState.SUCCEEDED)
 
     def _with_changes(self, attempt: Attempt, summary: PlanSummary) -> Outcome:

@@ -19,10 +19,12 @@ from common.contracts.clusters import (
     DeploymentState,
     DeployPolicy,
     HostDescription,
+    PlannedChanges,
     PlanSummary,
 )
 from common.contracts.files import FileReference
 from common.contracts.recipes import RevisionProblem, Validity
+from creator import audit
 from creator.planner import (
     ATTEMPTS_LOOKED_AT,
     Attempt,
@@ -33,6 +35,7 @@ from creator.planner import (
 )
 from creator.process_table import RunningProcess
 from creator.terraform import Kind
+from database.audit_log import record
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
@@ -195,9 +198,11 @@ class Records:
         """What terraform has said until now."""
         self._update_deployment(deployment_id, log=log)
 
-    def planned(self, deployment_id: UUID, summary: PlanSummary) -> None:
+    def planned(self, deployment_id: UUID, summary: PlanSummary, changes: PlannedChanges) -> None:
         """There is a plan."""
-        self._update_deployment(deployment_id, summary=summary.model_dump())
+        self._update_deployment(
+            deployment_id, summary=summary.model_dump(), changes=changes.model_dump()
+        )
 
     def begin_apply(self, cluster_id: UUID, deployment_id: UUID, *, destroys: bool) -> str:
         """Why the plan must not be applied after all; if it may (empty), the deployment is applying.
@@ -211,7 +216,7 @@ class Records:
             switches = _switches(row, _installation(session))
             reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=destroys)
             if not reason:
-                _set(session, deployment_id, {"state": DeploymentState.APPLYING})
+                self._move(session, deployment_id, DeploymentState.APPLYING)
                 _set_cluster(session, cluster_id, {"deployed_fingerprint": ""})
         return reason
 
@@ -225,13 +230,12 @@ class Records:
         """The deployment is over, or waits for a person; a new plan takes the place of one that still waits."""
         waits = state is DeploymentState.WAITING_FOR_APPROVAL
         finished_at = None if waits else self._clock()
-        values = {"state": state, "error": error, "log": log, "finished_at": finished_at}
         with self._database.writing() as session:
-            _set(session, deployment_id, values)
+            self._move(session, deployment_id, state, error=error, log=log, finished_at=finished_at)
             if waits or state is DeploymentState.SUCCEEDED:
                 of = select(Deployment.cluster_id).where(Deployment.id == deployment_id)
                 cluster_id = session.scalars(of).one()
-                _supersede_waiting(session, cluster_id, self._clock(), keep=deployment_id)
+                self._supersede_waiting(session, cluster_id, keep=deployment_id)
 
     def forget(self, deployment_id: UUID) -> None:
         """A check that found nothing new leaves no trace."""
@@ -261,19 +265,40 @@ class Records:
     def waiting_is_pointless(self, cluster_id: UUID) -> None:
         """Nothing differs any more: no plan needs to be approved."""
         with self._database.writing() as session:
-            _supersede_waiting(session, cluster_id, self._clock())
+            self._supersede_waiting(session, cluster_id)
 
     def cluster_destroyed(self, cluster_id: UUID) -> bool:
         """Nothing of the cluster is left but its row; False if its deletion was taken back meanwhile."""
         values = {"state": ClusterState.DESTROYED, "deleted_at": self._clock()}
         with self._database.writing() as session:
-            query = select(Cluster.state).where(Cluster.id == cluster_id).with_for_update()
-            if session.scalars(query).one() is not ClusterState.DELETING:
+            query = select(Cluster.state, Cluster.slug).where(Cluster.id == cluster_id)
+            state, slug = session.execute(query.with_for_update()).one()
+            if state is not ClusterState.DELETING:
                 return False
             _set_hosts(session, cluster_id, {})
             _set_cluster(session, cluster_id, values)
-            _supersede_waiting(session, cluster_id, self._clock())
+            self._supersede_waiting(session, cluster_id)
+            record(session, audit.CREATOR, audit.destroyed(cluster_id, slug), now=self._clock())
         return True
+
+    def _move(
+        self, session: Session, deployment_id: UUID, state: DeploymentState, **values: Any
+    ) -> None:
+        """Bring a deployment into this state, and say so in the audit log."""
+        (before,) = _deployments_before(session, Deployment.id == deployment_id)
+        _set(session, deployment_id, {**values, "state": state})
+        record(session, audit.CREATOR, audit.moved(before, state), now=self._clock())
+
+    def _supersede_waiting(
+        self, session: Session, cluster_id: UUID, *, keep: UUID | None = None
+    ) -> None:
+        waiting = and_(
+            Deployment.cluster_id == cluster_id,
+            Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
+        )
+        for one in _deployments_before(session, waiting):
+            if one.id != keep:
+                self._move(session, one.id, DeploymentState.SUPERSEDED, finished_at=self._clock())
 
     def _update_step(self, step_id: UUID, **values: Any) -> None:
         with self._database.writing() as session:
@@ -302,17 +327,26 @@ def _set_hosts(session: Session, cluster_id: UUID, hosts: Mapping[str, Any]) -> 
         mark_changed(session, [cluster_id])
 
 
-def _supersede_waiting(
-    session: Session, cluster_id: UUID, moment: datetime, *, keep: UUID | None = None
-) -> None:
-    waiting = and_(
-        Deployment.cluster_id == cluster_id,
-        Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
+def _deployments_before(
+    session: Session, chosen: ColumnElement[bool]
+) -> list[audit.DeploymentBefore]:
+    """Locked, as the audit log knows them."""
+    query = (
+        select(Deployment, Cluster.slug)
+        .join(Cluster, Cluster.id == Deployment.cluster_id)
+        .where(chosen)
+        .order_by(Deployment.id)
+        .with_for_update(of=Deployment)
     )
-    if keep is not None:
-        waiting = and_(waiting, Deployment.id != keep)
-    values = {"state": DeploymentState.SUPERSEDED, "finished_at": moment}
-    session.execute(update(Deployment).where(waiting).values(**values))
+    return [
+        audit.DeploymentBefore(
+            id=row.id,
+            cluster_id=row.cluster_id,
+            cluster=slug,
+            note=audit.DeploymentNote(state=row.state, summary=row.summary),
+        )
+        for row, slug in session.execute(query)
+    ]
 
 
 def _wanted_revisions(

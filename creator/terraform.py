@@ -5,6 +5,7 @@ python-terraform is used for one thing only, the spelling of options: docs/decis
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from python_terraform import IsFlagged, Terraform
 
-from common.contracts.clusters import HostDescription, PlanSummary
+from common.contracts.clusters import (
+    HostDescription,
+    PlannedChanges,
+    PlanSummary,
+    ResourceChange,
+)
 from common.contracts.identifiers import HostName
 from creator.errors import HostsOutputError
 
@@ -26,6 +32,8 @@ MAX_LOG_LENGTH = 1024 * 1024
 
 _HOSTS = TypeAdapter(dict[HostName, HostDescription])
 _MISTAKES_SHOWN = 5
+_CHANGES_SHOWN = 1000
+_CHANGING = frozenset({"create", "update", "delete"})
 
 
 class Kind(StrEnum):
@@ -127,6 +135,18 @@ def plan_summary(shown: bytes) -> PlanSummary:
         create=actions.count("create"),
         change=actions.count("update"),
         destroy=actions.count("delete"),
+    )
+
+
+def planned_changes(shown: bytes, hide: Callable[[str], str]) -> PlannedChanges:
+    """What `terraform show -json PLAN` says of each resource that changes; `hide` takes secrets out of addresses."""
+    changing = [
+        ResourceChange(address=hide(one["address"]), actions=one["change"]["actions"])
+        for one in json.loads(shown).get("resource_changes", [])
+        if set(one["change"]["actions"]) & _CHANGING
+    ]
+    return PlannedChanges(
+        resources=changing[:_CHANGES_SHOWN], left_out=max(0, len(changing) - _CHANGES_SHOWN)
     )
 
 

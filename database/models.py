@@ -10,6 +10,7 @@ from database.tables.base import Model, Moment, now
 from database.tables.clusters import Cluster, ClusterVariable
 from database.tables.deployments import Deployment, DeploymentStep
 from database.tables.documents import Document, Publication
+from database.tables.evidence import Evidence
 from database.tables.installation import AuditEntry, InstallationSwitches, Lease
 from database.tables.probers import Prober, ProberConfig, ProberFile, ProberRevision
 from database.tables.recipes import Recipe, RecipeFile, RecipeRevision
@@ -23,6 +24,7 @@ __all__ = [
     "Deployment",
     "DeploymentStep",
     "Document",
+    "Evidence",
     "InstallationSwitches",
     "Lease",
     "Model",

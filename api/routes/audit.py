@@ -2,26 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Depends
 
-from api.dependencies import TheContext, ThePaging
+from api.dependencies import TheContext, Word, paging_by
 from api.services import audit as service
+from api.services.paging import Paging
 from common.contracts.audit import AuditEntry
-from common.contracts.values import Page
+from common.contracts.values import Moment, Page
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
-_Word = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
-_Moment = Annotated[AwareDatetime | None, Query()]
-
 
 def _filter(
-    kind: _Word = None,
-    slug: _Word = None,
-    actor: _Word = None,
-    since: _Moment = None,
-    until: _Moment = None,
+    kind: Word = None,
+    slug: Word = None,
+    actor: Word = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> service.AuditFilter:
     return service.AuditFilter(kind=kind, slug=slug, actor=actor, since=since, until=until)
 
@@ -29,9 +26,9 @@ def _filter(
 @router.get("")
 def list_entries(
     context: TheContext,
-    paging: ThePaging,
+    paging: Annotated[Paging, paging_by(service.SORTING)],
     wanted: Annotated[service.AuditFilter, Depends(_filter)],
 ) -> Page[AuditEntry]:
-    """Writes, newest first: of a kind, a slug, an actor; `since` a moment, `until` before one."""
+    """Writes: of a kind, a slug, an actor; `since` a moment, `until` before one."""
     with context.database.reading() as session:
         return service.page_of_entries(session, wanted, paging)

@@ -1,44 +1,37 @@
-"""The one route that every agent asks all day: a plain ASGI application, since its usual answer is «nothing new».
+"""The one route that every agent asks all day: a plain ASGI application, and the long way of `nothing_new.py`.
 
 It stands before FastAPI's routes; `routes/agents.py` describes it for OpenAPI.
 """
 
 import asyncio
 import math
-import re
 from asyncio import Future
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api.configurations import ReadyDocument
 from api.context import Context
 from api.dependencies import require_own_cluster
 from api.entity_tags import none_match
-from api.errors import STATUS_OF, answer_to
 from api.permissions import AgentOf
 from api.services.errors import InvalidError
 from api.waiting_room import MAX_WAIT_SECONDS, Known
 
 PATH = "/api/v1/clusters/{slug}/configuration"
-_OWN_PATH = re.compile(r"/api/v1/clusters/([^/]+)/configuration")
 RawHeaders = list[tuple[bytes, bytes]]
 
 
 class ConfigurationEndpoint:
     """Answers 304 from memory, at once or when the wait is over, and 200 with bytes that are kept ready."""
 
-    path = PATH  # for whoever counts requests by route
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; errors are those of the services, answered by the application's handlers."""
         context: Context = scope["app"].state.context
-        scope["route"] = self
         known_tags = _header(scope, b"if-none-match")
         wait = _wait_seconds(scope["query_string"]) if scope["query_string"] else 0
         known = await _known(context, scope)
@@ -52,33 +45,11 @@ class ConfigurationEndpoint:
                 await context.waiting_room.hold(known, seconds=wait, gone=gone)
             known = await _known(context, scope)
         if not none_match(known_tags, known.verdict.etag):
-            await _send(send, HTTPStatus.NOT_MODIFIED, _headers(known.verdict.etag))
+            await _send(send, HTTPStatus.NOT_MODIFIED, document_headers(known.verdict.etag))
             return
         document = await context.configurations.document(known.cluster)
         coding = _header(scope, b"accept-encoding") or ""
         await _send_document(send, document, gzipped=_accepts_gzip(coding))
-
-
-class ConfigurationFirst:
-    """Inside the gate: leads agents' usual question past the layers that it does not need; all else goes the long way."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._endpoint = ConfigurationEndpoint()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on; errors become the same answers as everywhere."""
-        found = None
-        if scope["type"] == "http" and scope["method"] == "GET":
-            found = _OWN_PATH.fullmatch(scope["path"])
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        scope["path_params"] = {"slug": found[1]}
-        try:
-            await self._endpoint(scope, receive, send)
-        except tuple(STATUS_OF) as error:
-            await answer_to(Request(scope), error)(scope, receive, send)
 
 
 def configuration_route() -> Route:
@@ -142,7 +113,8 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _headers(etag: str, more: Iterable[tuple[bytes, bytes]] = ()) -> RawHeaders:
+def document_headers(etag: str, more: Iterable[tuple[bytes, bytes]] = ()) -> RawHeaders:
+    """What every answer about a document says, whether it carries the document or not."""
     return [
         (b"etag", etag.encode()),
         (b"cache-control", b"private, no-cache"),
@@ -156,7 +128,7 @@ async def _send_document(send: Send, document: ReadyDocument, *, gzipped: bool) 
     more = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if gzipped:
         more.append((b"content-encoding", b"gzip"))
-    await _send(send, HTTPStatus.OK, _headers(document.etag, more), body)
+    await _send(send, HTTPStatus.OK, document_headers(document.etag, more), body)
 
 
 async def _send(send: Send, status: HTTPStatus, headers: RawHeaders, body: bytes = b"") -> None:

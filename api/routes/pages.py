@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import TheContext, ThePaging
+from api.dependencies import TheContext
 from api.pages import TEMPLATES
+from api.routes.clusters import ClusterPaging
 from api.services import clusters, deployments
 from api.services.errors import NotFoundError
 from api.services.overview import page_of_overviews
@@ -18,7 +19,7 @@ _LONGEST_ECHO = 100
 
 
 @router.get("/")
-def show_clusters(context: TheContext, request: Request, paging: ThePaging) -> Response:
+def show_clusters(context: TheContext, request: Request, paging: ClusterPaging) -> Response:
     """Clusters, a page of them."""
     with context.database.reading() as session:
         shown, token = page_of_overviews(session, paging, now=context.clock())

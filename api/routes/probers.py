@@ -1,10 +1,13 @@
 """Routes of probers, their revisions and their configs."""
 
-from fastapi import APIRouter, Response, status
+from typing import Annotated
 
-from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, ThePaging
+from fastapi import APIRouter, Depends, Response, status
+
+from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, Word, paging_by
 from api.services import prober_configs, revisions
 from api.services import probers as service
+from api.services.paging import Paging
 from api.uploads import TheUpload, content_response, upload_schema
 from api.writing import TheWriting, tagged
 from common.contracts.probers import (
@@ -13,6 +16,7 @@ from common.contracts.probers import (
     ProberConfigPut,
     ProberCreate,
     ProberUpdate,
+    Severity,
 )
 from common.contracts.recipes import AddedRevision, Revision
 from common.contracts.values import Page
@@ -21,11 +25,21 @@ from database.models import ProberRevision
 router = APIRouter(prefix="/probers", tags=["probers"])
 
 
+def _filter(
+    owner: Word = None, severity: Severity | None = None, managed_by: Word = None
+) -> service.ProberFilter:
+    return service.ProberFilter(owner=owner, severity=severity, managed_by=managed_by)
+
+
 @router.get("")
-def list_probers(context: TheContext, paging: ThePaging) -> Page[Prober]:
-    """Probers by slug."""
+def list_probers(
+    context: TheContext,
+    paging: Annotated[Paging, paging_by(service.SORTING)],
+    wanted: Annotated[service.ProberFilter, Depends(_filter)],
+) -> Page[Prober]:
+    """Probers; of an owner, of a severity, of a manager."""
     with context.database.reading() as session:
-        return service.page_of_probers(session, paging)
+        return service.page_of_probers(session, wanted, paging)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -62,9 +76,11 @@ def delete_prober(writing: TheWriting, slug: SlugInPath) -> None:
 
 @router.get("/{slug}/revisions")
 def list_prober_revisions(
-    context: TheContext, slug: SlugInPath, paging: ThePaging
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(revisions.SORTING[ProberRevision])],
 ) -> Page[Revision]:
-    """Revisions of a prober, newest first."""
+    """Revisions of a prober."""
     with context.database.reading() as session:
         prober = service.living_prober(session, slug)
         return revisions.page_of_revisions(session, ProberRevision, prober.id, paging)
@@ -111,8 +127,12 @@ def read_prober_file(
 
 
 @router.get("/{slug}/configs")
-def list_configs(context: TheContext, slug: SlugInPath, paging: ThePaging) -> Page[ProberConfig]:
-    """Configs of a prober by slug."""
+def list_configs(
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(prober_configs.SORTING)],
+) -> Page[ProberConfig]:
+    """Configs of a prober."""
     with context.database.reading() as session:
         return prober_configs.page_of_configs(session, slug, paging)
 

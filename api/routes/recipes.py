@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, status
 from pydantic import BaseModel
 
-from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, ThePaging
+from api.dependencies import NumberInPath, PathInPath, SlugInPath, TheContext, paging_by
 from api.services import recipes as service
 from api.services import revisions
+from api.services.paging import Paging
 from api.uploads import TheUpload, content_response, upload_schema
 from api.writing import TheWriting, tagged
 from common.contracts.recipes import (
@@ -33,8 +34,10 @@ router = APIRouter(prefix="/recipes", tags=["recipes"])
 
 
 @router.get("")
-def list_recipes(context: TheContext, paging: ThePaging) -> Page[Recipe]:
-    """Recipes by slug."""
+def list_recipes(
+    context: TheContext, paging: Annotated[Paging, paging_by(service.SORTING)]
+) -> Page[Recipe]:
+    """All recipes."""
     with context.database.reading() as session:
         return service.page_of_recipes(session, paging)
 
@@ -73,9 +76,11 @@ def delete_recipe(writing: TheWriting, slug: SlugInPath) -> None:
 
 @router.get("/{slug}/revisions")
 def list_recipe_revisions(
-    context: TheContext, slug: SlugInPath, paging: ThePaging
+    context: TheContext,
+    slug: SlugInPath,
+    paging: Annotated[Paging, paging_by(revisions.SORTING[RecipeRevision])],
 ) -> Page[Revision]:
-    """Revisions of a recipe, newest first."""
+    """Revisions of a recipe."""
     with context.database.reading() as session:
         recipe = service.living_recipe(session, slug)
         return revisions.page_of_revisions(session, RecipeRevision, recipe.id, paging)

@@ -41,12 +41,11 @@ class ReportsEndpoint:
         body = await _body(receive)
         version = caller_version(identity)
         is_rotating = cluster.previous_token_version is not None
-        received = ReceivedReport(
-            cluster.id,
+        received = ReceivedReport.of(
             _report(body),
+            cluster.id,
             context.clock(),
-            version,
-            size=len(body),
+            token_version=version,
             may_retire_token=is_rotating and version == cluster.token_version,
         )
         await (await _answer(context, received))(scope, receive, send)

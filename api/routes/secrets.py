@@ -5,7 +5,6 @@ from starlette.concurrency import run_in_threadpool
 
 from api.context import Context
 from api.dependencies import Caller, SlugInPath, TheContext, require_own_cluster
-from api.services import documents
 from api.services import secrets as service
 from common.contracts.configuration import ClusterSecrets
 
@@ -30,6 +29,6 @@ async def read_secrets(
 
 
 def _secrets(context: Context, slug: str) -> ClusterSecrets:
-    document = documents.current_document(context.database, slug, clock=context.clock).parsed()
+    document = context.documents.current(slug).parsed()
     with context.database.reading() as session:
         return service.cluster_secrets(session, document, keyring=context.keyring)

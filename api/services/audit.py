@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from common.contracts.audit import AuditEntry
 from common.contracts.values import Page
 from database import models
+
+SORTING = Sorting({"at": (models.AuditEntry.at, models.AuditEntry.id)}, default="-at")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class AuditFilter:
 
 
 def page_of_entries(session: Session, wanted: AuditFilter, paging: Paging) -> Page[AuditEntry]:
-    """Entries that match, newest first."""
+    """Entries that match."""
     entry = models.AuditEntry
     statement = select(entry)
     for column, value in (
@@ -39,6 +40,6 @@ def page_of_entries(session: Session, wanted: AuditFilter, paging: Paging) -> Pa
         statement = statement.where(entry.at >= wanted.since)
     if wanted.until:
         statement = statement.where(entry.at < wanted.until)
-    rows, token = page_of(session, statement, Order(entry.id, UUID, descending=True), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     items = [AuditEntry.model_validate(row, from_attributes=True) for row in rows]
     return Page(items=items, next_page_token=token)

@@ -7,11 +7,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 
 from api.services.errors import NotFoundError
-from api.services.paging import Order, Paging, page_of
-from common.contracts.clusters import Deployment, PlanSummary, Step
+from api.services.paging import Paging, Sorting, page_of
+from common.contracts.clusters import (
+    Deployment,
+    DeploymentState,
+    PlannedChanges,
+    PlanSummary,
+    Step,
+)
 from common.contracts.values import Page
 from database import models
 
+SORTING = Sorting({"started_at": (models.Deployment.id,)}, default="-started_at")  # ids sort by age
 _SHOWN = (
     joinedload(models.Deployment.recipe_revision),
     joinedload(models.Deployment.cluster),
@@ -19,13 +26,16 @@ _SHOWN = (
 )
 
 
-def page_of_deployments(session: Session, cluster_id: UUID, paging: Paging) -> Page[Deployment]:
-    """Deployments of a cluster, newest first."""
+def page_of_deployments(
+    session: Session, cluster_id: UUID, paging: Paging, *, state: DeploymentState | None = None
+) -> Page[Deployment]:
+    """Deployments of a cluster."""
     statement = (
         select(models.Deployment).where(models.Deployment.cluster_id == cluster_id).options(*_SHOWN)
     )
-    order = Order(models.Deployment.id, UUID, descending=True)
-    rows, token = page_of(session, statement, order, paging)
+    if state is not None:
+        statement = statement.where(models.Deployment.state == state)
+    rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
 
 
@@ -52,6 +62,18 @@ def deployment_log(session: Session, cluster_id: UUID, deployment_id: UUID) -> s
     if log is None:
         raise NotFoundError("deployment", deployment_id)
     return log
+
+
+def planned_changes(session: Session, cluster_id: UUID, deployment_id: UUID) -> PlannedChanges:
+    """What the deployment's plan does to each resource; nothing as long as there is no plan."""
+    found = session.execute(
+        select(models.Deployment.changes).where(
+            models.Deployment.id == deployment_id, models.Deployment.cluster_id == cluster_id
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError("deployment", deployment_id)
+    return PlannedChanges.model_validate(found.changes or {})
 
 
 def last_deployments(session: Session, cluster_ids: Iterable[UUID]) -> dict[UUID, Deployment]:

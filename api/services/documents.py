@@ -1,8 +1,9 @@
 """The configuration document of a cluster: built once per change, never per request."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload, undefer
 
 from api.services.clusters import described_hosts
 from api.services.errors import NotFoundError
+from api.services.large_values import file_of, with_large_values
 from api.services.prober_configs import document_config
 from api.services.revisions import described_revision, newest_revisions
 from api.services.secrets import described_value
@@ -20,6 +22,7 @@ from common.contracts.configuration import (
     ConfigurationDocument,
     DocumentCluster,
     DocumentProber,
+    VariableFile,
     etag_of,
 )
 from common.contracts.references import cluster_variables_in
@@ -48,6 +51,7 @@ class Described:
     hosts: dict[str, HostDescription]
     variables: dict[str, JsonValue]
     probers: list[DocumentProber]
+    variable_files: dict[str, VariableFile] = field(default_factory=dict)
 
 
 def document_of(described: Described, *, revision: int) -> ConfigurationDocument:
@@ -59,6 +63,9 @@ def document_of(described: Described, *, revision: int) -> ConfigurationDocument
         cluster=described.cluster,
         hosts=described.hosts,
         variables={name: value for name, value in described.variables.items() if name in named},
+        variable_files={
+            name: file for name, file in described.variable_files.items() if name in named
+        },
         probers=sorted(described.probers, key=lambda prober: prober.slug),
     )
 
@@ -68,36 +75,50 @@ def next_revision(previous: int, now: datetime) -> int:
     return max(previous + 1, int(now.timestamp() * 1000))
 
 
-def current_document(
-    database: Database, slug: str, *, clock: Callable[[], datetime]
-) -> StoredDocument:
-    """The newest document of a cluster, built now if something changed; NotFoundError."""
-    with database.reading() as session:
-        row = session.execute(
-            select(models.Cluster.id, models.Cluster.configuration_change).where(
-                models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
-            )
-        ).one_or_none()
-    if row is None:
-        raise NotFoundError("cluster", slug)
-    return document_for_change(database, row.id, row.configuration_change, clock=clock)
+@dataclass(frozen=True)
+class Documents:
+    """The documents of living clusters, built where none shows the newest change yet; several threads may use it.
 
+    `on_build` gets the seconds that each build took.
+    """
 
-def document_for_change(
-    database: Database, cluster_id: UUID, change: int, *, clock: Callable[[], datetime]
-) -> StoredDocument:
-    """A document that shows this change of a living cluster, built now if none does; NotFoundError."""
-    with database.reading() as session:
-        row = session.execute(
-            select(models.Document.etag, models.Document.body).where(
-                models.Document.cluster_id == cluster_id,
-                models.Document.built_for_change >= change,
-            )
-        ).one_or_none()
-    if row:
-        return StoredDocument(row.etag, row.body)
-    with database.writing() as session:
-        return _rebuilt(session, cluster_id, now=clock())
+    database: Database
+    clock: Callable[[], datetime]
+    on_build: Callable[[float], None] = lambda _: None
+
+    def current(self, slug: str) -> StoredDocument:
+        """The newest document of a cluster; NotFoundError."""
+        with self.database.reading() as session:
+            row = session.execute(
+                select(models.Cluster.id, models.Cluster.configuration_change).where(
+                    models.Cluster.slug == slug, models.Cluster.deleted_at.is_(None)
+                )
+            ).one_or_none()
+        if row is None:
+            raise NotFoundError("cluster", slug)
+        return self.for_change(row.id, row.configuration_change)
+
+    def whole(self, stored: StoredDocument) -> ConfigurationDocument:
+        """The document behind the bytes with its large values in their places, as agents use it."""
+        with self.database.reading() as session:
+            return with_large_values(session, stored.parsed())
+
+    def for_change(self, cluster_id: UUID, change: int) -> StoredDocument:
+        """A document of a cluster that shows this change; NotFoundError."""
+        with self.database.reading() as session:
+            row = session.execute(
+                select(models.Document.etag, models.Document.body).where(
+                    models.Document.cluster_id == cluster_id,
+                    models.Document.built_for_change >= change,
+                )
+            ).one_or_none()
+        if row:
+            return StoredDocument(row.etag, row.body)
+        started = monotonic()
+        with self.database.writing() as session:
+            built = _rebuilt(session, cluster_id, now=self.clock())
+        self.on_build(monotonic() - started)
+        return built
 
 
 def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocument:
@@ -130,10 +151,14 @@ def _rebuilt(session: Session, cluster_id: UUID, *, now: datetime) -> StoredDocu
 
 
 def _described(session: Session, cluster: models.Cluster) -> Described:
+    files = {row.name: file for row in cluster.variables if (file := file_of(row))}
     return Described(
         cluster=DocumentCluster(id=cluster.id, slug=cluster.slug),
         hosts=described_hosts(cluster.hosts),
-        variables={variable.name: described_value(variable) for variable in cluster.variables},
+        variables={
+            row.name: described_value(row) for row in cluster.variables if row.name not in files
+        },
+        variable_files=files,
         probers=_probers(session, cluster.slug),
     )
 

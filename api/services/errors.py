@@ -14,13 +14,16 @@ MrProberError
     │   └── BreaksClustersError  values of clusters do not fit a new revision
     ├── PreconditionMissingError  a change that does not name the version that it is meant for
     ├── ChangedMeanwhileError   a change that is meant for another version
+    ├── TooManyError            again a little later
     ├── UnauthenticatedError    no key, or one that is not valid
     └── ForbiddenError          a valid key that may not do this
 
 No HTTP here: `api/errors.py` maps class to status.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from pydantic import JsonValue
 
@@ -145,6 +148,14 @@ class ProtectedError(ConflictError):
 
 class ActionError(ConflictError):
     """What a person asked for does not fit how things stand; the text says what would."""
+
+
+class TooManyError(ApiServiceError):
+    """More than is taken at a time; `wait_seconds` says when there is room again."""
+
+    def __init__(self, limit: str, wait: timedelta) -> None:
+        self.wait_seconds = max(1, math.ceil(wait.total_seconds()))
+        super().__init__(f"{limit}: try again in {self.wait_seconds} s")
 
 
 class UnauthenticatedError(ApiServiceError):

@@ -17,11 +17,15 @@ def require_listed(listed: Container[str], sha256: str) -> None:
 
 
 def require_known(database: Database, sha256: str) -> None:
-    """NotFoundError unless some revision names the file: storage holds other objects, too."""
+    """NotFoundError unless some revision or value names the file: storage holds other objects, too."""
     with database.reading() as session:
         known = any(
-            session.scalar(select(table.path).where(table.sha256 == sha256).limit(1)) is not None
-            for table in (models.ProberFile, models.RecipeFile)
+            session.scalar(select(column).where(column == sha256).limit(1)) is not None
+            for column in (
+                models.ProberFile.sha256,
+                models.RecipeFile.sha256,
+                models.ClusterVariable.file_sha256,
+            )
         )
     if not known:
         raise NotFoundError("file", sha256)

@@ -5,23 +5,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from uuid import UUID
 
 from api.services.sightings import Sighting, Speaker, remembered, speakers
 from common.contracts.agents import Grid, GridCell, GridHost, Presence
 from common.contracts.clusters import HostDescription
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.references import as_text
-from common.contracts.reports import AgentReport, ProberReport
+from common.contracts.reports import AgentReport, ProberReport, Reason
 from common.contracts.resolution import Combination, Host, resolve
-from common.contracts.states import State, most_urgent, states_of
+from common.contracts.states import State, most_urgent
 
 
 @dataclass(frozen=True, slots=True)
 class CellShape:
     """What of a prober on a host a cell shows, whatever the agent says."""
 
-    id: UUID
+    id: str  # as reports have it
     slug: str
     problem: str
     combinations: tuple[str, ...]
@@ -34,7 +33,7 @@ def shapes_of(document: ConfigurationDocument, host: Host) -> Sequence[CellShape
     """The cells of a host, by prober. The expensive part of a grid: it depends on document and labels alone."""
     return tuple(
         CellShape(
-            id=prober.id,
+            id=str(prober.id),
             slug=prober.slug,
             problem=prober.problem,
             combinations=tuple(combination_name(one) for one in prober.combinations),
@@ -71,15 +70,15 @@ class _Said:
     """What a report says, by prober."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
-    probers: Mapping[UUID, ProberReport] = field(default_factory=dict)
-    reasons: Mapping[UUID, Mapping[int, str]] = field(default_factory=dict)
+    probers: Mapping[str, ProberReport] = field(default_factory=dict)
+    reasons: Mapping[str, Mapping[int, Reason]] = field(default_factory=dict)
 
     @classmethod
     def by(cls, report: AgentReport) -> "_Said":
-        reasons: dict[UUID, dict[int, str]] = {}
+        reasons: dict[str, dict[int, Reason]] = {}
         for reason in report.reasons:
-            reasons.setdefault(reason.prober_id, {})[reason.combination] = reason.text
-        probers = {prober.prober_id: prober for prober in report.probers}
+            reasons.setdefault(reason["prober_id"], {})[reason["combination"]] = reason
+        probers = {prober["prober_id"]: prober for prober in report.probers}
         return cls(labels=report.labels, probers=probers, reasons=reasons)
 
 
@@ -114,16 +113,21 @@ def _cell(prober: CellShape, said: _Said) -> GridCell:
     if report is None:
         states = str(int(State.NOT_RUN_YET)) * len(names)
         return GridCell(
-            states=states, state=most_urgent(states_of(states)), combinations=names,
+            states=states, state=most_urgent(states), combinations=names,
             reasons={}, last_run_at=None,
         )  # fmt: skip
+    states = report["states"]
+    reasons = said.reasons.get(prober.id, {})
     return GridCell(
-        states=report.states,
-        state=most_urgent(states_of(report.states)),
+        states=states,
+        state=most_urgent(states),
         # An agent with another document counts other combinations: better no names than wrong ones.
-        combinations=names if len(names) == len(report.states) else [],
-        reasons=dict(said.reasons.get(prober.id, {})),
-        last_run_at=report.last_run_at,
+        combinations=names if len(names) == len(states) else [],
+        reasons={index: reason["text"] for index, reason in reasons.items()},
+        uploads={
+            index: upload for index, reason in reasons.items() if (upload := reason.get("upload"))
+        },
+        last_run_at=report.get("last_run_at"),
     )
 
 

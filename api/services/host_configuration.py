@@ -1,13 +1,10 @@
 """The effective configuration of one host: `resolve` decides, this only prints it."""
 
-from collections.abc import Callable
-from datetime import datetime
-
 from pydantic import JsonValue
 from sqlalchemy import select
 
 from api.services.agents import sighting_of
-from api.services.documents import current_document
+from api.services.documents import Documents
 from api.services.errors import NotFoundError
 from api.services.sightings import remembered, speakers
 from common.contracts.configuration import ConfigurationDocument
@@ -27,22 +24,19 @@ from common.contracts.resolution import (
     resolve,
 )
 from database import models
-from database.session import Database
 
 _RUNS_SHOWN = 20
 _COMBINATIONS_SHOWN = 100
 
 
-def host_configuration(
-    database: Database, slug: str, name: str, *, clock: Callable[[], datetime]
-) -> HostConfiguration:
+def host_configuration(documents: Documents, slug: str, name: str) -> HostConfiguration:
     """What runs on a host that the recipe or an agent names; NotFoundError for any other."""
-    document = current_document(database, slug, clock=clock).parsed()
+    document = documents.whole(documents.current(slug))
     statement = select(models.Agent).where(
         models.Agent.cluster_id == document.cluster.id, models.Agent.host == name
     )
-    now = clock()
-    with database.reading() as session:
+    now = documents.clock()
+    with documents.database.reading() as session:
         seen = [sighting_of(row) for row in session.scalars(statement)]
     speaker = speakers(remembered(seen, document.hosts, now), now).get(name)
     if speaker is None and name not in document.hosts:

@@ -1,8 +1,9 @@
-"""API keys: made, listed, revoked; only digests are stored. And the admin key of the first start."""
+"""API keys: made, listed, changed, revoked; only digests are stored. And the admin key of the first start."""
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
-from api.services.errors import InvalidError, NotFoundError
-from api.services.paging import Order, Paging, page_of
+from api.services.errors import ActionError, ForbiddenError, InvalidError, NotFoundError
+from api.services.paging import Paging, Sorting, page_of
 from common.atomic_files import read_or_make_key
-from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated, Role
+from common.contracts.keys import ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyUpdate, Role
 from common.contracts.values import Page
 from common.errors import KeyFileError
 from database import models
@@ -29,6 +30,13 @@ _LONGEST_LIFE = timedelta(days=36500)
 # How exact `last_used_at` is: a write per request would be too dear.
 LAST_USE_EVERY = timedelta(minutes=1)
 _SCOPED_ROLES = frozenset({Role.EDITOR, Role.APPROVER})
+SORTING = Sorting(
+    {
+        "created_at": (models.ApiKey.id,),  # ids sort by age
+        "name": (models.ApiKey.name, models.ApiKey.id),
+    },
+    default="created_at",
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,9 @@ def digest_of(text: str) -> str:
 
 
 def page_of_keys(session: Session, paging: Paging) -> Page[ApiKey]:
-    """Keys that are not revoked, oldest first."""
+    """Keys that are not revoked."""
     statement = select(models.ApiKey).where(models.ApiKey.revoked_at.is_(None))
-    rows, token = page_of(session, statement, Order(models.ApiKey.id, UUID), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
 
 
@@ -67,17 +75,13 @@ def create_key(
     session: Session, new: ApiKeyCreate, *, now: datetime
 ) -> tuple[Written[ApiKey], ApiKeyCreated]:
     """A new key, as it is listed, and with its text, which is nowhere else."""
-    if new.expires_at and not now < new.expires_at < now + _LONGEST_LIFE:
-        expected = "a moment in the future, within 100 years"
-        raise InvalidError.of("expires_at", expected, given=new.expires_at.isoformat())
-    if new.clusters and new.role not in _SCOPED_ROLES:
-        expected = "no clusters: only what an editor or approver may change can be limited to some"
-        raise InvalidError.of("clusters", expected)
+    _check_end(new.expires_at, now)
+    _check_scope(new.clusters, new.role)
     text = KEY_PREFIX + secrets.token_urlsafe(32)
     row = models.ApiKey(
         name=new.name,
         role=new.role,
-        clusters=sorted(set(new.clusters)) if new.clusters else None,
+        clusters=_scope(new.clusters),
         expires_at=new.expires_at,
         digest=digest_of(text),
     )
@@ -88,12 +92,55 @@ def create_key(
     return Written(_subject(row), None, described), created
 
 
+def update_key(
+    session: Session,
+    key_id: UUID,
+    changes: ApiKeyUpdate,
+    expected: Precondition,
+    *,
+    by: UUID | None,
+    now: datetime,
+) -> Written[ApiKey]:
+    """Change the fields that the caller, who holds key `by`, named.
+
+    ForbiddenError: a key that would give itself a longer life.
+    ActionError: a key that was revoked, or the last admin key, which would end.
+    """
+    row = _locked_row(session, key_id)
+    if row.revoked_at:
+        raise ActionError("the key was revoked, which cannot be taken back: create another one")
+    expected.require("key", key_id, etag_of(row.id, row.version))
+    before = _described(row)
+    if "name" in changes.model_fields_set:
+        row.name = changes.name
+    if "clusters" in changes.model_fields_set:
+        _check_scope(changes.clusters, row.role)
+        row.clusters = _scope(changes.clusters)
+    if "expires_at" in changes.model_fields_set and changes.expires_at != row.expires_at:
+        _check_end(changes.expires_at, now)
+        if row.id == by and _is_later(changes.expires_at, row.expires_at):
+            raise ForbiddenError("no key may give itself a longer life: ask another admin")
+        if changes.expires_at:
+            _require_other_admin(session, row, now)
+        row.expires_at = changes.expires_at
+    if session.is_modified(row):
+        row.version += 1
+    session.flush()
+    return Written(_subject(row), before, _described(row))
+
+
 def revoke_key(
     session: Session, key_id: UUID, expected: Precondition, *, now: datetime
 ) -> Deleted[ApiKey]:
-    """From now on the key opens nothing. Its row stays, so that its digest is never taken for a new one."""
-    row = _row(session, key_id, lock=True)
+    """From now on the key opens nothing. Its row stays, so that its digest is never taken for a new one.
+
+    ActionError: it is the last admin key.
+    """
+    row = _locked_row(session, key_id)
+    if row.revoked_at:
+        raise NotFoundError("key", key_id)
     expected.require("key", key_id, etag_of(row.id, row.version))
+    _require_other_admin(session, row, now)
     before = _described(row)
     row.revoked_at = now
     row.version += 1
@@ -154,11 +201,60 @@ def ensure_admin_key(database: Database, path: Path) -> UUID:
             return _key_id(session, digest_of(text))
 
 
-def _row(session: Session, key_id: UUID, *, lock: bool = False) -> models.ApiKey:
-    row = session.get(models.ApiKey, key_id, with_for_update=lock or None)
+def _row(session: Session, key_id: UUID) -> models.ApiKey:
+    row = session.get(models.ApiKey, key_id)
     if row is None or row.revoked_at:
         raise NotFoundError("key", key_id)
     return row
+
+
+def _locked_row(session: Session, key_id: UUID) -> models.ApiKey:
+    """With all admin keys, in one order, so that of two who end each other's one comes second."""
+    is_wanted = (models.ApiKey.id == key_id) | _IS_LIVING_ADMIN
+    rows = session.scalars(
+        select(models.ApiKey).where(is_wanted).order_by(models.ApiKey.id).with_for_update()
+    )
+    found = [row for row in rows if row.id == key_id]
+    if not found:
+        raise NotFoundError("key", key_id)
+    return found[0]
+
+
+_IS_LIVING_ADMIN = (models.ApiKey.role == Role.ADMIN) & models.ApiKey.revoked_at.is_(None)
+
+
+def _require_other_admin(session: Session, row: models.ApiKey, now: datetime) -> None:
+    """Nobody locks everybody out: another admin key lives."""
+    if row.role is not Role.ADMIN or not _is_valid(row, now):
+        return
+    others = session.scalars(
+        select(models.ApiKey).where(_IS_LIVING_ADMIN, models.ApiKey.id != row.id)
+    )
+    if not any(_is_valid(other, now) for other in others):
+        raise ActionError(
+            "this is the last admin key, without which nobody could make another: create one first"
+        )
+
+
+def _check_end(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at and not now < expires_at < now + _LONGEST_LIFE:
+        expected = "a moment in the future, within 100 years"
+        raise InvalidError.of("expires_at", expected, given=expires_at.isoformat())
+
+
+def _check_scope(clusters: Sequence[str] | None, role: Role) -> None:
+    if clusters and role not in _SCOPED_ROLES:
+        expected = "no clusters: only what an editor or approver may change can be limited to some"
+        raise InvalidError.of("clusters", expected)
+
+
+def _scope(clusters: Sequence[str] | None) -> list[str] | None:
+    return sorted(set(clusters)) if clusters else None
+
+
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    """Whether a life to `one` is longer than a life to `other`; None: without end."""
+    return other is not None and (one is None or one > other)
 
 
 def _described(row: models.ApiKey) -> ApiKey:

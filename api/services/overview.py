@@ -4,19 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.services.clusters import page_of_clusters
+from api.services.agents import sighting_of
+from api.services.clusters import ClusterFilter, page_of_clusters
 from api.services.paging import Paging
 from api.services.sightings import Sighting, remembered, speakers
 from common.contracts.agents import Presence
 from common.contracts.clusters import Cluster
-from common.contracts.reports import AgentReport, ProberReport
-from common.contracts.states import State, most_urgent, states_of
+from common.contracts.states import State, most_urgent
 from database import models
 
 
@@ -38,9 +37,7 @@ def overview_of(
     by_host = speakers(remembered(sightings, cluster.hosts, now), now)
     live = [one for one in by_host.values() if one.presence is Presence.REPORTING]
     counts = Counter(
-        most_urgent(states_of(prober.states))
-        for one in live
-        for prober in one.sighting.report.probers
+        most_urgent(prober["states"]) for one in live for prober in one.sighting.report.probers
     )
     return ClusterOverview(
         cluster=cluster,
@@ -55,23 +52,10 @@ def page_of_overviews(
     session: Session, paging: Paging, *, now: datetime
 ) -> tuple[list[ClusterOverview], str]:
     """Clusters by slug, and the token of the next page."""
-    clusters = page_of_clusters(session, paging)
+    clusters = page_of_clusters(session, ClusterFilter(), paging)
     seen: dict[UUID, list[Sighting]] = {cluster.id: [] for cluster in clusters.items}
     statement = select(models.Agent).where(models.Agent.cluster_id.in_(list(seen)))
     for row in session.scalars(statement):
-        seen[row.cluster_id].append(_counted(row))
+        seen[row.cluster_id].append(sighting_of(row))
     overviews = [overview_of(cluster, seen[cluster.id], now=now) for cluster in clusters.items]
     return overviews, clusters.next_page_token
-
-
-def _counted(row: models.Agent) -> Sighting:
-    """What is counted of a report. It was judged when it came: to do so again for each look would cost most of the page."""
-    report_of: Any = AgentReport.model_construct
-    prober_of: Any = ProberReport.model_construct
-    probers = [prober_of(states=prober["states"]) for prober in row.report["probers"]]
-    return Sighting(
-        report=report_of(host=row.host, boot=row.boot, probers=probers),
-        clock_skew_seconds=row.clock_skew_seconds,
-        first_seen_at=row.first_seen_at,
-        reported_at=row.reported_at,
-    )

@@ -10,7 +10,7 @@ from api.entity_tags import Precondition, etag_of
 from api.services.clusters import described_hosts
 from api.services.errors import InvalidError, NotFoundError
 from api.services.matrix_checks import matrix_problems
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
@@ -26,12 +26,20 @@ from common.contracts.values import Page, canonical_json
 from database import models
 from database.audit_log import Deleted, Subject, Written
 
+SORTING = Sorting(
+    {
+        "slug": (models.ProberConfig.slug,),
+        "order": (models.ProberConfig.order, models.ProberConfig.slug),
+    },
+    default="slug",
+)
+
 
 def page_of_configs(session: Session, prober_slug: str, paging: Paging) -> Page[ProberConfig]:
-    """Configs of a prober by slug."""
+    """Configs of a prober."""
     prober = living_prober(session, prober_slug)
     statement = select(models.ProberConfig).where(models.ProberConfig.prober_id == prober.id)
-    rows, token = page_of(session, statement, Order(models.ProberConfig.slug), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[described_config(row) for row in rows], next_page_token=token)
 
 

@@ -11,6 +11,7 @@ from common.contracts.probers import (
     RESERVED_LABELS,
     EffectiveSettings,
     ProberSettings,
+    default_time_limit_seconds,
 )
 from common.contracts.references import is_one_reference
 from common.contracts.resolution import Host, Layer, clashing_keys, matches_any, selects
@@ -53,8 +54,9 @@ def layered_problems(
     layers = (defaults, settings)
     axes = _merged_axes(layers)
     problems = _count_problems(len(axes), f"{field_name}.matrix")
-    interval, limit = (_number(layers, name) for name in ("interval_seconds", "time_limit_seconds"))
-    if limit > interval and not _value(layers, "allow_overlap"):
+    interval = _number(_said(layers, "interval_seconds"), EffectiveSettings().interval_seconds)
+    limit = _number(_said(layers, "time_limit_seconds"), default_time_limit_seconds(interval))
+    if limit > interval and not _said(layers, "allow_overlap"):
         problems.append(
             FieldProblem(
                 field=f"{field_name}.time_limit_seconds",
@@ -66,18 +68,16 @@ def layered_problems(
     return problems
 
 
-def _value(layers: Iterable[Layer], name: str) -> JsonValue:
-    value: JsonValue = EffectiveSettings.model_fields[name].default
+def _said(layers: Iterable[Layer], name: str) -> JsonValue:
+    """What the layers come to; None: the built-in default."""
+    said: JsonValue = None
     for layer in layers:
-        if name in layer:
-            said = layer[name]
-            value = EffectiveSettings.model_fields[name].default if said is None else said
-    return value
+        said = layer.get(name, said)
+    return said
 
 
-def _number(layers: Iterable[Layer], name: str) -> float:
-    value = _value(layers, name)
-    return float(value) if isinstance(value, int | float) else 0.0
+def _number(said: JsonValue, default: float) -> float:
+    return float(said) if isinstance(said, int | float) else default
 
 
 def _merged_axes(layers: Iterable[Layer]) -> set[str]:

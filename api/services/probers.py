@@ -1,6 +1,7 @@
 """Probers: create, read, change, delete; every change has the documents of their clusters built again."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from api.entity_tags import Precondition, etag_of
 from api.services.errors import InvalidError, NotFoundError, SlugTakenError
 from api.services.matrix_checks import matrix_problems
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from api.services.prober_layers import (
     PlacedConfig,
     layered_problems,
@@ -42,15 +43,40 @@ from database.configuration_changes import mark_changed
 
 _OWN_FIELDS = {"slug", "description", "owner", "runbook_url", "severity", "managed_by"}
 
+SORTING = Sorting(
+    {
+        "slug": (models.Prober.slug,),
+        "created_at": (models.Prober.created_at, models.Prober.id),
+        "updated_at": (models.Prober.updated_at, models.Prober.id),
+    },
+    default="slug",
+)
 
-def page_of_probers(session: Session, paging: Paging) -> Page[Prober]:
-    """Living probers by slug."""
+
+@dataclass(frozen=True)
+class ProberFilter:
+    """Which probers: those that match all that is said."""
+
+    owner: str | None = None
+    severity: Severity | None = None
+    managed_by: str | None = None
+
+
+def page_of_probers(session: Session, wanted: ProberFilter, paging: Paging) -> Page[Prober]:
+    """Living probers that match."""
     statement = (
         select(models.Prober)
         .where(models.Prober.deleted_at.is_(None))
         .options(selectinload(models.Prober.configs))
     )
-    rows, token = page_of(session, statement, Order(models.Prober.slug), paging)
+    for column, value in (
+        (models.Prober.owner, wanted.owner),
+        (models.Prober.severity, wanted.severity),
+        (models.Prober.managed_by, wanted.managed_by),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    rows, token = page_of(session, statement, SORTING, paging)
     newest = newest_revisions(session, models.ProberRevision, [row.id for row in rows])
     return Page(items=[_described(row, newest[row.id]) for row in rows], next_page_token=token)
 

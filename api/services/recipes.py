@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
 from api.services.errors import BreaksClustersError, InUseError, NotFoundError, SlugTakenError
-from api.services.paging import Order, Paging, page_of
+from api.services.paging import Paging, Sorting, page_of
 from api.services.revisions import NewFiles, add_revision, described_revision, newest_revisions
 from api.services.variable_checks import broken_by
 from common.contracts.recipes import Recipe, RecipeCreate, RecipeUpdate, RevisionPreview
@@ -15,11 +15,20 @@ from common.contracts.values import Page
 from database import models
 from database.audit_log import Deleted, Subject, Written
 
+SORTING = Sorting(
+    {
+        "slug": (models.Recipe.slug,),
+        "created_at": (models.Recipe.created_at, models.Recipe.id),
+        "updated_at": (models.Recipe.updated_at, models.Recipe.id),
+    },
+    default="slug",
+)
+
 
 def page_of_recipes(session: Session, paging: Paging) -> Page[Recipe]:
-    """Living recipes by slug."""
+    """Living recipes."""
     statement = select(models.Recipe).where(models.Recipe.deleted_at.is_(None))
-    rows, token = page_of(session, statement, Order(models.Recipe.slug), paging)
+    rows, token = page_of(session, statement, SORTING, paging)
     newest = newest_revisions(session, models.RecipeRevision, [row.id for row in rows])
     return Page(items=[_described(row, newest[row.id]) for row in rows], next_page_token=token)
 

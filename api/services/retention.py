@@ -17,6 +17,7 @@ from database.models import (
     Deployment,
     DeploymentStep,
     Document,
+    Evidence,
     Prober,
     ProberConfig,
     ProberFile,
@@ -30,7 +31,10 @@ from database.models import (
 _ROWS = 500
 # With all that they own.
 _TOMBSTONES = 10
+# One request to the storage each.
+_CONTENTS = 50
 _SPENT_LINKS = timedelta(days=1)
+_LATE_UPLOAD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Policy:
     audit: timedelta = timedelta(days=365)
     # For contents of files that no revision names, or not yet.
     files: timedelta = timedelta(days=1)
+    evidence: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -138,10 +143,11 @@ def remove_prober_revisions(session: Session, expiry: Expiry) -> int:
 
 
 def remove_clusters(session: Session, expiry: Expiry) -> int:
-    """Tombstones of clusters, once their deployments are gone."""
+    """Tombstones of clusters, once their deployments and evidence are gone."""
     due = and_(
         _is_expired_tombstone(Cluster.deleted_at, expiry),
         ~exists().where(Deployment.cluster_id == Cluster.id),
+        ~exists().where(Evidence.cluster_id == Cluster.id),
     )
     owned = (ClusterVariable.cluster_id, Document.cluster_id, Agent.cluster_id)
     return len(_removed(session, Cluster.id, due, *owned, limit=_TOMBSTONES))
@@ -183,10 +189,30 @@ REMOVALS: tuple[Removal, ...] = (
 )
 
 
+def due_evidence(session: Session, expiry: Expiry) -> list[tuple[UUID, UUID]]:
+    """Old uploads, and those of clusters that are gone, by cluster and id; their contents go before their rows."""
+    gone = select(Cluster.id).where(Cluster.deleted_at.is_not(None))
+    is_due = or_(
+        Evidence.created_at < expiry.now - expiry.policy.evidence, Evidence.cluster_id.in_(gone)
+    )
+    rows = session.execute(
+        select(Evidence.cluster_id, Evidence.id)
+        # As long as its address is good, a content may still come.
+        .where(is_due, Evidence.expires_at < expiry.now - _LATE_UPLOAD)
+        .limit(_CONTENTS)
+    )
+    return [(row.cluster_id, row.id) for row in rows]
+
+
+def remove_evidence(session: Session, evidence_ids: list[UUID]) -> None:
+    """The rows of uploads whose contents are gone."""
+    _delete(session, Evidence.id, evidence_ids)
+
+
 def unnamed_files(session: Session, hashes: list[str]) -> list[str]:
-    """Those of the hashes that no revision names."""
+    """Those of the hashes that neither a revision nor a value names."""
     named: set[str] = set()
-    for column in (RecipeFile.sha256, ProberFile.sha256):
+    for column in (RecipeFile.sha256, ProberFile.sha256, ClusterVariable.file_sha256):
         named.update(session.scalars(select(column).where(column.in_(hashes)).distinct()))
     return [sha256 for sha256 in hashes if sha256 not in named]
 

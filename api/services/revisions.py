@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from api.services.declared_variables import declared_variables
 from api.services.errors import InvalidError, NotFoundError
-from api.services.paging import Order, Paging, page_of, revision_number
+from api.services.paging import Paging, Sorting, page_of
 from common.contracts.files import FileReference, FileUpload, content_hash, path_conflicts
 from common.contracts.recipes import DeclaredVariable, Revision, Stop
 from common.contracts.values import Page
@@ -21,6 +21,10 @@ MAX_REVISION_BYTES = 32 * 1024 * 1024
 
 RevisionRow = TypeVar("RevisionRow", RecipeRevision, ProberRevision)
 RevisionKind = type[RecipeRevision] | type[ProberRevision]
+SORTING = {
+    kind: Sorting({"number": (kind.number,)}, default="-number")
+    for kind in (RecipeRevision, ProberRevision)
+}
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,9 @@ def add_revision(
 def page_of_revisions(
     session: Session, kind: type[RevisionRow], parent_id: UUID, paging: Paging
 ) -> Page[Revision]:
-    """Revisions, newest first."""
+    """Revisions of a parent."""
     statement = select(kind).where(_parent(kind) == parent_id).options(selectinload(kind.files))
-    order = Order(kind.number, revision_number, descending=True)
-    rows, token = page_of(session, statement, order, paging)
+    rows, token = page_of(session, statement, SORTING[kind], paging)
     return Page(items=[described_revision(row) for row in rows], next_page_token=token)
 
 

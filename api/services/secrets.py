@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from api.services.errors import InvalidError
+from api.services.large_values import name_file
 from common.contracts.clusters import VariablePut
 from common.contracts.configuration import ClusterSecrets, ConfigurationDocument, Secret
 from common.contracts.references import is_secret_reference, secret_reference, secrets_in
@@ -129,6 +130,7 @@ def _store(row: ClusterVariable, value: JsonValue, *, sensitive: bool, keyring: 
         row.encrypted = None
         row.value = value
     flag_modified(row, "value")  # to Python, 1 equals true
+    name_file(row)
     previous = row.value_version or 0
     row.value_version = max(previous + 1, int(now().timestamp() * 1000))
 

@@ -82,11 +82,18 @@ function hostOf(host) {
   return head;
 }
 
+function evidenceOf(cell, index) {
+  const id = cell.uploads[index];
+  if (!id) return [];
+  const href = `/api/v1/clusters/${encodeURIComponent(place.dataset.cluster)}/uploads/${encodeURIComponent(id)}/content`;
+  return [" · ", element("a", { href, textContent: "record of the run" })];
+}
+
 function detailsOf(grid) {
   const host = grid.hosts.find((one) => opened && one.name === opened[0]);
   const cell = host && host.cells[opened[1]];
   if (!cell) return null;
-  const list = element("ul", {}, ...lines(cell).map((line) => element("li", { textContent: line })));
+  const list = element("ul", {}, ...lines(cell).map((line, index) => element("li", {}, line, ...evidenceOf(cell, index))));
   return element("section", { className: "card" }, element("h2", { textContent: `${opened[1]} on ${opened[0]}` }), list);
 }
 

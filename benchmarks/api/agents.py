@@ -12,6 +12,7 @@ from time import monotonic
 from uuid import uuid4
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.api.fleet import ROOT, SERVER_KEY, FleetCluster, make_fleet
 from benchmarks.api.floor import CLUSTER_VARIABLE, DATABASE_VARIABLE
@@ -22,7 +23,8 @@ from benchmarks.measurement import RateMeasurement
 _SECONDS = 3
 _ROUNDS = 2
 _AGENTS_PER_CLUSTER = 25
-_REPORTING_AGENTS = 500
+# So many that none reports twice in one batch, at any rate that we may reach.
+_REPORTING_AGENTS = 3_000
 _STATES = 100
 _ONE_MALFORMED_IN = 100
 
@@ -37,6 +39,17 @@ class _Bench:
     ours: Server
     admin: requests.Session
     seen: list[str] = field(default_factory=list)
+
+    def counted(self, name: str, **labels: str) -> float:
+        """A figure that our server gives about itself, all series with these labels together."""
+        answer = self.admin.get(f"{self.ours.url}/metrics", timeout=30)
+        answer.raise_for_status()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == f"mr_prober_api_{name}" and labels.items() <= sample.labels.items()
+        )
 
     def alternate(self, load: list[Request]) -> tuple[Outcome, Outcome]:
         """The best of each, measured in turn, so that a disturbance meets both."""
@@ -56,7 +69,7 @@ def measure() -> list[RateMeasurement]:
         url = f"sqlite:///{folder / 'bench.sqlite'}"
         clusters = make_fleet(url)
         floor_environment = {DATABASE_VARIABLE: url, CLUSTER_VARIABLE: str(clusters[0].id)}
-        arguments = ["-m", "uvicorn", "benchmarks.api.floor:application", "--port", "{port}", "--no-access-log", "--log-level", "warning"]  # fmt: skip
+        arguments = ["-m", "uvicorn", "benchmarks.api.floor:application", "--port", "{port}", "--no-access-log", "--no-server-header", "--log-level", "warning"]  # fmt: skip
         environment = {
             "MR_PROBER_DATABASE_URL": url,
             "MR_PROBER_DATA_DIR": str(folder),
@@ -91,14 +104,18 @@ def _nothing_new(bench: _Bench) -> RateMeasurement:
         stop.set()
         for writer in writers:
             writer.join()
-    # The agents of the cluster whose token was taken away are refused, and only they.
-    share = ours.refused / ours.answers
-    refused = f"{share:.1%} refused after the token was replaced"
+    # The agents of the cluster whose token was taken away are refused, those of changed ones get documents.
+    refused = f"{ours.refused / ours.answers:.1%} refused after the token was replaced"
+    of_route = {"route": "/api/v1/clusters/{slug}/configuration"}
+    all_answers = bench.counted("requests_total", **of_route)
+    share = bench.counted("requests_total", status="304", **of_route) / all_answers
+    if share < 0.95:
+        raise RuntimeError(f"only {share:.1%} of the answers were 304")
     return _row(
         "configuration: nothing new (304), 5,000 agents of 200 clusters",
         "bare Starlette, constant 304",
         (floor, ours),
-        "; ".join([*bench.seen, refused]),
+        "; ".join([*bench.seen, refused, f"{share:.1%} of the answers were 304"]),
     )
 
 
@@ -168,22 +185,32 @@ def _reports(bench: _Bench) -> RateMeasurement:
     load = []
     for number in range(_REPORTING_AGENTS):
         body = bench.folder / f"report-{number}.json"
-        body.write_text("{" if number % _ONE_MALFORMED_IN == 0 else _report(number))
+        body.write_text(_report(number) if number % _ONE_MALFORMED_IN else _malformed(number))
         load.append(Request("POST", cluster.reports, cluster.token, body=body))
     floor, ours = bench.alternate(load)
     for outcome in (floor, ours):
         share = outcome.refused * _ONE_MALFORMED_IN / outcome.answers
         if not 0.8 <= share <= 1.2:
             raise RuntimeError(f"1 % of the reports is malformed, but {share:.2f} % are refused")
-    answer = bench.admin.get(f"{bench.ours.url}/api/v1/clusters/{cluster.slug}/agents", timeout=30)
-    answer.raise_for_status()
-    agents = len(answer.json()["items"])
+    _until(lambda: bench.counted("waiting_reports") == 0)
+    route = {"route": "/api/v1/clusters/{slug}/reports"}
+    accepted = bench.counted("requests_total", status="204", **route)
+    written, lost = bench.counted("written_reports_total"), bench.counted("lost_reports_total")
     return _row(
         f"reports of {_STATES} prober states",
         "validate and upsert one row per request",
         (floor, ours),
-        f"every malformed report (1 %) refused with 422; {agents} agents on the first page",
+        f"every malformed report (1 %) refused with 422; {written / accepted:.1%} of the accepted written, {lost:.0f} lost",
     )
+
+
+def _malformed(number: int) -> str:
+    """In turn no JSON at all, and JSON with one mistake in its last state."""
+    if number // _ONE_MALFORMED_IN % 2 == 0:
+        return "{"
+    report = json.loads(_report(number))
+    report["probers"][-1]["states"] = "7"
+    return json.dumps(report)
 
 
 def _report(number: int) -> str:

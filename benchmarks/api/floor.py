@@ -3,6 +3,7 @@
 The address of the database and the cluster's id come in the environment of that process.
 """
 
+import gc
 import os
 from uuid import UUID
 
@@ -32,7 +33,7 @@ def _application() -> Starlette:
 
     def store(report: AgentReport) -> None:
         with database.writing() as session:
-            store_reports(session, [ReceivedReport(cluster_id, report, now(), 1, size=0)])
+            store_reports(session, [ReceivedReport.of(report, cluster_id, now(), token_version=1)])
 
     async def take_report(request: Request) -> Response:
         try:
@@ -42,6 +43,9 @@ def _application() -> Starlette:
         await run_in_threadpool(store, report)
         return Response(status_code=204)
 
+    # As our own process does when it has started.
+    gc.collect()
+    gc.freeze()
     return Starlette(
         routes=[
             Route("/health/live", lambda _: Response()),

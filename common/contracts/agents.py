@@ -60,6 +60,8 @@ class GridCell(Wire):
     state: State
     combinations: list[str]
     reasons: dict[int, str]
+    # By combination the id of the evidence that its agent uploaded: …/uploads/{id}.
+    uploads: dict[int, str] = {}
     last_run_at: datetime | None
 
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from common.contracts.identifiers import ClusterVariableName, HostName, Slug
-from common.contracts.values import Input, Wire
+from common.contracts.values import Input, Moment, Wire
 
 MAX_HOST_LABELS = 16
 
@@ -71,7 +71,7 @@ class PauseRequest(Input):
     """Why, and until when; without `until` somebody has to end it."""
 
     reason: str = Field(min_length=1, max_length=1000)
-    until: AwareDatetime | None = None
+    until: Moment | None = None
 
 
 class Rejection(Input):
@@ -121,6 +121,20 @@ class PlanSummary(Wire):
     create: int = 0
     change: int = 0
     destroy: int = 0
+
+
+class ResourceChange(Wire):
+    """What a plan does to one resource, in terraform's words: `create`, `update`, `delete`; two of them replace it."""
+
+    address: str
+    actions: list[str]
+
+
+class PlannedChanges(Wire):
+    """What a plan does, resource by resource, never with a value; `left_out`: how many more there are."""
+
+    resources: list[ResourceChange] = []
+    left_out: int = 0
 
 
 class Step(Wire):

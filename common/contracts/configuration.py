@@ -5,6 +5,7 @@ Agents of older and newer versions read it, so unknown fields are ignored and fi
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -13,10 +14,12 @@ from pydantic import Field, JsonValue
 
 from common.contracts.clusters import HostDescription
 from common.contracts.files import FileReference
-from common.contracts.identifiers import HostName, Slug
+from common.contracts.identifiers import HostName, Sha256, Slug
 from common.contracts.values import Wire, canonical_json
 
 FORMAT = 1
+# Of a variable's canonical JSON; a larger value is a file.
+MAX_INLINE_BYTES = 16 * 1024
 
 
 class DocumentCluster(Wire):
@@ -54,6 +57,13 @@ class DocumentProber(Wire):
     configs: list[DocumentConfig]
 
 
+class VariableFile(Wire):
+    """A value that is too large for the document: its canonical JSON is a file, fetched like those of probers."""
+
+    sha256: Sha256
+    size: int
+
+
 class ConfigurationDocument(Wire):
     """All that the agents of one cluster need to know, except secrets and the files' content."""
 
@@ -63,6 +73,8 @@ class ConfigurationDocument(Wire):
     applying_until: datetime | None = None
     hosts: dict[HostName, HostDescription] = {}
     variables: dict[str, JsonValue] = {}
+    # By name, apart from `variables`: so nobody's value can be taken for a reference to a file.
+    variable_files: dict[str, VariableFile] = {}
     probers: list[DocumentProber] = []
 
     def canonical_bytes(self) -> bytes:
@@ -71,12 +83,22 @@ class ConfigurationDocument(Wire):
 
     def file_hashes(self) -> set[str]:
         """SHA-256 of every file that an agent of this cluster may fetch."""
-        return {
+        of_probers = {
             file.sha256
             for prober in self.probers
             for files in prober.revisions.values()
             for file in files
         }
+        return of_probers | {file.sha256 for file in self.variable_files.values()}
+
+    def filled(self, values: Mapping[str, JsonValue]) -> "ConfigurationDocument":
+        """The document with the values of files, by SHA-256, in their places; what is not given stays a reference."""
+        known = {
+            name: values[file.sha256]
+            for name, file in self.variable_files.items()
+            if file.sha256 in values
+        }
+        return self.model_copy(update={"variables": {**self.variables, **known}})
 
 
 class Secret(Wire):

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from common.contracts.identifiers import Slug
-from common.contracts.values import Input, Wire
+from common.contracts.values import Input, Moment, Wire
 
 
 class Role(StrEnum):
@@ -24,8 +24,16 @@ class ApiKeyCreate(Input):
 
     name: str = Field(min_length=1, max_length=100)
     role: Role
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     # Slugs of the only clusters that the key may change; null: all of them, and everything else.
+    clusters: list[Slug] | None = Field(default=None, min_length=1, max_length=1000)
+
+
+class ApiKeyUpdate(Input):
+    """Changes of a key: unset fields stay; its role is for ever. null: no end, all clusters."""
+
+    name: str = Field(default="", min_length=1, max_length=100)
+    expires_at: Moment | None = None
     clusters: list[Slug] | None = Field(default=None, min_length=1, max_length=1000)
 
 

@@ -104,6 +104,14 @@ class ProberSettings(Input):
     matrix: dict[ProberVariableName, MatrixAxis | None] | None = None
 
 
+DEFAULT_TIME_LIMIT_SECONDS = 10.0
+
+
+def default_time_limit_seconds(interval_seconds: float) -> float:
+    """The built-in time limit: with an interval that is shorter, the interval itself, so that runs do not overlap."""
+    return min(DEFAULT_TIME_LIMIT_SECONDS, interval_seconds)
+
+
 class EffectiveAxis(Wire):
     """An axis as an agent reads it, which may be older than the API: it ignores what it does not know."""
 
@@ -112,11 +120,14 @@ class EffectiveAxis(Wire):
 
 
 class EffectiveSettings(Wire):
-    """Settings after all layers; the defaults here are the built-in ones."""
+    """Settings after all layers; the defaults here are the built-in ones.
+
+    That of the time limit is `default_time_limit_seconds`, which `resolve` puts in where no layer sets one.
+    """
 
     enabled: bool = True
     interval_seconds: float = Field(default=60, ge=0.1, le=86400)
-    time_limit_seconds: float = Field(default=10, ge=0.01, le=86400)
+    time_limit_seconds: float = Field(default=DEFAULT_TIME_LIMIT_SECONDS, ge=0.01, le=86400)
     grace_seconds: float = Field(default=2, ge=0, le=60)
     allow_overlap: bool = False
     mode: str = "run"

@@ -1,11 +1,12 @@
 """What an agent says about itself and its states; the API keeps one row per agent."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
+from typing_extensions import TypedDict
 
-from common.contracts.identifiers import HostName
+from common.contracts.identifiers import HostName, UuidText
 from common.contracts.values import Wire
 
 MAX_REASONS = 200
@@ -20,21 +21,25 @@ LabelValue = Annotated[StorableText, StringConstraints(max_length=200)]
 StateCharacters = Annotated[str, StringConstraints(pattern=r"^[0-6]*$", max_length=100_000)]
 
 
-class ProberReport(Wire):
+# A report has up to thousands of these, so they are dictionaries of plain values:
+# objects would take half of the API's time to make, and to be looked through by the garbage collector.
+class ProberReport(TypedDict):
     """States of one prober: one character per combination, in the order of `resolve`."""
 
-    prober_id: UUID
+    prober_id: UuidText
     revision: int
     states: StateCharacters
-    last_run_at: AwareDatetime | None = None
+    last_run_at: NotRequired[AwareDatetime | None]
 
 
-class Reason(Wire):
+class Reason(TypedDict):
     """Why one combination is not green."""
 
-    prober_id: UUID
-    combination: int = Field(ge=0)
-    text: StorableText = Field(max_length=MAX_REASON_BYTES)
+    prober_id: UuidText
+    combination: Annotated[int, Field(ge=0)]
+    text: Annotated[StorableText, Field(max_length=MAX_REASON_BYTES)]
+    # Id of the evidence of the run, if the agent uploaded it (contracts/evidence.py).
+    upload: NotRequired[UuidText | None]
 
 
 class AgentReport(Wire):
@@ -43,14 +48,15 @@ class AgentReport(Wire):
     instance: UUID
     boot: int = Field(ge=0, le=2**31 - 1)
     host: HostName
-    labels: dict[LabelName, LabelValue] = Field(default={}, max_length=16)
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=16)
     version: StorableText = Field(max_length=64)
     clock: AwareDatetime
-    document_revision: int | None = None
+    # A database compares it: no larger than a database's integers.
+    document_revision: int | None = Field(default=None, ge=0, lt=2**63)
     # Why the newest document is not in use, if it is not.
     configuration_problem: StorableText = Field(default="", max_length=1000)
-    probers: list[ProberReport] = Field(default=[], max_length=2000)
-    reasons: list[Reason] = Field(default=[], max_length=MAX_REASONS)
+    probers: list[ProberReport] = Field(default_factory=list, max_length=2000)
+    reasons: list[Reason] = Field(default_factory=list, max_length=MAX_REASONS)
 
 
 def shortened(text: str, *, limit: int = MAX_REASON_BYTES) -> str:

@@ -19,10 +19,11 @@ from pydantic import JsonValue, ValidationError
 
 from common.contracts.configuration import ConfigurationDocument, DocumentConfig, DocumentProber
 from common.contracts.files import FileReference
-from common.contracts.probers import EffectiveSettings
+from common.contracts.probers import EffectiveSettings, default_time_limit_seconds
 from common.contracts.references import (
     CLUSTER_VARIABLES,
     SecretInTextError,
+    UnknownReferenceError,
     as_text,
     secrets_in,
     substituted,
@@ -258,11 +259,15 @@ def _refuse_ambiguity(configs: list[DocumentConfig]) -> None:
 
 def _checked(raw: dict[str, JsonValue]) -> EffectiveSettings:
     try:
-        return EffectiveSettings.model_validate(raw)
+        settings = EffectiveSettings.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         raise UnresolvableError(f"{path}: {first['msg']}, given {first['input']!r}") from error
+    if "time_limit_seconds" not in raw:
+        limit = default_time_limit_seconds(settings.interval_seconds)
+        settings = settings.model_copy(update={"time_limit_seconds": limit})
+    return settings
 
 
 @dataclass(frozen=True)
@@ -301,9 +306,18 @@ def _runs(
         runs = tuple(_run(place, variables, combinations, group=group) for group in groups)
     except UnresolvableError:
         raise
+    except UnknownReferenceError as error:
+        raise UnresolvableError(_why_unknown(document, error)) from error
     except ValueError as error:
         raise UnresolvableError(str(error)) from error
     return combinations, runs
+
+
+def _why_unknown(document: ConfigurationDocument, error: UnknownReferenceError) -> str:
+    file = document.variable_files.get(error.name.removeprefix(CLUSTER_VARIABLES))
+    if file and error.name.startswith(CLUSTER_VARIABLES):
+        return f"the value of ${{{error.name}}} is file {file.sha256}, which cannot be had"
+    return str(error)
 
 
 def _scope(document: ConfigurationDocument, host: Host) -> dict[str, JsonValue]:
@@ -386,15 +400,32 @@ def _run(
             secret_environment[f"VAR_{name.upper()}"] = value
         else:
             environment[f"VAR_{name.upper()}"] = as_text(value)
-    for name, value in own.items():
-        target = place.document.hosts.get(value) if isinstance(value, str) else None
-        if target:
-            environment[f"VAR_{name.upper()}_ADDRESS"] = target.address
+    for name, address in _addresses(place, own).items():
+        environment[f"VAR_{name.upper()}"] = address
     scope = {**place.scope, **variables, **own}
     return PlannedRun(
         combinations=group,
         arguments=tuple(substituted_text(argument, scope) for argument in place.prober.command),
         environment=environment,
-        targets=tuple(combinations[index] for index in group) if place.batch_names else None,
+        targets=_targets(place, combinations, group) if place.batch_names else None,
         secret_environment=secret_environment,
     )
+
+
+def _targets(
+    place: _Place, combinations: tuple[Combination, ...], group: tuple[int, ...]
+) -> tuple[Combination, ...]:
+    """The combinations of a batch, with the addresses of the hosts among their values."""
+    return tuple(
+        {**_addresses(place, combinations[index]), **combinations[index]} for index in group
+    )
+
+
+def _addresses(place: _Place, combination: Combination) -> dict[str, str]:
+    """`target_address` for each variable `target` whose value is a host of the cluster."""
+    hosts = place.document.hosts
+    return {
+        f"{name}_address": hosts[value].address
+        for name, value in combination.items()
+        if isinstance(value, str) and value in hosts
+    }

@@ -42,23 +42,23 @@ STATE_OF_OUTCOME = {
     Outcome.BROKEN: State.BROKEN,
 }
 
-# From the one that needs a person most to the one that needs nobody.
-_BY_URGENCY = (
-    State.FAILURE,
-    State.TIMEOUT,
-    State.BROKEN,
-    State.NOT_RUN_YET,
-    State.PAUSED,
-    State.GONE,
-    State.SUCCESS,
-)
+# From the one that needs a person most to the one that needs nobody, each as the character in reports.
+_BY_URGENCY = {
+    str(state.value): state
+    for state in (
+        State.FAILURE,
+        State.TIMEOUT,
+        State.BROKEN,
+        State.NOT_RUN_YET,
+        State.PAUSED,
+        State.GONE,
+        State.SUCCESS,
+    )
+}
 
 
-def states_of(characters: str) -> list[State]:
-    """The states behind a report's characters, one per combination."""
-    return [State(int(character)) for character in characters]
-
-
-def most_urgent(states: list[State]) -> State:
+def most_urgent(characters: str) -> State:
     """The one state that stands for all combinations of a cell; nothing at all has not run yet."""
-    return min(states, key=_BY_URGENCY.index, default=State.NOT_RUN_YET)
+    # Runs for each cell of each look at a grid: characters are searched for, never read one by one.
+    found = (state for character, state in _BY_URGENCY.items() if character in characters)
+    return next(found, State.NOT_RUN_YET)

@@ -2,13 +2,33 @@
 
 import json
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    JsonValue,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
 # Far below what JSON and pydantic can read: whoever reads it wraps it into levels of their own.
 MAX_LEVELS = 64
+
+
+def storable_moment(moment: datetime) -> datetime:
+    """The moment itself, if it is one in every time zone, also near the ends of the calendar."""
+    if not 1900 < moment.year < 9000:
+        raise PydanticCustomError("moment", "a moment after the year 1900 and before the year 9000")
+    return moment
+
+
+# What somebody sends to be stored, or to be compared with what is.
+Moment = Annotated[AwareDatetime, AfterValidator(storable_moment)]
 
 
 class StorableTexts(BaseModel):
@@ -54,6 +74,8 @@ class Problem(Wire):
     errors: list["FieldProblem"] = []
     # Of a stale change (412): the ETag that the object has now, empty if it is gone.
     etag: str = ""
+    # Of a name that is taken (409): the address of the object that has it.
+    existing: str = ""
 
 
 class FieldProblem(Wire):

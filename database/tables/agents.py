@@ -14,9 +14,13 @@ class Agent(Model):
     """The newest report of one agent; history is Solomon's."""
 
     __tablename__ = "agents"
-    # For the fleet's pages, and for the other agents of a host.
+    # For the fleet's pages in each order, and for the other agents of a host.
     __table_args__ = (
-        Index("ix_agents_instance", "instance"),
+        Index("ix_agents_instance", "instance", "cluster_id"),
+        Index("ix_agents_host", "host", "instance", "cluster_id"),
+        Index("ix_agents_reported_at", "reported_at", "instance", "cluster_id"),
+        Index("ix_agents_version", "version", "instance", "cluster_id"),
+        Index("ix_agents_clock_skew_seconds", "clock_skew_seconds", "instance", "cluster_id"),
         Index("ix_agents_cluster_id_host", "cluster_id", "host"),
     )
 
@@ -29,4 +33,4 @@ class Agent(Model):
     clock_skew_seconds: Mapped[float]
     token_version: Mapped[int | None]  # with which the newest report came
     first_seen_at: Mapped[datetime] = mapped_column(default=now)
-    reported_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    reported_at: Mapped[datetime] = mapped_column(default=now)

@@ -25,6 +25,11 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        """What its values are."""
+        return datetime
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Refuse naive datetimes, store UTC."""
         if value is not None and value.tzinfo is None:
@@ -89,6 +94,28 @@ class Model(DeclarativeBase):
 
 
 LIVING = text("deleted_at IS NULL")
+
+
+def living(table: str, column: str) -> Index:
+    """For the pages of those that live, in the order of this column."""
+    return Index(
+        f"ix_{table}_living_{column}",
+        column,
+        "id",
+        sqlite_where=LIVING,
+        postgresql_where=LIVING,
+    )
+
+
+def living_by(table: str, column: str) -> Index:
+    """For the pages of those that live and have this value, by slug."""
+    return Index(
+        f"ix_{table}_living_{column}_slug",
+        column,
+        "slug",
+        sqlite_where=LIVING,
+        postgresql_where=LIVING,
+    )
 
 
 def living_slug(table: str, column: str = "slug") -> Index:

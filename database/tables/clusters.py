@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.clusters import ClusterState, DeployPolicy
 from common.contracts.identifiers import new_id
-from database.tables.base import LIVING, JsonText, Model, living_slug, now, words
+from database.tables.base import LIVING, JsonText, Model, living, living_by, living_slug, now, words
 from database.tables.recipes import Recipe
 
 
@@ -19,6 +19,12 @@ class Cluster(Model):
     __tablename__ = "clusters"
     __table_args__ = (
         living_slug("clusters"),
+        living("clusters", "created_at"),
+        living("clusters", "updated_at"),
+        living("clusters", "last_planned_at"),
+        living_by("clusters", "recipe_id"),
+        living_by("clusters", "state"),
+        living_by("clusters", "managed_by"),
         # Each API process sums these up once a second: from this index alone, whatever the rows hold.
         Index(
             "ix_clusters_destroyed",
@@ -92,5 +98,7 @@ class ClusterVariable(Model):
     encrypted: Mapped[str | None] = mapped_column(Text)
     # Milliseconds, like a document's revision: a variable that is made anew never repeats one.
     value_version: Mapped[int] = mapped_column(BigInteger, default=1)
+    # Of a large value, which is in object storage, too, and a file for documents (services/large_values.py).
+    file_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     managed_by: Mapped[str] = mapped_column(String(100), default="")
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)

@@ -32,6 +32,8 @@ class Deployment(Model):
     fingerprint: Mapped[str] = mapped_column(String(64))
     recipe_revision_id: Mapped[UUID] = mapped_column(ForeignKey("recipe_revisions.id"), index=True)
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # common.contracts.clusters.PlannedChanges
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
     error: Mapped[str] = mapped_column(Text, default="")
     log: Mapped[str] = mapped_column(Text, default="", deferred=True)
     decided_at: Mapped[datetime | None]  # a person approved or rejected the plan

@@ -40,14 +40,15 @@ class AuditEntry(Model):
 
     __tablename__ = "audit_log"
     __table_args__ = (
-        Index("ix_audit_log_kind_slug_id", "kind", "slug", "id"),
-        Index("ix_audit_log_kind_id", "kind", "id"),
-        Index("ix_audit_log_slug_id", "slug", "id"),
-        Index("ix_audit_log_actor_id", "actor", "id"),
+        Index("ix_audit_log_at", "at", "id"),
+        Index("ix_audit_log_kind_slug", "kind", "slug", "at", "id"),
+        Index("ix_audit_log_kind", "kind", "at", "id"),
+        Index("ix_audit_log_slug", "slug", "at", "id"),
+        Index("ix_audit_log_actor", "actor", "at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    at: Mapped[datetime] = mapped_column(index=True)
+    at: Mapped[datetime]
     # Of what may be gone by now, so no foreign keys.
     key_id: Mapped[UUID | None]
     actor: Mapped[str] = mapped_column(String(100))  # the key's name

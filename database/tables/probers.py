@@ -8,14 +8,18 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.identifiers import new_id
-from database.tables.base import Model, living_slug, now
+from database.tables.base import Model, living, living_slug, now
 
 
 class Prober(Model):
     """A small program that checks something."""
 
     __tablename__ = "probers"
-    __table_args__ = (living_slug("probers"),)
+    __table_args__ = (
+        living_slug("probers"),
+        living("probers", "created_at"),
+        living("probers", "updated_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63))

@@ -9,14 +9,18 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.identifiers import new_id
 from common.contracts.recipes import Validity
-from database.tables.base import Model, living_slug, now, words
+from database.tables.base import Model, living, living_slug, now, words
 
 
 class Recipe(Model):
     """Terraform files under one name."""
 
     __tablename__ = "recipes"
-    __table_args__ = (living_slug("recipes"),)
+    __table_args__ = (
+        living_slug("recipes"),
+        living("recipes", "created_at"),
+        living("recipes", "updated_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63))

@@ -157,7 +157,9 @@ def _compared(options: Options) -> Iterator[tuple[Desired, Plan, ApiClient]]:
     desired = read_repository(
         options.configs or settings.configs, options.environment or settings.environment
     )
-    transport = ApiTransport(options.api_url or settings.api_url, _key(settings))
+    transport = ApiTransport(
+        options.api_url or settings.api_url, _key(settings), authorities=settings.api_authorities
+    )
     try:
         client = ApiClient(transport)
         yield desired, differences(desired, read_current(client, desired)), client

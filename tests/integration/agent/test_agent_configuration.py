@@ -10,6 +10,7 @@ from agent.configuration import Configuration
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
+from common.contracts.values import canonical_json
 from tests.integration.agent.stand_ins import StubApi, document, prober, sha256
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
@@ -225,3 +226,82 @@ def test_removes_what_runs_of_an_earlier_start_left_behind(store: Store) -> None
     (store.temporary / "1-abc" / "deep").mkdir(parents=True)
     store.wipe_temporary()
     assert not list(store.temporary.iterdir())
+
+
+TARGETS = canonical_json([f"host-{number}" for number in range(3)])
+
+
+def with_large_value(revision: int = 1, content: bytes = TARGETS) -> bytes:
+    axis = {"values": "${cluster.variables.targets}"}
+    needs = prober(1, {"a.sh": SCRIPT}, ["./a.sh"], matrix={"target": axis})
+    return document(
+        needs,
+        prober(2, {"a.sh": SCRIPT}, ["./a.sh"]),
+        revision=revision,
+        variable_files={"targets": {"sha256": sha256(content), "size": len(content)}},
+    )
+
+
+def test_a_large_value_is_fetched_and_kept_as_files_are(stub_api: StubApi, store: Store) -> None:
+    stub_api.document = with_large_value()
+    stub_api.serve_files(SCRIPT, TARGETS)
+    configured = configuration(stub_api, store)
+    plan = configured.poll().plan
+    assert plan is not None
+    assert [len(one.specs) for one in plan.probers] == [3, 1]
+    assert configured.poll().plan is plan
+    stub_api.document = with_large_value(revision=2)
+    configured.poll()
+    assert len([path for path, _ in stub_api.asked if sha256(TARGETS) in path]) == 1
+    later = configuration(stub_api, store, url=CLOSED).start_from_disk()
+    assert later.plan is not None
+    assert [len(one.specs) for one in later.plan.probers] == [3, 1]
+
+
+def test_a_large_value_that_cannot_be_had_breaks_what_needs_it_until_it_comes(
+    stub_api: StubApi, store: Store
+) -> None:
+    stub_api.document = with_large_value()
+    stub_api.serve_files(SCRIPT)
+    stub_api.files[sha256(TARGETS)] = b'["another"]'
+    configured = configuration(stub_api, store)
+    for wrong in (b'["another"]', None):
+        if wrong is None:
+            del stub_api.files[sha256(TARGETS)]
+        plan = configured.poll().plan
+        assert plan is not None
+        assert [bool(one.problem) for one in plan.probers] == [True, False]
+        assert "cluster.variables.targets" in plan.probers[0].problem
+    stub_api.serve_files(TARGETS)
+    plan = configured.poll().plan
+    assert plan is not None
+    assert [one.problem for one in plan.probers] == ["", ""]
+
+
+def test_a_large_value_on_a_damaged_disk_is_fetched_again(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    stub_api.document = with_large_value()
+    stub_api.serve_files(SCRIPT, TARGETS)
+    configuration(stub_api, store).poll()
+    (agent_folder / "files" / sha256(TARGETS)).write_bytes(b"[]")
+    again = configuration(stub_api, Store(agent_folder))
+    plan = again.start_from_disk().plan
+    assert plan is not None
+    assert [bool(one.problem) for one in plan.probers] == [True, False]
+    plan = again.poll().plan
+    assert plan is not None
+    assert [len(one.specs) for one in plan.probers] == [3, 1]
+
+
+def test_large_values_are_forgotten_when_two_documents_do_without(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    contents = [canonical_json([str(number)]) for number in range(3)]
+    stub_api.serve_files(SCRIPT, *contents)
+    configured = configuration(stub_api, store)
+    for revision, content in enumerate(contents, start=1):
+        stub_api.document = with_large_value(revision, content)
+        configured.poll()
+    kept = {path.name for path in (agent_folder / "files").iterdir()}
+    assert kept == {sha256(one) for one in (SCRIPT, *contents[1:])}

@@ -100,6 +100,7 @@ def context(database: Database, tmp_path: Path, clock: FakeClock) -> Context:
         database=database,
         storage=FileSystemObjectStorage(tmp_path / "objects"),
         server_key=SERVER_KEY,
+        logs=FileSystemObjectStorage(tmp_path / "logs"),
         clock=clock,
         report_period=timedelta(),  # whoever has the answer sees the report
         keyring=keyring_of_text(ENCRYPTION_KEY),

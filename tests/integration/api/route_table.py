@@ -48,6 +48,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/keys"): ADMINS,
     ("POST", f"{API}/keys"): ADMINS,
     ("GET", f"{API}/keys/{{key_id}}"): ADMINS,
+    ("PATCH", f"{API}/keys/{{key_id}}"): ADMINS,
     ("DELETE", f"{API}/keys/{{key_id}}"): ADMINS,
     ("GET", f"{API}/files/{{sha256}}"): READERS | OWN_AGENT,
     ("GET", f"{API}/clusters"): READERS,
@@ -59,11 +60,18 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", f"{API}/clusters/{{slug}}/configuration"): READERS | OWN_AGENT,
     ("GET", f"{API}/clusters/{{slug}}/deployments"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/changes"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/deployments/{{deployment_id}}/log"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/grid"): READERS,
     ("GET", f"{API}/clusters/{{slug}}/hosts/{{host}}/configuration"): READERS,
     ("POST", f"{API}/clusters/{{slug}}/reports"): OWN_AGENT,
     ("GET", f"{API}/clusters/{{slug}}/secrets"): OWN_AGENT,
+    ("POST", f"{API}/clusters/{{slug}}/uploads"): OWN_AGENT,
+    ("GET", f"{API}/clusters/{{slug}}/uploads"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/uploads/{{evidence_id}}"): READERS,
+    ("GET", f"{API}/clusters/{{slug}}/uploads/{{evidence_id}}/content"): READERS,
+    # Whoever has the address has the permission: it is signed.
+    ("PUT", f"{API}/uploads/{{evidence_id}}"): EVERYBODY,
     ("POST", f"{API}/clusters/{{slug}}/agent-token/rotate"): EDITORS_OF_THE_CLUSTER,
     ("POST", f"{API}/clusters/{{slug}}/deploy"): EDITORS_OF_THE_CLUSTER,
     ("POST", f"{API}/clusters/{{slug}}/pause"): EDITORS_OF_THE_CLUSTER,
@@ -159,6 +167,7 @@ def writes(upload: Callable[..., Any]) -> list[Write]:
         Write("POST", "/recipes", "/recipes", {"slug": "unused", "files": files}, "recipe", "create"),
         Write("DELETE", "/recipes/{slug}", "/recipes/unused", None, "recipe", "delete", 0),
         Write("POST", "/keys", "/keys", {"name": "k", "role": "viewer"}, "key", "create"),
+        Write("PATCH", "/keys/{key_id}", "/keys/{key}", {"name": "other"}, "key", "change", 0),
         Write("DELETE", "/keys/{key_id}", "/keys/{key}", None, "key", "delete", 0),
     ]  # fmt: skip
 
@@ -169,10 +178,17 @@ BODIES: dict[str, Any] = {
         "instance": str(UUID(int=1)), "boot": 1, "host": "demo-1", "version": "1",
         "clock": "2026-01-01T12:00:00Z", "probers": [],
     },
+    f"{API}/clusters/{{slug}}/uploads": {
+        "host": "demo-1", "prober": "ping", "content_type": "text/plain", "size": 1, "sha256": PROBE_SHA256,
+    },
 }  # fmt: skip
 
 # Writes of agents about themselves, thousands a minute: nobody described anything.
-UNRECORDED = {("POST", "/clusters/{slug}/reports")}
+UNRECORDED = {
+    ("POST", "/clusters/{slug}/reports"),
+    ("POST", "/clusters/{slug}/uploads"),
+    ("PUT", "/uploads/{evidence_id}"),
+}
 
 
 def routes_of(application: FastAPI) -> list[tuple[str, str]]:

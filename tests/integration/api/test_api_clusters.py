@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.context import Context
-from common.contracts.clusters import DeploymentState
+from common.contracts.clusters import ClusterState, DeploymentState
 from database import models
 
 
@@ -25,6 +25,34 @@ def test_are_created_read_changed_and_asked_to_end(api: TestClient, described: A
     for _ in range(2):
         ended = api.delete("/api/v1/clusters/demo")
         assert (ended.status_code, ended.json()["state"]) == (202, "deleting")
+
+
+def test_a_destroyed_one_and_its_deployments_are_read_by_id(
+    api: TestClient, described: Any, context: Context
+) -> None:
+    gone = UUID(described.cluster("demo")["id"])
+    with context.database.writing() as session:
+        row = session.get_one(models.Cluster, gone)
+        row.state, row.deleted_at = ClusterState.DESTROYED, context.clock()
+        revision = session.query(models.RecipeRevision.id).scalar()
+        last = models.Deployment(
+            cluster_id=gone, cause="deleted", fingerprint="", recipe_revision_id=revision,
+            log="destroyed 3", state=DeploymentState.SUCCEEDED,
+        )  # fmt: skip
+        session.add(last)
+        session.flush()
+        last_id = last.id
+    described.cluster("demo", recipe="local")
+    address = f"/api/v1/clusters/{gone}"
+    assert api.get(address).json()["state"] == "destroyed"
+    assert api.get("/api/v1/clusters/demo").json()["state"] == "active"
+    (found,) = api.get(f"{address}/deployments").json()["items"]
+    assert found == api.get(f"{address}/deployments/{last_id}").json()
+    assert api.get(f"{address}/deployments/{last_id}/log").text == "destroyed 3"
+    assert api.get(f"{address}/deployments/{last_id}/changes").json()["resources"] == []
+    assert api.get(f"/api/v1/clusters/demo/deployments/{last_id}").status_code == 404
+    assert api.patch(address, json={"protected": True}).status_code == 422
+    assert api.get(f"/api/v1/clusters/{UUID(int=9)}").status_code == 404
 
 
 def test_one_on_its_way_out_takes_no_changes(api: TestClient, described: Any) -> None:
@@ -53,7 +81,7 @@ def test_name_the_field_that_refers_to_nothing(api: TestClient, described: Any) 
     described.cluster("demo")
     taken = api.post("/api/v1/clusters", json={"slug": "demo", "recipe": "local"})
     assert taken.status_code == 409
-    assert "/api/v1/clusters/demo" in taken.json()["detail"]
+    assert taken.json()["existing"] == "/api/v1/clusters/demo"
 
 
 def test_variables_hold_any_json(api: TestClient, described: Any) -> None:
@@ -140,8 +168,15 @@ def test_show_their_deployments_newest_first(
     assert api.get(f"/api/v1/clusters/demo/deployments/{first}").json()["cause"] == "one"
     log = api.get(f"/api/v1/clusters/demo/deployments/{first}/log")
     assert (log.text, log.headers["content-type"]) == ("log of one", "text/plain; charset=utf-8")
+    changes = f"/api/v1/clusters/demo/deployments/{first}/changes"
+    assert api.get(changes).json() == {"resources": [], "left_out": 0}
+    planned = {"resources": [{"address": "a.b", "actions": ["create"]}], "left_out": 2}
+    with context.database.writing() as session:
+        session.get_one(models.Deployment, first).changes = planned
+    assert api.get(changes).json() == planned
     described.cluster("other")
     assert api.get(f"/api/v1/clusters/other/deployments/{first}").status_code == 404
+    assert api.get(f"/api/v1/clusters/other/deployments/{first}/changes").status_code == 404
     assert api.get(f"/api/v1/clusters/other/deployments/{first}/log").status_code == 404
 
 

@@ -170,6 +170,9 @@ def test_changed_or_closed_by_another_process_is_so_here_within_a_second(
         cluster = session.query(models.Cluster).one()
         cluster.agent_token_version, cluster.previous_agent_token_version = 2, None
     clock.forward(seconds=1)
+    newest = {"If-None-Match": changed.headers["etag"]}
+    for _ in range(2):  # the long way, and then the short one
+        assert here.get(ADDRESS, headers=newest).status_code == 403
     assert callers.agent(demo["id"], 2).get(ADDRESS).status_code == 200
     with context.database.writing() as session:
         session.query(models.Cluster).one().deleted_at = clock()

@@ -115,6 +115,8 @@ def test_says_in_one_line_why_it_cannot_start(run: Start, tmp_path: Path) -> Non
             ({"MR_PROBER_DATABASE_URL": "nonsense"}, "MR_PROBER_DATABASE_URL"),
             ({"MR_PROBER_DATABASE_URL": "mysql://h/x"}, "postgresql+psycopg://"),
             ({"MR_PROBER_DATABASE_URL": "postgresql+psycopg:///x"}, "MR_PROBER_SERVER_KEY"),
+            ({"MR_PROBER_SERVER_KEY": "k" * 31}, "MR_PROBER_SERVER_KEY has fewer than 32"),
+            ({"MR_PROBER_ENCRYPTION_KEYS": "k" * 31}, "MR_PROBER_ENCRYPTION_KEYS"),
             ({"MR_PROBER_DATA_DIR": str(tmp_path / "empty")}, "admin.key is empty"),
         )
         for api, message in [(run(**environment), message) for environment, message in mistakes]:

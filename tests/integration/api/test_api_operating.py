@@ -1,6 +1,7 @@
 """What operators need of a running API: readiness, metrics, ids of requests."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -44,6 +45,24 @@ def test_metrics_count_requests_by_route_and_not_by_object(
     assert not [labels for name, labels in samples if {"demo", "BREW"} & set(labels)]
     assert samples["mr_prober_api_held_requests", ()] == 0
     assert samples["mr_prober_api_database_connections_in_use", ()] >= 0
+
+
+def test_metrics_count_builds_of_documents_and_what_became_of_reports(
+    api: TestClient, described: Any, callers: Any, clock: Any
+) -> None:
+    agent = callers.agent(described.cluster("demo")["id"])
+    for _ in range(3):  # one build for all who ask
+        agent.get("/api/v1/clusters/demo/configuration")
+    said = {"boot": 1, "host": "demo-1", "version": "1", "clock": clock.now.isoformat()}
+    for number in range(2):
+        body = {**said, "instance": str(UUID(int=number))}
+        assert agent.post("/api/v1/clusters/demo/reports", json=body).status_code == 204
+    samples = _samples(api.get("/metrics").text)
+    assert samples["mr_prober_api_document_build_seconds_count", ()] == 1
+    assert samples["mr_prober_api_document_build_seconds_sum", ()] > 0
+    assert samples["mr_prober_api_written_reports_total", ()] == 2
+    assert samples["mr_prober_api_lost_reports_total", ()] == 0
+    assert samples["mr_prober_api_waiting_reports", ()] == 0
 
 
 def test_metrics_need_a_key(callers: Any, described: Any) -> None:

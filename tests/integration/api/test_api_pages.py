@@ -37,14 +37,16 @@ def test_the_first_page_counts_hosts_and_states(
     with context.database.writing() as session:
         session.query(models.Cluster).one().hosts = {"demo-1": {}, "demo-2": {}}
         probers = [
-            {"prober_id": uuid4(), "revision": 1, "states": states} for states in ("00", "01", "0")
+            {"prober_id": str(uuid4()), "revision": 1, "states": states}
+            for states in ("00", "01", "0")
         ]
         report = AgentReport(
             instance=uuid4(), boot=1, host="demo-1", version="1", clock=context.clock(),
             probers=probers,
         )  # fmt: skip
         store_reports(
-            session, [ReceivedReport(UUID(cluster["id"]), report, context.clock(), 1, size=0)]
+            session,
+            [ReceivedReport.of(report, UUID(cluster["id"]), context.clock(), token_version=1)],
         )
     page = api.get("/").text
     assert 'href="/clusters/demo"' in page

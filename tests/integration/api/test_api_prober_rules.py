@@ -28,7 +28,7 @@ def give_hosts(context: Context) -> None:
 
 def test_a_time_limit_beyond_the_interval_needs_a_word(api: TestClient, described: Any) -> None:
     described.prober("ping")
-    settings: dict[str, Any] = {"interval_seconds": 5}
+    settings: dict[str, Any] = {"interval_seconds": 5, "time_limit_seconds": 6}
     body = {"clusters": ["*"], "settings": settings}
     told = errors(api.put(CONFIG, json=body))
     assert "allow_overlap: true" in told["settings.time_limit_seconds"]
@@ -41,6 +41,12 @@ def test_a_time_limit_beyond_the_interval_needs_a_word(api: TestClient, describe
     described.config("ping", slug="slow", order=1, settings={"time_limit_seconds": 50})
     told = errors(api.patch(PROBER, json={"defaults": {"interval_seconds": 20}}))
     assert "config slow" in told["defaults.time_limit_seconds"]
+
+
+def test_a_short_interval_alone_is_enough(api: TestClient, described: Any) -> None:
+    described.prober("ping", defaults={"interval_seconds": 5})
+    body = {"clusters": ["*"], "settings": {"interval_seconds": 0.5}}
+    assert api.put(CONFIG, json=body).status_code == 201
 
 
 def test_a_matrix_that_explodes_on_a_known_host_is_refused_with_its_figures(

@@ -90,7 +90,7 @@ def test_fill_the_grid(api: TestClient, agent: TestClient, clock: Any) -> None:
         clock,
         configuration_problem="cannot fetch",
         probers=[{"prober_id": prober_id, "revision": 1, "states": "1", "last_run_at": clock.now.isoformat()}],
-        reasons=[{"prober_id": prober_id, "combination": 0, "text": "no route"}],
+        reasons=[{"prober_id": prober_id, "combination": 0, "text": "no route", "upload": prober_id}],
     )  # fmt: skip
     assert agent.post(REPORTS, json=said).status_code == 204
     grid = api.get("/api/v1/clusters/demo/grid").json()
@@ -100,6 +100,7 @@ def test_fill_the_grid(api: TestClient, agent: TestClient, clock: Any) -> None:
     assert one["cells"]["ping"]["states"] == "1"
     assert one["cells"]["ping"]["combinations"] == ["target=demo-2"]
     assert one["cells"]["ping"]["reasons"] == {"0": "no route"}
+    assert one["cells"]["ping"]["uploads"] == {"0": prober_id}
     assert (two["presence"], two["cells"]["ping"]["states"]) == ("expected", "4")
 
 
@@ -114,7 +115,27 @@ def test_that_do_not_fit_are_refused_and_change_nothing(
         ({"host": "a b"}, "host"),
         ({"clock": "2026-01-01T00:00:00"}, "clock"),
         ({"labels": {"zone": "a" * 201}}, "labels.zone"),
+        ({"document_revision": 2**63}, "document_revision"),
         ({"probers": [{**prober, "states": "7"}]}, "probers.0.states"),
+        ({"probers": [{**prober, "prober_id": "x", "states": "0"}]}, "probers.0.prober_id"),
+        ({"probers": [{**prober, "states": "0", "last_run_at": "now"}]}, "probers.0.last_run_at"),
+        ({"probers": [prober]}, "probers.0.states"),
+        (
+            {"reasons": [{"prober_id": str(uuid4()), "combination": -1, "text": ""}]},
+            "reasons.0.combination",
+        ),
+        (
+            {"reasons": [{"prober_id": str(uuid4()), "combination": 0, "text": "a" * 201}]},
+            "reasons.0.text",
+        ),
+        (
+            {
+                "reasons": [
+                    {"prober_id": str(uuid4()), "combination": 0, "text": "", "upload": "/x"}
+                ]
+            },
+            "reasons.0.upload",
+        ),
     ):
         answer = agent.post(REPORTS, json=report(clock, **fields))
         assert answer.status_code == 422, fields
@@ -134,8 +155,38 @@ def test_with_texts_that_no_database_holds_are_no_mistake_of_ours(
         assert api.get("/api/v1/clusters/demo/grid").status_code == 200
 
 
-def test_of_fields_from_the_future_are_taken(agent: TestClient, clock: Any) -> None:
-    assert agent.post(REPORTS, json=report(clock, mood="fine")).status_code == 204
+def test_of_fields_from_the_future_are_taken_without_them(
+    agent: TestClient, clock: Any, context: Context
+) -> None:
+    prober_id = str(uuid4())
+    prober = {"prober_id": prober_id.upper(), "revision": 1, "states": "0", "mood": "fine"}
+    assert agent.post(REPORTS, json=report(clock, mood="fine", probers=[prober])).status_code == 204
+    with context.database.reading() as session:
+        stored = session.query(models.Agent).one().report
+    assert "mood" not in json.dumps(stored)
+    assert stored["probers"][0]["prober_id"] == prober_id
+
+
+def test_that_were_spoiled_in_the_database_hide_no_others(
+    api: TestClient, agent: TestClient, clock: Any, context: Context, caplog: Any
+) -> None:
+    prober_id = api.get("/api/v1/probers/ping").json()["id"]
+    probers = [{"prober_id": prober_id, "revision": 1, "states": "1"}]
+    for host in ("demo-1", "demo-2"):
+        assert (
+            agent.post(REPORTS, json=report(clock, host=host, probers=probers)).status_code == 204
+        )
+    with context.database.writing() as session:
+        session.query(models.Agent).filter_by(host="demo-1").one().report = {"probers": 5}
+    one, two = api.get("/api/v1/clusters/demo/grid").json()["hosts"]
+    assert (one["presence"], one["problem"]) == (
+        "reporting",
+        "what this agent reported cannot be read",
+    )
+    assert (one["cells"]["ping"]["states"], two["cells"]["ping"]["states"]) == ("4", "1")
+    assert api.get("/").status_code == 200
+    assert len(api.get("/api/v1/clusters/demo/agents").json()["items"]) == 2
+    assert "a stored report cannot be read" in caplog.text
 
 
 def test_larger_than_4_mib_are_refused(agent: TestClient) -> None:

@@ -74,7 +74,7 @@ def test_first_reports_of_one_agent_at_once_make_one_row(described: Any, context
             instance=instance, boot=boot, host="demo-1", version="1", clock=now, probers=[]
         )
         with context.database.writing() as session:
-            store_reports(session, [ReceivedReport(cluster_id, report, now, 1, size=0)])
+            store_reports(session, [ReceivedReport.of(report, cluster_id, now, token_version=1)])
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(write, range(WRITERS)))

@@ -22,7 +22,7 @@ from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
 
 PASSWORD = 'correct"horse\nbattery staple'
 PIECES = ("correct", "horse", "battery")
-SERVER_KEY = "server key of the tests"
+SERVER_KEY = "server key of the tests, long enough"
 CLUSTER = "/api/v1/clusters/demo"
 RECIPE = b"""
 variable "password" {}
@@ -99,6 +99,7 @@ def test_a_planted_secret_is_found_nowhere(
         viewer.get(path)
         for path in (
             CLUSTER, f"{CLUSTER}/variables", f"{CLUSTER}/deployments", f"{CLUSTER}/agents",
+            f"{CLUSTER}/deployments/{deployments[0]['id']}/changes",
             f"{CLUSTER}/deployments/{deployments[0]['id']}/log", f"{CLUSTER}/grid", "/metrics",
             "/", "/clusters/demo", "/openapi.json", "/api/v1/agents",
         )

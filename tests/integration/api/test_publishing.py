@@ -14,12 +14,13 @@ from api.jobs import LEASE, Jobs
 from api.publisher import Publisher, UnpublishedError
 from common.agent_tokens import agent_token
 from common.contracts.configuration import ConfigurationDocument
+from common.contracts.values import canonical_json
 from common.document_signature import is_signed
 from common.object_storage import (
     FileSystemObjectStorage,
-    ListedStorage,
     ObjectStorage,
     ObjectStorageError,
+    UploadStorage,
 )
 from common.published import publication_folder
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
@@ -65,13 +66,12 @@ class Published:
     def __init__(self, context: Context, storage: WatchedStorage) -> None:
         self.context = context
         self.storage = storage
-        files = cast("ListedStorage", context.storage)  # publishing lists nothing
-        self.storages = Storages(files, storage, name="here", published_url="")
+        files = cast("UploadStorage", context.storage)  # publishing lists nothing
+        self.storages = Storages(files, storage, logs=files, name="here", published_url="")
 
     def publisher(self, **changes: Any) -> Publisher:
         storages = replace(self.storages, **changes)
-        clock = self.context.clock
-        return Publisher(self.context.database, storages, server_key=SERVER_KEY, clock=clock)
+        return Publisher(self.context.documents, storages, server_key=SERVER_KEY)
 
     def lease(self, holder: str = "test") -> HeldLease:
         lease = HeldLease(self.context.database, LeaseTerms(LEASE, holder, timedelta(seconds=60)))
@@ -131,6 +131,20 @@ def test_holds_what_agents_would_get_signed_for_them(
     assert published.read(demo, f"files/{sha256}") == b"#!"
     assert published.believed(demo)
     assert not published.believed(demo, version=2)
+
+
+def test_large_values_are_published_as_files(
+    api: TestClient, demo: Any, published: Published
+) -> None:
+    large = ["x" * 1000] * 20
+    address = "/api/v1/clusters/demo/variables/x"
+    assert api.put(address, json={"value": large}).status_code == 200
+    published.run()
+    document = ConfigurationDocument.model_validate_json(
+        published.read(demo, "configuration.json") or b""
+    )
+    file = document.variable_files["x"]
+    assert published.read(demo, f"files/{file.sha256}") == canonical_json([*large])
 
 
 def test_only_what_changed_is_written(
@@ -247,3 +261,20 @@ def test_trouble_is_told_and_the_job_is_asked_again(demo: Any, published: Publis
     published.storage.fails_at = ""
     assert jobs.run_once()
     assert published.believed(demo)
+
+
+class BrokenJob:
+    """Has a mistake."""
+
+    def run(self, lease: HeldLease) -> None:
+        """Fail as no job should."""
+        raise KeyError(lease)
+
+
+def test_a_mistake_in_one_job_is_told_and_costs_no_other(
+    demo: Any, published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = Jobs(published.lease(), [BrokenJob(), published.publisher()])
+    assert not jobs.run_once()
+    assert published.believed(demo)
+    assert "job=BrokenJob" in caplog.text

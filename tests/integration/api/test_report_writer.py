@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,8 +25,7 @@ def received(instance: int = 1, boot: int = 1, **fields: Any) -> ReceivedReport:
     report = AgentReport(
         instance=UUID(int=instance), boot=boot, host="h", version=f"{boot}", clock=NOW
     )
-    values: dict[str, Any] = {"cluster_id": CLUSTER, "token_version": 1, "size": 100}
-    return ReceivedReport(report=report, at=NOW, **{**values, **fields})
+    return replace(ReceivedReport.of(report, CLUSTER, NOW, token_version=1), **fields)
 
 
 @pytest.fixture
@@ -50,7 +50,9 @@ def test_many_reports_are_one_transaction(database: Database, cluster: UUID) -> 
     for number in range(50):
         writer.add(received(number))
     assert stored(database) == {}
+    assert (writer.waiting, writer.written) == (50, 0)
     assert writer.flush()
+    assert (writer.waiting, writer.written, writer.lost) == (0, 50, 0)
     assert len(stored(database)) == 50
     assert len(commits) == 1
 
@@ -77,18 +79,19 @@ def test_one_that_cannot_be_stored_costs_only_itself(
     with caplog.at_level(logging.WARNING):
         assert writer.flush()
     assert set(stored(database)) == {1, 3}
+    assert (writer.written, writer.lost) == (2, 1)
     assert "cannot be stored" in caplog.text
 
 
 def test_no_more_are_held_than_there_is_room_for(database: Database, cluster: UUID) -> None:
-    writer = ReportWriter(database, period=LONG, bounds=Bounds(agents=2, size=10_000))
+    writer = ReportWriter(database, period=LONG, bounds=Bounds(agents=2, characters=10_000))
     writer.add(received(1))
     writer.add(received(2))
     with pytest.raises(TooManyReportsError):
         writer.add(received(3))
     writer.add(received(2, boot=5))
     with pytest.raises(TooManyReportsError):
-        writer.add(received(1, size=9_950))
+        writer.add(received(1, text="x" * 9_950))
     assert writer.flush()
     writer.add(received(3))
 
@@ -108,6 +111,7 @@ def test_a_database_that_is_away_ends_nothing(
     writer.add(received(2))
     assert writer.flush()
     assert set(stored(database)) == {2}
+    assert (writer.written, writer.lost) == (1, 1)
 
 
 def test_during_a_rotation_it_tells_whose_agents_have_the_new_token(

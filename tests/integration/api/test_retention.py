@@ -15,10 +15,11 @@ from api.cleaner import Cleaner
 from api.context import Context
 from api.jobs import LEASE
 from api.services.retention import Policy
-from common.object_storage import FileSystemObjectStorage, file_key
+from common.object_storage import FileSystemObjectStorage, ObjectStorageError, file_key
 from database import models
 from database.leases import HeldLease, LeaseLostError, LeaseTerms
-from tests.integration.api.conftest import Described, FakeClock, upload
+from tests.integration.api.conftest import Callers, Described, FakeClock, upload
+from tests.integration.api.evidence_uploads import announced, put
 
 _NUMBERS = count(1)
 POLICY = Policy(deployments_per_cluster=2, revisions_per_parent=2)
@@ -275,3 +276,64 @@ def test_a_pass_goes_on_after_an_interruption_and_comes_again_in_time(
     clock.forward(hours=7)
     cleaning.whole_pass()
     assert cleaning.count(models.Cluster) == 0
+
+
+def uploads_of(context: Context) -> int:
+    assert isinstance(context.logs, FileSystemObjectStorage)
+    return len([path for path in context.logs._root.rglob("*") if path.is_file()])
+
+
+def test_old_evidence_goes_with_its_content_whether_it_came_or_not(
+    cleaning: Cleaning, described: Described, callers: Callers, clock: FakeClock
+) -> None:
+    agent = callers.agent(described.cluster()["id"])
+    put(callers.nobody(), announced(agent))
+    announced(agent)
+    clock.forward(days=13)
+    put(callers.nobody(), announced(agent))
+    cleaning.whole_pass()
+    assert (cleaning.count(models.Evidence), uploads_of(cleaning.context)) == (3, 2)
+    clock.forward(days=1, hours=1)
+    cleaning.whole_pass()
+    assert (cleaning.count(models.Evidence), uploads_of(cleaning.context)) == (1, 1)
+
+
+def test_evidence_of_a_destroyed_cluster_goes_at_once_and_lets_its_tombstone_go(
+    cleaning: Cleaning, described: Described, callers: Callers, clock: FakeClock
+) -> None:
+    agent = callers.agent(described.cluster()["id"])
+    put(callers.nobody(), announced(agent))
+    cleaning.change(models.Cluster, deleted_at=clock.now)
+    cleaning.whole_pass()
+    # Its address is still good.
+    assert cleaning.count(models.Evidence) == 1
+    clock.forward(hours=7)
+    cleaning.whole_pass()
+    assert (cleaning.count(models.Evidence), uploads_of(cleaning.context)) == (0, 0)
+    clock.forward(days=31)
+    cleaning.whole_pass()
+    assert cleaning.count(models.Cluster) == 0
+
+
+def test_evidence_whose_content_cannot_be_removed_stays_known(
+    cleaning: Cleaning, described: Described, callers: Callers, clock: FakeClock
+) -> None:
+    class Stuck(FileSystemObjectStorage):
+        def delete(self, key: str) -> None:
+            raise ObjectStorageError("delete", key, "told to fail")
+
+    agent = callers.agent(described.cluster()["id"])
+    put(callers.nobody(), announced(agent))
+    clock.forward(days=15)
+    works = cleaning.context.logs
+    assert isinstance(works, FileSystemObjectStorage)
+    object.__setattr__(cleaning.context, "logs", Stuck(works._root))
+    with pytest.raises(ObjectStorageError):
+        cleaning.whole_pass()
+    assert cleaning.count(models.Evidence) == 1
+    object.__setattr__(cleaning.context, "logs", works)
+    clock.forward(hours=7)
+    cleaning.whole_pass()  # the rest of the pass that was broken off
+    clock.forward(hours=7)
+    cleaning.whole_pass()
+    assert (cleaning.count(models.Evidence), uploads_of(cleaning.context)) == (0, 0)

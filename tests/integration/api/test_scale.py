@@ -14,18 +14,30 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert
+from sqlalchemy.orm import Session
 
 from api.application import application_of
 from api.context import Context
-from api.services.paging import token_of
-from api.services.retention import REMOVALS, Expiry, Policy, Removal
+from api.services import (
+    audit,
+    clusters,
+    deployments,
+    evidence,
+    fleet,
+    keys,
+    prober_configs,
+    probers,
+    recipes,
+)
+from api.services.evidence import evidence_key
+from api.services.retention import REMOVALS, Expiry, Policy, Removal, due_evidence
 from common.contracts.keys import Role
 from common.encryption import Keyring
 from common.object_storage import FileSystemObjectStorage, store_file
 from database import models
 from database.session import Database
 from tests.integration.api.conftest import SERVER_KEY, Callers, FakeClock
-from tests.integration.api.route_table import PROBE, described_routes, filled
+from tests.integration.api.route_table import PROBE, PROBE_SHA256, described_routes, filled
 
 FEW, MANY = 1_000, 10_000
 PROBERS = 200
@@ -40,9 +52,40 @@ CHOSEN = [
     "/api/v1/audit?kind=cluster",
     "/api/v1/audit?slug=demo",
     "/api/v1/audit?actor=a",
-    f"/api/v1/clusters?page_token={token_of('c000500')}",
-    f"/api/v1/agents?page_token={token_of(UUID(int=500))}",
+    "/api/v1/audit?until=2025-01-01T00:00:00Z",
+    "/api/v1/audit?kind=cluster&since=2027-01-01T00:00:00Z&sort=at",
+    "/api/v1/agents?presence=silent",
+    "/api/v1/agents?stale=true",
+    "/api/v1/agents?version=none",
+    "/api/v1/agents?clock_skew_above_seconds=5&sort=-host",
+    "/api/v1/agents?presence=silent&sort=reported_at",
+    "/api/v1/agents?version=none&sort=version",
+    "/api/v1/clusters/demo/agents?version=none",
+    "/api/v1/clusters?recipe=none",
+    "/api/v1/clusters?recipe=local",
+    "/api/v1/clusters?state=deleting",
+    "/api/v1/clusters?state=active",
+    "/api/v1/clusters?managed_by=none",
+    "/api/v1/clusters?managed_by=&state=active&recipe=local",
+    "/api/v1/clusters/demo/deployments?state=failed",
+    "/api/v1/clusters/demo/uploads?host=none&prober=none",
 ]
+# In each order, from both ends, the first page and one from the middle.
+LISTINGS = {
+    "/api/v1/agents": fleet.SORTING,
+    "/api/v1/clusters/demo/agents": fleet.SORTING,
+    "/api/v1/clusters": clusters.SORTING,
+    "/api/v1/recipes": recipes.SORTING,
+    "/api/v1/probers": probers.SORTING,
+    "/api/v1/probers/ping/configs": prober_configs.SORTING,
+    "/api/v1/clusters/demo/deployments": deployments.SORTING,
+    "/api/v1/clusters/demo/uploads": evidence.SORTING,
+    "/api/v1/keys": keys.SORTING,
+    "/api/v1/audit": audit.SORTING,
+}
+CHOSEN += [f"{path}?sort={word}" for path, sorting in LISTINGS.items() for word in sorting.words]
+DEEP = [f"{path}?page_size=300&sort={word}" for path in ("/api/v1/agents", "/api/v1/clusters", "/api/v1/audit") for word in LISTINGS[path].words]  # fmt: skip
+
 # Agents alone may ask for it.
 READS.remove("/api/v1/clusters/{slug}/secrets")
 
@@ -120,6 +163,13 @@ def furnish(database: Database, clock: FakeClock, *, clusters: int, sha256: str)
             {"id": one, "cluster_id": one, "cause": "c", "fingerprint": "f", "recipe_revision_id": revision, "log": "l"}
             for one in ids
         ],
+        models.Evidence: [
+            {
+                "id": one, "cluster_id": one, "host": "a", "prober": "ping", "content_type": "text/plain", "size": 2,
+                "sha256": PROBE_SHA256, "created_at": clock(), "expires_at": clock(), "received_at": clock(),
+            }
+            for one in ids
+        ],
         models.DeploymentStep: [{"deployment_id": one, "kind": "plan", "arguments": []} for one in ids],
         models.Agent: [
             {
@@ -161,8 +211,9 @@ def installations(
         clock = FakeClock()
         storage = FileSystemObjectStorage(folder / "objects")
         furnish(database, clock, clusters=clusters, sha256=store_file(storage, PROBE))
+        storage.write(evidence_key(UUID(int=1), UUID(int=1)), PROBE)
         context = Context(
-            database=database, storage=storage, server_key=SERVER_KEY, clock=clock,
+            database=database, storage=storage, server_key=SERVER_KEY, clock=clock, logs=storage,
             keyring=Keyring(lambda: ["k" * 40]),
         )  # fmt: skip
         client = Callers(application_of(context), context).role(Role.ADMIN)
@@ -194,6 +245,22 @@ def test_no_answer_costs_more_where_there_is_more_of_the_rest(
     assert large.steps <= small.steps * _DEEPER + _SLACK_STEPS
 
 
+@pytest.mark.parametrize("path", DEEP)
+def test_a_page_far_behind_costs_what_the_first_one_does(
+    installations: Callable[[int], Installation], path: str
+) -> None:
+    few, many = installations(FEW), installations(MANY)
+    works = []
+    for installation in (few, many):
+        deep = path
+        for _ in range(2):
+            token = installation.client.get(deep).json()["next_page_token"]
+            deep = f"{path}&page_token={token}"
+        works.append(installation.work_of(deep))
+    assert works[1].statements == works[0].statements
+    assert works[1].steps <= works[0].steps * _DEEPER + _SLACK_STEPS
+
+
 @pytest.mark.parametrize("kind", ["clusters", "probers", "agents", "audit"])
 def test_a_page_takes_the_same_statements_however_long_it_is(
     installations: Callable[[int], Installation], kind: str
@@ -204,7 +271,13 @@ def test_a_page_takes_the_same_statements_however_long_it_is(
     assert len({work.statements for work in works}) == 1
 
 
-@pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: removal.__name__)
+def due_evidence_count(session: Session, expiry: Expiry) -> int:
+    return len(due_evidence(session, expiry))
+
+
+@pytest.mark.parametrize(
+    "removal", [*REMOVALS, due_evidence_count], ids=lambda removal: removal.__name__
+)
 def test_a_look_for_what_is_due_to_go_reads_only_that(
     installations: Callable[[int], Installation], removal: Removal
 ) -> None:

@@ -35,6 +35,7 @@ from database.models import (
 from database.session import Database
 from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
 
+SERVER_KEY = "server key of the tests, long enough"
 ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
 
 
@@ -49,7 +50,7 @@ class Installation:
         self.settings: dict[str, Any] = {
             "creator_retry_delay": timedelta(0),
             "creator_maximum_plan_age": timedelta(hours=1),
-            "server_key": SecretStr("key"),
+            "server_key": SecretStr(SERVER_KEY),
             "encryption_keys": SecretStr(ENCRYPTION_KEY),
         }
 
@@ -184,7 +185,9 @@ class Installation:
         query = (
             select(Deployment)
             .where(Deployment.cluster_id == self.cluster(slug).id)
-            .options(selectinload(Deployment.steps), undefer(Deployment.log))
+            .options(
+                selectinload(Deployment.steps), undefer(Deployment.log), undefer(Deployment.changes)
+            )
             .order_by(Deployment.id.desc())
         )
         with self.database.reading() as session:
@@ -211,7 +214,7 @@ class Installation:
                 hide_password=False
             ),
             "MR_PROBER_DATA_DIR": str(self.data_folder),
-            "MR_PROBER_SERVER_KEY": "key",
+            "MR_PROBER_SERVER_KEY": SERVER_KEY,
             "MR_PROBER_ENCRYPTION_KEYS": ENCRYPTION_KEY,
             "MR_PROBER_CREATOR_POLL_INTERVAL": "0.05",
             "MR_PROBER_CREATOR_RETRY_DELAY": "0.05",

@@ -1,31 +1,13 @@
 """Passes of Creator with the real terraform: what is described comes true, and what goes wrong is said."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from common.agent_tokens import agent_token
-from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from common.contracts.clusters import DeploymentState, DeployPolicy
 from creator.planner import ATTEMPTS_LOOKED_AT
 from creator.records import Records
-from database.models import Recipe
-from tests.integration.creator.installation import Installation
-
-NEVER_FRESH = timedelta(0)
-GREETING = """
-variable "greeting" {
-  type = string
-}
-
-variable "mr_prober_cluster" {}
-
-resource "terraform_data" "thing" {
-  input = var.greeting
-}
-
-output "mr_prober_hosts" {
-  value = { "${var.mr_prober_cluster}-1" = { address = "192.0.2.1", labels = { said = terraform_data.thing.output } } }
-}
-"""
+from tests.integration.creator.installation import SERVER_KEY, Installation
+from tests.integration.creator.recipes import GREETING, NEVER_FRESH
 
 
 def test_a_described_cluster_comes_true_and_then_costs_nothing(installation: Installation) -> None:
@@ -115,152 +97,6 @@ def test_a_cluster_without_changes_is_planned_again_in_time_and_leaves_no_row(
     assert later > planned_at
 
 
-def test_a_refused_recipe_names_file_and_line_and_stops_nobody_else(
-    sqlite_installation: Installation,
-) -> None:
-    sqlite_installation.add_recipe("bad", {"main.tf": "\n\nresource {\n"})
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    sqlite_installation.add_cluster("first", "bad")
-    sqlite_installation.add_cluster("second", "greeting", {"greeting": "hello"})
-
-    assert not sqlite_installation.run_pass()
-
-    (failed,) = sqlite_installation.deployments("first")
-    assert failed.state is DeploymentState.FAILED
-    assert failed.error.startswith("Error: ")
-    assert "on main.tf line 3" in failed.error
-    (other,) = sqlite_installation.deployments("second")
-    assert other.state is DeploymentState.SUCCEEDED
-
-
-def test_a_variable_without_value_is_named(sqlite_installation: Installation) -> None:
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    sqlite_installation.add_cluster("demo", "greeting")
-
-    assert not sqlite_installation.run_pass()
-
-    (failed,) = sqlite_installation.deployments("demo")
-    assert 'input variable "greeting" is not set' in failed.error
-
-
-def test_a_wrong_hosts_output_names_host_and_field(sqlite_installation: Installation) -> None:
-    output = 'output "mr_prober_hosts" { value = { vm-1 = { address = ["10.0.0.1"] } } }'
-    sqlite_installation.add_recipe("r", {"main.tf": output})
-    sqlite_installation.add_cluster("demo", "r")
-
-    for _ in range(2):
-        assert not sqlite_installation.run_pass()
-
-        assert "vm-1.address: " in sqlite_installation.deployments("demo")[0].error
-    assert sqlite_installation.cluster("demo").hosts == {}
-
-
-def test_a_file_that_storage_has_lost_is_named(sqlite_installation: Installation) -> None:
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    sqlite_installation.add_cluster("demo", "greeting", {"greeting": "hello"})
-    for path in (sqlite_installation.data_folder / "objects").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"rot")
-
-    assert not sqlite_installation.run_pass()
-
-    (failed,) = sqlite_installation.deployments("demo")
-    assert failed.error == "file main.tf of the recipe: its content in object storage is damaged"
-
-
-def test_what_failed_is_tried_again_only_after_the_pause_unless_it_is_changed(
-    sqlite_installation: Installation,
-) -> None:
-    sqlite_installation.settings["creator_retry_delay"] = timedelta(hours=1)
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING + "resource {}"})
-    sqlite_installation.add_cluster("demo", "greeting", {"greeting": "hello"})
-    assert not sqlite_installation.run_pass()
-
-    assert sqlite_installation.run_pass()
-    assert len(sqlite_installation.deployments("demo")) == 1
-
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    assert sqlite_installation.run_pass()
-    assert sqlite_installation.deployments("demo")[0].state is DeploymentState.SUCCEEDED
-
-
-def test_a_half_failed_change_that_is_taken_back_is_applied_again(
-    sqlite_installation: Installation,
-) -> None:
-    recipe = """
-    variable "greeting" {}
-    resource "terraform_data" "a" { input = var.greeting }
-    resource "terraform_data" "b" {
-      triggers_replace = terraform_data.a.output
-      provisioner "local-exec" { command = "test ${var.greeting} = good" }
-    }
-    """
-    sqlite_installation.add_recipe("r", {"main.tf": recipe})
-    sqlite_installation.add_cluster("demo", "r", {"greeting": "good"})
-    assert sqlite_installation.run_pass()
-    sqlite_installation.set_variable("demo", "greeting", "bad")
-    assert not sqlite_installation.run_pass()
-    sqlite_installation.set_variable("demo", "greeting", "good")
-
-    assert sqlite_installation.run_pass()
-
-    newest = sqlite_installation.deployments("demo")[0]
-    # The half made resource is tainted: it is replaced.
-    assert newest.summary == {"create": 1, "change": 1, "destroy": 1}
-
-
-def test_a_deleted_cluster_is_destroyed_with_the_recipe_that_was_applied(
-    installation: Installation,
-) -> None:
-    installation.add_recipe("greeting", {"main.tf": GREETING})
-    installation.add_cluster("demo", "greeting", {"greeting": "hello"})
-    installation.run_pass()
-    workspace = installation.workspace("demo")
-    installation.add_recipe("greeting", {"main.tf": "resource {"})
-    installation.delete_cluster("demo")
-
-    assert installation.run_pass()
-
-    newest = installation.deployments("demo")[0]
-    assert [step.kind for step in newest.steps] == ["init", "plan", "destroy"]
-    assert newest.summary == {"create": 0, "change": 0, "destroy": 1}
-    cluster = installation.cluster("demo")
-    assert cluster.state is ClusterState.DESTROYED
-    assert cluster.deleted_at is not None
-    assert cluster.hosts == {}
-    assert installation.resources("demo") == []
-    assert not workspace.root.exists()
-
-
-def test_a_cluster_that_was_never_deployed_is_destroyed_without_terraform(
-    sqlite_installation: Installation,
-) -> None:
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    sqlite_installation.add_cluster("demo", "greeting")
-    sqlite_installation.delete_cluster("demo")
-
-    assert sqlite_installation.run_pass()
-
-    assert sqlite_installation.deployments("demo") == []
-    assert sqlite_installation.cluster("demo").state is ClusterState.DESTROYED
-
-
-def test_a_cluster_whose_recipe_never_had_a_revision_can_be_deleted(
-    sqlite_installation: Installation,
-) -> None:
-    sqlite_installation.data_folder.mkdir()
-    with sqlite_installation.database.writing() as session:
-        session.add(Recipe(slug="empty"))
-    sqlite_installation.add_cluster("demo", "empty")
-    assert sqlite_installation.run_pass()
-    assert sqlite_installation.cluster("demo").state is ClusterState.ACTIVE
-
-    sqlite_installation.delete_cluster("demo")
-    assert sqlite_installation.run_pass()
-
-    assert sqlite_installation.cluster("demo").state is ClusterState.DESTROYED
-
-
 def test_only_the_newest_attempts_of_each_cluster_are_read(installation: Installation) -> None:
     installation.add_recipe("greeting", {"main.tf": GREETING})
     records = Records(installation.database, lambda: datetime.now(UTC))
@@ -298,6 +134,8 @@ def test_plan_only_plans_once_and_never_applies(sqlite_installation: Installatio
     (planned,) = sqlite_installation.deployments("demo")
     assert planned.state is DeploymentState.SUCCEEDED
     assert planned.summary == {"create": 1, "change": 0, "destroy": 0}
+    created = {"address": "terraform_data.thing", "actions": ["create"]}
+    assert planned.changes == {"resources": [created], "left_out": 0}
     assert not sqlite_installation.workspace("demo").state.exists()
 
     sqlite_installation.update_cluster("demo", deploy_policy=DeployPolicy.AUTOMATIC)
@@ -336,7 +174,7 @@ def test_the_agents_token_is_in_no_log(sqlite_installation: Installation) -> Non
 
     sqlite_installation.run_pass()
 
-    token = agent_token(b"key", cluster_id, version=1)
+    token = agent_token(SERVER_KEY.encode(), cluster_id, version=1)
     (deployment,) = sqlite_installation.deployments("demo")
     assert (
         token in (sqlite_installation.workspace("demo").deployment_log(deployment.id)).read_text()
@@ -344,60 +182,3 @@ def test_the_agents_token_is_in_no_log(sqlite_installation: Installation) -> Non
     assert token not in deployment.log + deployment.error
     assert "(sensitive)" in deployment.log
     assert "(sensitive)" in deployment.error
-
-
-def test_a_terraform_at_its_time_limit_saves_what_it_did_and_leaves_no_process(
-    sqlite_installation: Installation,
-) -> None:
-    recipe = """
-    resource "terraform_data" "quick" {}
-    resource "terraform_data" "slow" {
-      depends_on = [terraform_data.quick]
-      provisioner "local-exec" { command = "sleep 600 & echo $! >> pids; sleep 600 & echo $! >> pids; wait" }
-    }
-    """
-    sqlite_installation.add_recipe("r", {"main.tf": recipe})
-    sqlite_installation.add_cluster("demo", "r")
-
-    assert not sqlite_installation.run_pass(creator_step_time_limit=timedelta(seconds=1))
-
-    (deployment,) = sqlite_installation.deployments("demo")
-    assert deployment.state is DeploymentState.FAILED
-    assert "interrupted after 1 seconds" in deployment.error
-    assert "terraform_data.quick" in sqlite_installation.resources("demo")
-    pids = (sqlite_installation.workspace("demo").recipe / "pids").read_text().split()
-    assert len(pids) == 2
-    assert not [pid for pid in pids if _runs(int(pid))]
-
-
-def test_a_bug_that_one_cluster_meets_stops_nobody_else(
-    sqlite_installation: Installation, tmp_path: Path
-) -> None:
-    terraform = tmp_path / "terraform"
-    real = sqlite_installation.environment()["MR_PROBER_TERRAFORM"]
-    # What no terraform ever says, in the place of a plan.
-    script = (
-        f'#!/bin/sh\nif [ "$1" = show ] && [ -e odd ]; then echo "[]"; else exec {real} "$@"; fi\n'
-    )
-    terraform.write_text(script)
-    terraform.chmod(0o700)
-    sqlite_installation.settings["terraform"] = str(terraform)
-    sqlite_installation.settings["creator_retry_delay"] = timedelta(hours=1)
-    sqlite_installation.add_recipe("odd", {"main.tf": GREETING, "odd": "yes"})
-    sqlite_installation.add_recipe("greeting", {"main.tf": GREETING})
-    sqlite_installation.add_cluster("first", "odd", {"greeting": "hello"})
-    sqlite_installation.add_cluster("second", "greeting", {"greeting": "hello"})
-
-    assert not sqlite_installation.run_pass()
-
-    assert sqlite_installation.deployments("first")[0].state is DeploymentState.PLANNING
-    assert sqlite_installation.deployments("second")[0].state is DeploymentState.SUCCEEDED
-    sqlite_installation.run_pass()
-    assert sqlite_installation.deployments("first")[-1].state is DeploymentState.UNKNOWN
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -10,7 +10,7 @@ import pytest
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState
 from database.session import Database
-from tests.integration.creator.installation import Installation
+from tests.integration.creator.installation import SERVER_KEY, Installation
 
 RECIPE = Path(__file__).parents[3] / "configs/recipes/local-processes"
 STUB_AGENT = "import time\ntime.sleep(600)\n"
@@ -59,7 +59,7 @@ def _check_made(installation: Installation) -> None:
     assert sorted(hosts) == ["demo-1", "demo-2"]
     # A keeper and an agent each.
     assert len(_processes_of(installation)) == 4
-    token = agent_token(b"key", installation.cluster("demo").id, version=1)
+    token = agent_token(SERVER_KEY.encode(), installation.cluster("demo").id, version=1)
     folder = installation.data_folder / "machines/demo/demo-2"
     assert (folder / "token").read_text() == token
     assert token.encode() not in installation.workspace("demo").state.read_bytes()

@@ -45,7 +45,7 @@ def api(api_database: str, tmp_path: Path) -> Iterator[RunningApi]:
         "MR_PROBER_API_PORT": "0",
         "MR_PROBER_DATABASE_URL": api_database,
         "MR_PROBER_DATA_DIR": str(data),
-        "MR_PROBER_SERVER_KEY": "server key of the tests",
+        "MR_PROBER_SERVER_KEY": "server key of the tests, long enough",
         "MR_PROBER_ENCRYPTION_KEYS": "an-encryption-key-of-the-tests-long-enough",
     }
     with (tmp_path / "api.log").open("wb") as log:

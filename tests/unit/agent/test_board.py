@@ -49,7 +49,7 @@ def test_the_reason_is_that_of_the_state_which_is_shown() -> None:
         board.record(run_result(outcome, reason=reason), NOW, confirm=(2, 2))
     assert board.reasons() == []
     board.record(run_result(Outcome.FAILURE, reason="another one"), NOW, confirm=(2, 2))
-    assert [reason.text for reason in board.reasons()] == ["another one"]
+    assert [reason["text"] for reason in board.reasons()] == ["another one"]
 
 
 @given(st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=30))

@@ -1,9 +1,11 @@
 """Small decisions of the API: entity tags, body limits, permissions, page tokens, revisions of documents."""
 
+import math
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
 from api.body_limit import MAX_BODY_BYTES, MAX_UPLOAD_BYTES, limit_of
 from api.entity_tags import Precondition, etag_of, none_match
@@ -14,6 +16,7 @@ from api.services.errors import ChangedMeanwhileError, PreconditionMissingError
 from api.services.grid import combination_name
 from api.services.sign_in import claim_of_cookie, cookie_of
 from common.contracts.keys import Role
+from common.contracts.probers import ProberSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AGENT = AgentOf(UUID(int=1), 1)
@@ -164,6 +167,24 @@ def test_values_that_may_be_secret_are_not_repeated(field: str) -> None:
         None,
         "a valid string",
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"variables": {"aa": {"list": [0, math.nan]}}}, "variables.aa.list.1"),
+        ({"variables": {"1": 0}}, "variables.1"),
+        ({"matrix": {"target": {"values": 5}}}, "matrix.target.values"),
+        ({"interval_seconds": "soon"}, "interval_seconds"),
+        ({"unknown": 1}, "unknown"),
+        ([], "body"),
+    ],
+)
+def test_a_field_is_named_by_its_path_in_the_body(body: object, field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ProberSettings.model_validate(body)
+    errors = [{**one, "loc": ("body", *one["loc"])} for one in refused.value.errors()]
+    assert {field_problem(one, body).field for one in errors} == {field}
 
 
 def test_what_was_given_is_shortened_and_always_json() -> None:

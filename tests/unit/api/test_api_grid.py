@@ -42,7 +42,9 @@ def document(*, hosts: int = 2, **prober: Any) -> ConfigurationDocument:
 
 
 def sighting(host: str = "demo-1", *, ago: float = 0, states: str | None = None, **report: Any) -> Sighting:  # fmt: skip
-    probers = [] if states is None else [{"prober_id": PROBER, "revision": 1, "states": states}]
+    probers = (
+        [] if states is None else [{"prober_id": str(PROBER), "revision": 1, "states": states}]
+    )
     said = {"instance": uuid4(), "boot": 1, "version": "1", "clock": NOW, "probers": probers}
     moment = NOW - timedelta(seconds=ago)
     return Sighting(
@@ -71,8 +73,19 @@ def test_gives_no_names_to_states_of_another_document() -> None:
     assert cell(document(hosts=3), sighting(states="0")).combinations == []
 
 
+def test_leads_to_the_evidence_of_a_combination() -> None:
+    upload = str(UUID(int=7))
+    reasons = [
+        {"prober_id": str(PROBER), "combination": 0, "text": "refused", "upload": upload},
+        {"prober_id": str(PROBER), "combination": 1, "text": "no route"},
+    ]
+    shown = cell(document(hosts=3), sighting(states="11", reasons=reasons))
+    assert shown.uploads == {0: upload}
+    assert shown.reasons == {0: "refused", 1: "no route"}
+
+
 def test_shows_reasons_by_combination() -> None:
-    reasons = [{"prober_id": PROBER, "combination": 1, "text": "no route"}]
+    reasons = [{"prober_id": str(PROBER), "combination": 1, "text": "no route"}]
     assert cell(document(hosts=3), sighting(states="01", reasons=reasons)).reasons == {1: "no route"}  # fmt: skip
 
 

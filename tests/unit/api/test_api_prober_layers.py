@@ -116,14 +116,18 @@ def test_a_text_as_matrix_must_be_one_reference(values: Any, is_sound: bool) -> 
     [
         ({}, {}, True),
         ({}, {"interval_seconds": 10}, True),
-        ({}, {"interval_seconds": 5}, False),  # the built-in time limit is 10
+        ({}, {"interval_seconds": 5}, True),  # the built-in time limit is never longer
+        ({"interval_seconds": 60}, {"interval_seconds": 5}, True),
+        ({"interval_seconds": 5, "time_limit_seconds": 5}, {"time_limit_seconds": None}, True),
+        ({"time_limit_seconds": 8}, {"interval_seconds": 5}, False),
+        ({"interval_seconds": 5, "time_limit_seconds": 5}, {"interval_seconds": 4}, False),
         ({"time_limit_seconds": 5}, {"interval_seconds": 5}, True),
         ({"time_limit_seconds": 61}, {}, False),
         ({"time_limit_seconds": 61}, {"time_limit_seconds": None}, True),
         ({"interval_seconds": 1}, {"interval_seconds": None}, True),
-        ({"interval_seconds": 1, "allow_overlap": True}, {}, True),
-        ({"interval_seconds": 1, "allow_overlap": True}, {"allow_overlap": False}, False),
-        ({"interval_seconds": 1, "allow_overlap": True}, {"allow_overlap": None}, False),
+        ({"time_limit_seconds": 61, "allow_overlap": True}, {}, True),
+        ({"time_limit_seconds": 61, "allow_overlap": True}, {"allow_overlap": False}, False),
+        ({"time_limit_seconds": 61, "allow_overlap": True}, {"allow_overlap": None}, False),
     ],
 )
 def test_the_time_limit_exceeds_the_interval_only_where_overlap_is_allowed(

@@ -1,15 +1,25 @@
 """The typed client over a transport that answers from a list."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
 from pydantic import JsonValue
 
-from common.api_client import ApiClient
-from common.contracts.clusters import ClusterUpdate, DeployPolicy, VariablePut
+from common.api_client import ANY_VERSION, AgentQuery, ApiClient
+from common.contracts.agents import ChosenPresence
+from common.contracts.clusters import (
+    ClusterCreate,
+    ClusterUpdate,
+    DeployPolicy,
+    Rejection,
+    VariablePut,
+)
+from common.contracts.installation import InstallationPut
+from common.contracts.keys import ApiKeyCreate, Role
 from common.contracts.probers import ProberConfigPut, ProberSettings
 from common.contracts.recipes import RevisionCreate
 from common.contracts.values import Problem
@@ -28,7 +38,7 @@ class ScriptedTransport:
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
-        self.calls: list[tuple[str, str, JsonValue]] = []
+        self.calls: list[tuple[str, str, JsonValue | bytes]] = []
         self.headers: list[dict[str, str]] = []
 
     def call(
@@ -36,7 +46,7 @@ class ScriptedTransport:
         method: str,
         path: str,
         *,
-        body: JsonValue = None,
+        body: JsonValue | bytes = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         self.calls.append((method, path, body))
@@ -49,6 +59,14 @@ class ScriptedTransport:
         response.url = f"http://api{path}"
         response._content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return response
+
+
+def deployment(state: str) -> dict[str, Any]:
+    return {
+        "id": str(UUID(int=1)), "cluster": "demo", "cause": "c", "state": state, "recipe_revision": 1,
+        "summary": None, "error": "", "steps": [], "started_at": "2026-01-01T00:00:00Z",
+        "finished_at": None,
+    }  # fmt: skip
 
 
 def client_of(transport: ScriptedTransport, pauses: list[float] | None = None) -> ApiClient:
@@ -70,7 +88,7 @@ def test_only_what_is_set_is_sent() -> None:
     transport = ScriptedTransport(AWAY, AWAY)
     client = client_of(transport)
     with pytest.raises(ApiUnreachableError):
-        client.change_cluster("demo", ClusterUpdate(recipe_revision=None), etag="x")
+        client.change_cluster("demo", ClusterUpdate(recipe_revision=None), etag=ANY_VERSION)
     settings = ProberSettings(mode=None, interval_seconds=5)
     with pytest.raises(ApiUnreachableError):
         client.put_config("ping", "all", ProberConfigPut(clusters=["*"], settings=settings))
@@ -84,7 +102,7 @@ def test_words_of_enums_travel_as_texts() -> None:
     transport = ScriptedTransport(AWAY)
     with pytest.raises(ApiUnreachableError):
         client_of(transport).change_cluster(
-            "demo", ClusterUpdate(deploy_policy=DeployPolicy.APPROVE), etag="x"
+            "demo", ClusterUpdate(deploy_policy=DeployPolicy.APPROVE), etag=ANY_VERSION
         )
     assert transport.calls[0][2] == {"deploy_policy": "approve"}
 
@@ -112,11 +130,89 @@ def test_a_clear_answer_is_not_asked_for_again(status: int) -> None:
         client_of(transport).cluster("demo")
 
 
-def test_a_write_is_never_repeated() -> None:
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client: client.put_variable("demo", "x", VariablePut(value=1)),
+        lambda client: client.put_variable("demo", "x", VariablePut(value=1), etag=ANY_VERSION),
+        lambda client: client.delete_variable("demo", "x", etag=ANY_VERSION),
+        lambda client: client.create_cluster(ClusterCreate(slug="demo", recipe="local")),
+        lambda client: client.create_key(ApiKeyCreate(name="k", role=Role.VIEWER)),
+        lambda client: client.reject_deployment("demo", UUID(int=1), Rejection()),
+        lambda client: client.rotate_agent_token("demo"),
+    ],
+)
+def test_a_write_that_would_happen_twice_is_never_repeated(
+    write: Callable[[ApiClient], object],
+) -> None:
     transport = ScriptedTransport(AWAY)
     with pytest.raises(ApiUnreachableError):
-        client_of(transport).put_variable("demo", "x", VariablePut(value=1))
+        write(client_of(transport))
     assert len(transport.calls) == 1
+
+
+def test_a_change_of_one_version_is_repeated_with_all_that_it_said() -> None:
+    transport = ScriptedTransport(AWAY, refused(503), {"name": "x", **VARIABLE})
+    client_of(transport).put_variable("demo", "x", VariablePut(value=1), etag='"a"')
+    assert transport.calls == [transport.calls[0]] * 3
+    assert transport.headers == [{"If-Match": '"a"'}] * 3
+
+
+def test_a_stale_change_after_a_lost_answer_may_be_our_own() -> None:
+    body = VariablePut(value=1)
+    with pytest.raises(ApiUnreachableError) as raised:
+        client_of(ScriptedTransport(AWAY, refused(412))).put_variable("demo", "x", body, etag='"a"')
+    assert raised.value is AWAY
+    with pytest.raises(ApiRefusedError):
+        client_of(ScriptedTransport(refused(412))).put_variable("demo", "x", body, etag='"a"')
+
+
+@pytest.mark.parametrize("status", [404, 412])
+def test_what_is_gone_after_a_lost_answer_may_have_been_deleted_by_us(status: int) -> None:
+    with pytest.raises(ApiUnreachableError) as raised:
+        client_of(ScriptedTransport(AWAY, refused(status))).delete_variable("demo", "x", etag='"a"')
+    assert raised.value is AWAY
+    with pytest.raises(ApiRefusedError):
+        client_of(ScriptedTransport(refused(status))).delete_variable("demo", "x", etag='"a"')
+    with pytest.raises(ApiRefusedError):
+        client_of(ScriptedTransport(AWAY, refused(404))).variable("demo", "x")
+
+
+def test_a_switch_is_turned_until_somebody_hears_it() -> None:
+    transport = ScriptedTransport(AWAY, AWAY, {"applies_stopped": True})
+    client_of(transport).set_installation(InstallationPut(applies_stopped=True))
+    assert [body for _, _, body in transport.calls] == [{"applies_stopped": True}] * 3
+
+
+def test_only_what_is_wanted_is_asked_for() -> None:
+    transport = ScriptedTransport({"items": []}, {"items": []})
+    client = client_of(transport)
+    wanted = AgentQuery(presence=ChosenPresence.SILENT, stale=True, sort="-host")
+    assert client.fleet(wanted) == client.agents("demo") == []
+    assert [path for _, path, _ in transport.calls] == [
+        "/api/v1/agents?presence=silent&stale=true&sort=-host&page_size=1000",
+        "/api/v1/clusters/demo/agents?page_size=1000",
+    ]
+
+
+def test_an_archive_travels_as_it_is() -> None:
+    transport = ScriptedTransport(AWAY)
+    with pytest.raises(ApiUnreachableError):
+        client_of(transport).upload_recipe_revision("local", b"tar", etag=ANY_VERSION, force=True)
+    assert transport.calls == [("POST", "/api/v1/recipes/local/revisions?force=true", b"tar")]
+    assert transport.headers == [{"Content-Type": "application/x-tar", "If-Match": "*"}]
+
+
+def test_a_log_is_shown_as_it_grows_until_its_deployment_is_over() -> None:
+    pauses: list[float] = []
+    transport = ScriptedTransport(
+        deployment("planning"), b"one\n", deployment("applying"), b"one\n",
+        deployment("applying"), b"one\ntwo\n", deployment("succeeded"), b"cut\n",
+    )  # fmt: skip
+    parts = client_of(transport, pauses).tail_deployment_log("demo", UUID(int=1))
+    assert list(parts) == ["one\n", "two\n", "cut\n"]
+    assert pauses == [1.0] * 3
+    assert transport.answers == []
 
 
 def test_a_change_names_the_version_that_it_is_meant_for() -> None:
@@ -149,7 +245,7 @@ def test_what_is_asked_for_in_the_address_is_asked_there() -> None:
     client = client_of(transport)
     files = RevisionCreate(files=[])
     with pytest.raises(ApiUnreachableError):
-        client.add_recipe_revision("local", files, etag="x", force=True)
+        client.add_recipe_revision("local", files, etag=ANY_VERSION, force=True)
     assert client.preview_recipe_revision("local", files).is_new
     assert client.recipe_file("local", 3, "bin/run it") == b"content"
     assert client.prober_file("ping", 1, "ping") == b"content"

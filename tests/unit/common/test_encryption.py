@@ -87,7 +87,7 @@ def test_follow_the_key_file_while_running(tmp_path: Path) -> None:
 def test_take_keys_from_a_setting() -> None:
     ring = keyring_of_text(f"{NEW}, {OLD}")
     assert ring.decrypt(_ring(OLD).encrypt(b"x", context=HERE), context=HERE) == b"x"
-    with pytest.raises(ShortKeyError):
+    with pytest.raises(ShortKeyError, match=r"MR_PROBER_ENCRYPTION_KEYS.*openssl rand -base64 32"):
         keyring_of_text("password")
     with pytest.raises(NoEncryptionKeyError):
         keyring_of_text(" , ")

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.contracts.clusters import HostDescription, PlanSummary
+from common.contracts.clusters import HostDescription, PlannedChanges, PlanSummary
 from creator.errors import HostsOutputError
 from creator.terraform import (
     Arguments,
@@ -13,6 +14,7 @@ from creator.terraform import (
     error_in,
     hosts_output,
     plan_summary,
+    planned_changes,
     shortened,
 )
 
@@ -75,6 +77,31 @@ def test_a_replacement_counts_as_created_and_destroyed() -> None:
 
     assert summary == PlanSummary(create=3, change=1, destroy=3)
     assert plan_summary(b"{}") == PlanSummary()
+
+
+def test_each_resource_that_changes_is_named_with_what_happens_to_it_and_without_secrets() -> None:
+    def change(address: str, *actions: str) -> dict[str, Any]:
+        return {"address": address, "change": {"actions": actions, "after": {"a": "value"}}}
+
+    changes = [
+        change("a.kept", "no-op"),
+        change("data.b.read", "read"),
+        change('c.made["hunter2"]', "create"),
+        change("d.replaced", "delete", "create"),
+    ]
+    shown = json.dumps({"resource_changes": changes}).encode()
+    told = planned_changes(shown, lambda text: text.replace("hunter2", "(sensitive)"))
+    assert told.model_dump() == {
+        "resources": [
+            {"address": 'c.made["(sensitive)"]', "actions": ["create"]},
+            {"address": "d.replaced", "actions": ["delete", "create"]},
+        ],
+        "left_out": 0,
+    }
+    many = [change(f"a.x[{number}]", "update") for number in range(1003)]
+    told = planned_changes(json.dumps({"resource_changes": many}).encode(), str)
+    assert (len(told.resources), told.left_out) == (1000, 3)
+    assert planned_changes(b"{}", str) == PlannedChanges()
 
 
 def test_hosts_are_read_from_the_output() -> None:

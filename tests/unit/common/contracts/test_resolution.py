@@ -4,72 +4,23 @@ from typing import Any
 
 import pytest
 
-from common.contracts.configuration import ConfigurationDocument
-from common.contracts.identifiers import new_id
 from common.contracts.resolution import (
-    EffectiveProber,
     Host,
     Origin,
     clashing_keys,
     keys_of,
     resolve,
 )
-
-FILE = {"path": "probe.py", "mode": "0755", "sha256": "0" * 64, "size": 1}
-HOSTS = {
-    "vm-1": {"address": "10.0.0.1", "labels": {"zone": "a", "rack": "r1"}},
-    "vm-2": {"address": "10.0.0.2", "labels": {"zone": "b"}},
-    "vm-3": {"address": "", "labels": {}},
-}
-
-
-def prober(slug: str = "ping", **fields: Any) -> dict[str, Any]:
-    return {
-        "id": str(new_id()),
-        "slug": slug,
-        "command": ["./probe.py"],
-        "revision": 2,
-        "revisions": {"2": [FILE]},
-        "configs": [{"slug": "everywhere"}],
-        **fields,
-    }
-
-
-def document(*probers: dict[str, Any], **fields: Any) -> ConfigurationDocument:
-    return ConfigurationDocument.model_validate(
-        {
-            "format": 1,
-            "revision": 1,
-            "cluster": {"id": str(new_id()), "slug": "mesh"},
-            "hosts": HOSTS,
-            "probers": list(probers),
-            **fields,
-        }
-    )
-
-
-def resolved(description: dict[str, Any], host: str = "vm-1", **fields: Any) -> EffectiveProber:
-    (effective,) = resolve(document(description, **fields), Host(host))
-    return effective
-
-
-def config(slug: str, order: int = 0, **fields: Any) -> dict[str, Any]:
-    selection = {name: fields.pop(name) for name in [*fields] if "host" in name}
-    return {"slug": slug, "order": order, "settings": fields, **selection}
-
-
-def matrix(**values: Any) -> dict[str, Any]:
-    return {"matrix": {name: {"values": value} for name, value in values.items()}}
-
-
-def problem_of(description: dict[str, Any], **fields: Any) -> str:
-    effective = resolved(description, **fields)
-    assert effective.runs == ()
-    assert effective.combinations == ({},)
-    return effective.problem
-
-
-# Layers
+from tests.unit.common.contracts.described import (
+    HOSTS,
+    config,
+    document,
+    matrix,
+    prober,
+    problem_of,
+    resolved,
+    secret,
+)
 
 
 def test_says_what_runs_when_nothing_is_set() -> None:
@@ -115,6 +66,39 @@ def test_null_resets_to_the_built_in_default() -> None:
     )
     assert effective.settings.interval_seconds == 60
     assert effective.origins["interval_seconds"] == Origin("built-in")
+
+
+@pytest.mark.parametrize(
+    ("defaults", "configs", "expected", "origin"),
+    [
+        ({}, [], 10, Origin("built-in")),
+        ({"interval_seconds": 5}, [], 5, Origin("built-in")),
+        ({"interval_seconds": 0.1}, [], 0.1, Origin("built-in")),
+        ({"interval_seconds": 30}, [], 10, Origin("built-in")),
+        # The interval of a higher layer counts, and one that is reset no more.
+        ({"interval_seconds": 60}, [config("c", interval_seconds=3)], 3, Origin("built-in")),
+        ({}, [config("h", hosts=["vm-1"], interval_seconds=4)], 4, Origin("built-in")),
+        ({"interval_seconds": 5}, [config("c", interval_seconds=None)], 10, Origin("built-in")),
+        # A limit that a layer sets is what it says; one that is reset follows the interval.
+        ({"interval_seconds": 5, "time_limit_seconds": 8}, [], 8, Origin("prober")),
+        ({"time_limit_seconds": 8}, [config("c", interval_seconds=5)], 8, Origin("prober")),
+        (
+            {"interval_seconds": 5, "time_limit_seconds": 8},
+            [config("c", time_limit_seconds=None)],
+            5,
+            Origin("built-in"),
+        ),
+        # Whoever wants runs to overlap says how long they may take.
+        ({"interval_seconds": 5, "allow_overlap": True}, [], 5, Origin("built-in")),
+    ],
+)
+def test_the_built_in_time_limit_is_never_longer_than_the_interval(
+    defaults: dict[str, Any], configs: list[dict[str, Any]], expected: float, origin: Origin
+) -> None:
+    effective = resolved(prober(defaults=defaults, configs=[{"slug": "all"}, *configs]))
+    assert effective.problem == ""
+    assert effective.settings.time_limit_seconds == expected
+    assert effective.origins["time_limit_seconds"] == origin
 
 
 def test_maps_merge_by_key_and_lists_replace() -> None:
@@ -210,9 +194,6 @@ def test_settings_that_a_newer_api_knows_are_ignored() -> None:
     assert effective.combinations == ({"target": "x"},)
 
 
-# Hosts
-
-
 @pytest.mark.parametrize(
     ("selection", "matching"),
     [
@@ -251,69 +232,6 @@ def test_a_host_that_the_recipe_does_not_name_runs_its_probers_too() -> None:
     assert effective.runs[0].arguments == ("p", "<>")
 
 
-# Matrix
-
-
-def test_the_product_runs_through_sorted_names_last_fastest() -> None:
-    effective = resolved(prober(defaults=matrix(size=[64, 1500], address=["b", "a"])))
-    assert [tuple(one.items()) for one in effective.combinations] == [
-        (("address", "b"), ("size", 64)),
-        (("address", "b"), ("size", 1500)),
-        (("address", "a"), ("size", 64)),
-        (("address", "a"), ("size", 1500)),
-    ]
-    assert [run.combinations for run in effective.runs] == [(0,), (1,), (2,), (3,)]
-    assert effective.runs[1].environment["VAR_SIZE"] == "1500"
-    assert effective.runs[1].environment["VAR_ADDRESS"] == "b"
-
-
-def test_a_host_never_checks_itself() -> None:
-    effective = resolved(prober(defaults=matrix(target="${cluster.hosts}")), host="vm-2")
-    assert effective.combinations == ({"target": "vm-1"}, {"target": "vm-3"})
-    assert effective.runs[0].environment["VAR_TARGET_ADDRESS"] == "10.0.0.1"
-    assert effective.runs[1].environment["VAR_TARGET_ADDRESS"] == ""
-
-
-def test_only_values_that_are_hosts_have_an_address() -> None:
-    effective = resolved(prober(defaults=matrix(target=["vm-2", "example.com"])))
-    assert effective.runs[0].environment["VAR_TARGET_ADDRESS"] == "10.0.0.2"
-    assert "VAR_TARGET_ADDRESS" not in effective.runs[1].environment
-
-
-def test_a_name_that_is_no_host_is_no_host_itself() -> None:
-    effective = resolved(prober(defaults=matrix(target=["stranger"])), host="stranger")
-    assert effective.combinations == ({"target": "stranger"},)
-
-
-def test_the_only_host_of_a_mesh_has_nothing_to_check() -> None:
-    effective = resolved(
-        prober(defaults=matrix(target="${cluster.hosts}")), hosts={"vm-1": {"address": "::1"}}
-    )
-    assert (effective.problem, effective.combinations, effective.runs) == ("", (), ())
-
-
-def test_values_with_one_text_are_checked_once() -> None:
-    effective = resolved(prober(defaults=matrix(target=["b", "a", "b", 1, "1"])))
-    assert [one["target"] for one in effective.combinations] == ["b", "a", 1]
-
-
-def test_a_cluster_variable_keeps_its_list_where_it_stands_alone() -> None:
-    effective = resolved(
-        prober(
-            command=["p", "${cluster.variables.targets}"],
-            defaults={
-                "variables": {"all": "${cluster.variables.targets}", "text": "${cluster.slug}!"},
-                **matrix(target="${cluster.variables.targets}"),
-            },
-        ),
-        variables={"targets": ["a", "b"]},
-    )
-    assert [one["target"] for one in effective.combinations] == ["a", "b"]
-    assert effective.runs[0].arguments == ("p", '["a", "b"]')
-    assert effective.runs[0].environment["VAR_ALL"] == '["a", "b"]'
-    assert effective.runs[0].environment["VAR_TEXT"] == "mesh!"
-
-
 def test_commands_may_name_the_probers_own_variables() -> None:
     effective = resolved(
         prober(
@@ -328,80 +246,6 @@ def test_commands_may_name_the_probers_own_variables() -> None:
 def test_values_that_are_no_text_reach_the_program_as_json(value: Any, text: str) -> None:
     effective = resolved(prober(defaults=matrix(target=[value])))
     assert effective.runs[0].environment["VAR_TARGET"] == text
-
-
-def test_too_large_a_product_is_refused_with_its_figures() -> None:
-    many = matrix(one=list(range(26)), two=list(range(40)))
-    problem = problem_of(prober(defaults=many))
-    assert "26 one x 40 two = 1040" in problem
-    assert "more than 1000" in problem
-    just_enough = resolved(prober(defaults=matrix(one=list(range(25)), two=list(range(40)))))
-    assert len(just_enough.runs) == 1000
-
-
-@pytest.mark.parametrize("values", ["text", "${cluster.slug}", "${cluster.variables.number}"])
-def test_values_of_an_axis_must_be_a_list(values: str) -> None:
-    problem = problem_of(prober(defaults=matrix(target=values)), variables={"number": 7})
-    assert problem.startswith("matrix.target.values is not a list but")
-
-
-# Batch
-
-
-def test_a_batch_gives_all_its_combinations_to_one_run_per_group() -> None:
-    description = prober(
-        command=["p", "${port}"],
-        defaults={
-            "matrix": {
-                "target": {"values": "${cluster.hosts}", "deliver": "batch"},
-                "port": {"values": [80, 443]},
-            }
-        },
-    )
-    effective = resolved(description)
-    assert [tuple(one.values()) for one in effective.combinations] == [
-        (80, "vm-2"), (80, "vm-3"), (443, "vm-2"), (443, "vm-3"),
-    ]  # fmt: skip
-    first, second = effective.runs
-    assert (first.combinations, second.combinations) == ((0, 1), (2, 3))
-    assert first.arguments == ("p", "80")
-    assert first.targets == ({"port": 80, "target": "vm-2"}, {"port": 80, "target": "vm-3"})
-    assert first.environment["VAR_PORT"] == "80"
-    assert "VAR_TARGET" not in first.environment
-
-
-def test_groups_are_together_even_if_the_batched_name_comes_first() -> None:
-    description = prober(
-        defaults={
-            "matrix": {
-                "address": {"values": ["x", "y"], "deliver": "batch"},
-                "port": {"values": [1, 2]},
-            }
-        },
-    )
-    assert [run.combinations for run in resolved(description).runs] == [(0, 2), (1, 3)]
-
-
-def test_a_batch_holds_more_combinations_than_single_runs_may() -> None:
-    axis = {"values": list(range(5000)), "deliver": "batch"}
-    effective = resolved(prober(defaults={"matrix": {"target": axis}}))
-    assert len(effective.combinations) == 5000
-    assert len(effective.runs) == 1
-
-
-def test_a_batch_larger_than_a_report_is_refused_before_it_is_built() -> None:
-    axis = {"values": list(range(2000)), "deliver": "batch"}
-    problem = problem_of(prober(defaults={"matrix": dict.fromkeys(["one", "two", "six"], axis)}))
-    assert "2000 one x 2000 six x 2000 two = 8000000000 combinations" in problem
-
-
-def test_a_command_cannot_name_a_batched_variable() -> None:
-    axis = {"values": ["a"], "deliver": "batch"}
-    problem = problem_of(prober(command=["${target}"], defaults={"matrix": {"target": axis}}))
-    assert "${target} is not known here" in problem
-
-
-# Problems
 
 
 @pytest.mark.parametrize(
@@ -429,20 +273,8 @@ def test_probers_are_sorted_by_slug_and_those_without_a_config_are_absent() -> N
     assert [effective.slug for effective in resolve(described, Host("vm-1"))] == ["a", "b"]
 
 
-# Secrets
-
-
-def secret(name: str = "password") -> dict[str, Any]:
-    return {name: {"secret": name, "version": 3}}
-
-
 def test_a_secret_stays_a_reference_outside_of_the_environment() -> None:
     description = prober(defaults={"variables": {"login": "${cluster.variables.password}"}})
     (run,) = resolved(description, variables=secret()).runs
     assert run.secret_environment == {"VAR_LOGIN": {"secret": "password", "version": 3}}
     assert "VAR_LOGIN" not in run.environment
-
-
-def test_a_secret_in_a_matrix_is_refused() -> None:
-    description = prober(defaults=matrix(login=["${cluster.variables.password}"]))
-    assert "secret password" in problem_of(description, variables=secret())

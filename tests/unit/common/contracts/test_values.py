@@ -13,7 +13,7 @@ from common.contracts.configuration import ConfigurationDocument, etag_of
 from common.contracts.identifiers import new_id
 from common.contracts.probers import ProberSettings
 from common.contracts.reports import MAX_REASON_BYTES, shortened
-from common.contracts.states import State, most_urgent, states_of
+from common.contracts.states import State, most_urgent
 from common.contracts.values import Problem, canonical_json
 
 JSON_VALUES = st.recursive(
@@ -93,9 +93,9 @@ def test_a_shortened_text_keeps_the_end_where_errors_are() -> None:
 
 
 def test_the_cell_shows_what_needs_a_person_most() -> None:
-    assert most_urgent(states_of("012346")) is State.FAILURE
-    assert most_urgent(states_of("0023")) is State.TIMEOUT
-    assert most_urgent(states_of("034")) is State.BROKEN
-    assert most_urgent(states_of("0456")) is State.NOT_RUN_YET
-    assert most_urgent(states_of("000")) is State.SUCCESS
-    assert most_urgent([]) is State.NOT_RUN_YET
+    assert most_urgent("012346") is State.FAILURE
+    assert most_urgent("0023") is State.TIMEOUT
+    assert most_urgent("034") is State.BROKEN
+    assert most_urgent("0456") is State.NOT_RUN_YET
+    assert most_urgent("000") is State.SUCCESS
+    assert most_urgent("") is State.NOT_RUN_YET

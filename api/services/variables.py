@@ -1,0 +1,115 @@
+"""Variables of clusters: named JSON values, some of them secret."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.entity_tags import Precondition, etag_of
+from api.services.clusters import active_cluster, living_cluster_id
+from api.services.errors import NotFoundError
+from api.services.paging import Paging, Sorting, page_of
+from api.services.secrets import new_variable, set_value
+from api.services.variable_checks import require_fitting_value, require_not_needed
+from common.contracts.clusters import Variable, VariablePut
+from common.contracts.values import Page
+from common.encryption import NO_KEYS, Keyring
+from database import models
+from database.audit_log import Deleted, Subject, Written
+from database.configuration_changes import mark_changed
+
+SORTING = Sorting({"name": (models.ClusterVariable.name,)}, default="name")
+
+
+def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
+    """Variables of a cluster."""
+    cluster_id = living_cluster_id(session, slug)
+    statement = select(models.ClusterVariable).where(
+        models.ClusterVariable.cluster_id == cluster_id
+    )
+    rows, token = page_of(session, statement, SORTING, paging)
+    return Page(items=[_described(row) for row in rows], next_page_token=token)
+
+
+def variable(session: Session, slug: str, name: str) -> Variable:
+    """One variable of a cluster."""
+    return _described(_row(session, living_cluster_id(session, slug), name))
+
+
+def put_variable(
+    session: Session,
+    slug: str,
+    name: str,
+    new: VariablePut,
+    expected: Precondition,
+    *,
+    keyring: Keyring = NO_KEYS,
+) -> Written[Variable]:
+    """Set a variable; the same value again changes nothing."""
+    row = active_cluster(session, slug)
+    found = _expected(row, name, expected)
+    require_fitting_value(session, row, name, new.value)
+    if found is None:
+        found = new_variable(row.id, name, new, keyring=keyring)
+        row.variables.append(found)
+        mark_changed(session, [row.id])
+        session.flush()
+        return Written(_subject(row, found), None, _described(found))
+    before = _described(found)
+    is_new_value = set_value(found, new, keyring=keyring)
+    found.managed_by = new.managed_by
+    if session.is_modified(found):  # asked before any query: those write first
+        found.version += 1
+    if is_new_value:
+        mark_changed(session, [row.id])
+    session.flush()
+    return Written(_subject(row, found), before, _described(found))
+
+
+def delete_variable(
+    session: Session, slug: str, name: str, expected: Precondition
+) -> Deleted[Variable]:
+    """Take a variable away."""
+    row = active_cluster(session, slug)
+    found = _row(session, row.id, name)
+    _expected(row, name, expected)
+    require_not_needed(session, row, name)
+    before = _described(found)
+    session.delete(found)
+    mark_changed(session, [row.id])
+    return Deleted(_subject(row, found), before)
+
+
+def _expected(
+    row: models.Cluster, name: str, expected: Precondition
+) -> models.ClusterVariable | None:
+    """The variable, if there is one; the cluster's row is locked, so it stays what it is."""
+    found = next((one for one in row.variables if one.name == name), None)
+    if found is None:
+        expected.require_absent("variable", f"{row.slug}/{name}")
+    else:
+        expected.require("variable", f"{row.slug}/{name}", etag_of(found.id, found.version))
+    return found
+
+
+def _subject(row: models.Cluster, found: models.ClusterVariable) -> Subject:
+    return Subject("variable", found.id, f"{row.slug}/{found.name}", cluster_id=row.id)
+
+
+def _row(session: Session, cluster_id: UUID, name: str) -> models.ClusterVariable:
+    row = session.get(models.ClusterVariable, (cluster_id, name))
+    if row is None:
+        raise NotFoundError("variable", name)
+    return row
+
+
+def _described(row: models.ClusterVariable) -> Variable:
+    return Variable(
+        name=row.name,
+        etag=etag_of(row.id, row.version),
+        value=row.value,
+        sensitive=row.encrypted is not None,
+        value_version=row.value_version,
+        managed_by=row.managed_by,
+        updated_at=row.updated_at,
+    )
