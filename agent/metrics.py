@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.outputs import MAX_SAMPLES, Printed, Sample
+from agent.outputs.printed import MAX_SAMPLES, Printed, Sample
 from agent.plan import HostPlan, RunKey
 from agent.results import RunResult
 from common.contracts.states import Outcome, SkipReason, State
@@ -142,21 +142,14 @@ class MetricBook:
         counters, gauges = series.printed_counters, series.printed_gauges
         known = key in counters or key in gauges
         has_room = known or len(counters) + len(gauges) < MAX_SAMPLES
-        clashes = any(name in series.labels or name in _OUR_LABELS for name, _ in sample.labels)
         # What was a counter once stays one: a series has one kind.
-        if clashes or not has_room or (sample.kind == "gauge" and key in counters):
+        if not has_room or (sample.kind == "gauge" and key in counters):
             self.bad_lines += 1
         elif sample.kind == "counter":
             gauges.pop(key, None)
             counters[key] = counters.get(key, 0.0) + sample.value
         else:
             gauges[key] = sample.value
-
-
-# Ours, and those that Solomon keeps for itself.
-_OUR_LABELS = frozenset(
-    {"cluster_slug", "host", "prober_slug", "project", "cluster", "service", "name"}
-)
 
 
 def _points(series: _Series, now_ns: int) -> list[Point]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from agent.outputs import OUTPUTS
+from agent.outputs.table import OUTPUTS
 from common.contracts.probers import EffectiveAxis, EffectiveSettings, confirmation
 from common.contracts.references import as_text, secrets_in, with_secrets
 from common.contracts.resolution import Combination, EffectiveProber

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from agent.costs import Cost
-from agent.outputs import Printed
+from agent.outputs.printed import Printed
 from agent.plan import RunKey
 from agent.verdict import Verdict
 

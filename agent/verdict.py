@@ -1,6 +1,7 @@
 """From the end of a process to the outcome of its run: *decide*. Pure."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -54,8 +55,21 @@ class Ending:
     limited: LimitedCost = field(default=LimitedCost())
 
 
-def verdict(ending: Ending) -> Verdict:
-    """The verdict; once the time limit has passed no exit status changes it."""
+def verdict_of_exit(exit_code: int, stdout: str, stderr: str) -> Verdict:
+    """The verdict by the prober's contract, about a status of 0 or more."""
+    if exit_code == 0:
+        return Verdict(Outcome.SUCCESS)
+    outcome = Outcome.BROKEN if exit_code in BROKEN_STATUSES else Outcome.FAILURE
+    said = _last_line(stderr) or _last_line(stdout)
+    return Verdict(outcome, shortened(said) or f"exit status {exit_code}")
+
+
+# Exit status, stdout and stderr.
+ExitVerdict = Callable[[int, str, str], Verdict]
+
+
+def verdict(ending: Ending, of_exit: ExitVerdict = verdict_of_exit) -> Verdict:
+    """The verdict; once the time limit has passed no exit status changes it. `of_exit` is the output format's."""
     said = _last_line(ending.stderr) or _last_line(ending.stdout)
     if ending.time_limit_passed:
         text = f"no end within {ending.time_limit.total_seconds():g} s"
@@ -63,7 +77,10 @@ def verdict(ending: Ending) -> Verdict:
     if limit := ending.limited.breached_by(ending.exit_code):
         text = f"killed by limit ({limit})"
         return Verdict(Outcome.BROKEN, shortened(f"{said}: {text}") if said else text)
-    return _verdict_of_exit(ending.exit_code, said)
+    if ending.exit_code < 0:
+        text = f"killed by {_signal_name(-ending.exit_code)}"
+        return Verdict(Outcome.BROKEN, shortened(f"{said} ({text})") if said else text)
+    return of_exit(ending.exit_code, ending.stdout, ending.stderr)
 
 
 def cannot_start(arguments: tuple[str, ...], error: OSError) -> Verdict:
@@ -77,16 +94,6 @@ def cannot_start(arguments: tuple[str, ...], error: OSError) -> Verdict:
 def launcher_died() -> Verdict:
     """The verdict when the process that started the program was killed: by it, perhaps, or by another one."""
     return Verdict(Outcome.BROKEN, "the process that started it was killed, and it, too")
-
-
-def _verdict_of_exit(exit_code: int, said: str) -> Verdict:
-    if exit_code == 0:
-        return Verdict(Outcome.SUCCESS)
-    if exit_code < 0:
-        text = f"killed by {_signal_name(-exit_code)}"
-        return Verdict(Outcome.BROKEN, shortened(f"{said} ({text})") if said else text)
-    outcome = Outcome.BROKEN if exit_code in BROKEN_STATUSES else Outcome.FAILURE
-    return Verdict(outcome, shortened(said) or f"exit status {exit_code}")
 
 
 def _last_line(text: str) -> str:

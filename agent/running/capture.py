@@ -35,21 +35,30 @@ class Capture:
         self._cut_tail()
         if not self._tail_cut:
             return (self._head + self._tail).decode(errors="replace")
-        mark = f"\n[... {self._tail_cut} bytes cut ...]\n"
+        mark = f"\n{self._mark()}"
         head, tail = (part.decode(errors="replace") for part in (self._head, self._tail))
         return f"{head}{mark}{tail}"
 
     def lines(self) -> list[str]:
-        """The whole lines; those through which the cut goes are left out."""
+        """The lines with their newlines; the mark stands for those through which the cut goes."""
         self._cut_tail()
         if not self._tail_cut:
-            return (self._head + self._tail).decode(errors="replace").split("\n")
-        head = self._head.decode(errors="replace").split("\n")
-        tail = self._tail.decode(errors="replace").split("\n")
-        return head[:-1] + tail[1:]
+            return _lines(self._head + self._tail)
+        _, newline, tail = self._tail.partition(b"\n")
+        head = self._head[: self._head.rfind(b"\n") + 1]
+        return [*_lines(head), self._mark(), *(_lines(tail) if newline else [])]
+
+    def _mark(self) -> str:
+        return f"[... {self._tail_cut} bytes cut ...]\n"
 
     def _cut_tail(self) -> None:
         surplus = len(self._tail) - self._kept
         if surplus > 0:
             del self._tail[:surplus]
             self._tail_cut += surplus
+
+
+def _lines(content: bytearray) -> list[str]:
+    # No `splitlines`: to that, much else ends a line.
+    lines = content.decode(errors="replace").split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.costs import Cost
-from agent.outputs import OUTPUTS
+from agent.outputs.table import OUTPUTS
 from agent.plan import RunKey, RunSpec
 from agent.results import RunResult
 from agent.running import wire
@@ -241,7 +241,8 @@ class Runner:
             RunResult(
                 key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
                 ended_ns=self._clock_ns(), cost=cost,
-                printed=OUTPUTS[run.spec.output](run.stdout.capture.lines()), counted=run.counted,
+                printed=OUTPUTS[run.spec.output].samples(run.stdout.capture.lines(), run.spec.labels),
+                counted=run.counted,
             )
         )  # fmt: skip
 
@@ -286,7 +287,8 @@ def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
             stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
             stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
             limited=limited,
-        )
+        ),
+        OUTPUTS[spec.output].verdict,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from agent.costs import Cost
-from agent.outputs import Printed
+from agent.outputs.printed import Printed
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
 from agent.results import RunResult
 from agent.verdict import Verdict

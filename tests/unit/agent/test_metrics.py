@@ -3,7 +3,7 @@
 import pytest
 
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
-from agent.outputs import Printed, Sample, SampleKind
+from agent.outputs.printed import Printed, Sample, SampleKind
 from agent.results import RunResult
 from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
 from common.solomon.points import Histogram, Kind, Point
@@ -138,20 +138,6 @@ def test_a_printed_counter_never_becomes_a_gauge() -> None:
     points = [point for point in metrics.close_cell(NOW_NS) if point.name == "sent"]
     assert [(point.kind, point.value) for point in points] == [(Kind.RATE, 2.0)]
     assert metrics.bad_lines == 1
-
-
-def test_a_printed_label_that_is_ours_is_a_bad_line() -> None:
-    metrics = MetricBook()
-    metrics.apply(host_plan(planned(1, labels=({"target": "a"},))), 0)
-    samples = tuple(
-        Sample("rtt", ((name, "x"),), 1.0) for name in ("target", "host", "service", "fine")
-    )
-    record(metrics, run_result(printed=Printed(samples, bad_lines=2)))
-    points = [point for point in metrics.close_cell(NOW_NS) if point.name == "rtt"]
-    assert [dict(point.labels) for point in points] == [
-        {"fine": "x", "prober_slug": "prober-1", "target": "a"}
-    ]
-    assert metrics.bad_lines == 5
 
 
 def test_a_result_of_a_removed_prober_is_nobodys() -> None:

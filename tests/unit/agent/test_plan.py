@@ -55,7 +55,7 @@ def test_each_combination_is_a_run_with_its_labels() -> None:
     ("settings", "words"),
     [
         ({"mode": "warm"}, "mode 'warm'"),
-        ({"output": "nagios"}, "output 'nagios'"),
+        ({"output": "xml"}, "output 'xml'"),
         ({"matrix": {"port": {"values": [1], "deliver": "batch"}}}, "batch"),
         ({"matrix": {"port": {"values": [1]}, "service": {"values": [1]}}}, "matrix.service"),
         ({"matrix": {f"port{'x' * n}": {"values": [1]} for n in range(9)}}, "9 matrix variables"),

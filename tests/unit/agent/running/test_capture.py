@@ -23,9 +23,14 @@ def test_keeps_head_and_tail_and_marks_the_cut() -> None:
     assert capture.cut_bytes == 100
 
 
-def test_lines_leave_out_those_through_which_the_cut_goes() -> None:
+def test_lines_have_the_mark_for_those_through_which_the_cut_goes() -> None:
     capture = captured(b"one\ntwo 22", b"2" * 50, b"22 bad\ntre\n")
-    assert capture.lines() == ["one", "tre", ""]
+    assert capture.lines() == ["one\n", "[... 51 bytes cut ...]\n", "tre\n"]
+
+
+def test_half_a_line_can_be_told_from_a_whole_one() -> None:
+    assert captured(b"one\r\n\ntw").lines() == ["one\r\n", "\n", "tw"]
+    assert captured(b"0123456789", b"x" * 100).lines() == ["[... 90 bytes cut ...]\n"]
 
 
 @given(st.lists(st.binary(max_size=30), max_size=30), st.integers(1, 20))

@@ -1,12 +1,20 @@
 """Printed metrics: good lines count, bad ones are counted."""
 
 import math
+from collections.abc import Collection, Iterable
+from itertools import zip_longest
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.outputs import MAX_SAMPLES, OUTPUTS, Sample, prometheus_text
+from agent.outputs.printed import MAX_SAMPLES, Printed, Sample
+from agent.outputs.prometheus import prometheus_samples
+from agent.outputs.table import OUTPUTS
+
+
+def prometheus_text(lines: Iterable[str], labels: Collection[str] = ()) -> Printed:
+    return prometheus_samples([f"{line}\n" for line in lines], labels)
 
 
 def test_reads_names_labels_and_values() -> None:
@@ -36,7 +44,10 @@ def test_reads_names_labels_and_values() -> None:
         '{"quoted name"} 1',
         "{} 1",
         "\x00",
-        "a{" + ",".join(f'label_{number}="v"' for number in range(9)) + "} 1",
+        "a{" + ",".join(f'label_{number}="v"' for number in range(10)) + "} 1",
+        f'a{{path="{"v" * 201}"}} 1',
+        f"a 1{' ' * 10_000_000}#",
+        'a{host="x"} 1',
     ],
 )
 def test_a_bad_line_is_counted_and_never_drops_the_good_ones(line: str) -> None:
@@ -44,6 +55,19 @@ def test_a_bad_line_is_counted_and_never_drops_the_good_ones(line: str) -> None:
     assert [sample.name for sample in printed.samples] == ["first", "last"]
     assert printed.bad_lines == 1
     assert printed.first_problem
+
+
+def test_half_a_line_is_a_bad_line() -> None:
+    printed = prometheus_samples(["first 1\n", "seconds 12"], ())
+    assert [sample.name for sample in printed.samples] == ["first"]
+    assert "half a line" in printed.first_problem
+
+
+def test_labels_of_the_matrix_win_and_leave_less_room() -> None:
+    matrix = [f"axis_{number}" for number in range(8)]
+    printed = prometheus_text(['a{axis_1="x"} 1', 'b{own="x"} 1', 'c{own="x",too="y"} 1'], matrix)
+    assert [sample.name for sample in printed.samples] == ["b"]
+    assert printed.bad_lines == 2
 
 
 def test_the_last_of_equal_samples_counts() -> None:
@@ -75,11 +99,38 @@ def test_the_number_of_samples_is_bounded() -> None:
 
 
 def test_output_none_ignores_everything() -> None:
-    assert OUTPUTS["none"](["a 1"]).samples == ()
+    assert OUTPUTS["none"].samples(["a 1\n"], ()).samples == ()
 
 
-@given(st.lists(st.text(max_size=60), max_size=8))
+_BAD = st.text(max_size=60).map(lambda text: text.replace("\n", " "))
+_LABEL_VALUES = st.text(max_size=40)
+
+
+@given(st.lists(_BAD, max_size=8))
 def test_no_text_breaks_the_parser(lines: list[str]) -> None:
     printed = prometheus_text([*lines, "good 1"])
     assert all(math.isfinite(sample.value) for sample in printed.samples)
     assert "good" in {sample.name for sample in printed.samples}
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.from_regex(r"[a-l][a-z0-9_]{0,30}", fullmatch=True), _LABEL_VALUES),
+        st.floats(allow_nan=False, allow_infinity=False),
+        max_size=10,
+    ),
+    st.lists(st.sampled_from(["x y z w", "a{", "\x00", "a NaN", 'a{b="c} 1']), max_size=5),
+)
+def test_what_is_printed_comes_out_whatever_stands_between(
+    values: dict[tuple[str, str], float], bad: list[str]
+) -> None:
+    lines = [
+        f'{name}{{path="{_escaped(path)}"}} {value!r}' for (name, path), value in values.items()
+    ]
+    printed = prometheus_text([line for pair in zip_longest(lines, bad) for line in pair if line])
+    assert {(s.name, dict(s.labels)["path"]): s.value for s in printed.samples} == values
+    assert printed.bad_lines == len(bad)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
