@@ -195,6 +195,14 @@ class AgentSettings(_Settings):
     )
     agent_token: SecretStr | None = Field(None, description="token of the cluster's agents")
     agent_token_file: Path | None = Field(None, description="file that holds the token")
+    fallback_url: str = Field(
+        "",
+        description="where the signed configuration is read while the API is away: https, or a folder as `file:`",
+    )
+    agent_rules: Path | None = Field(
+        None,
+        description="file (TOML) in which the machine's owner forbids probers, users and commands",
+    )
     agent_dir: Path = Field(
         Path("data/agent"), description="folder of the agent: document, files, state"
     )

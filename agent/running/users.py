@@ -16,6 +16,11 @@ class Users:
     own: str = ""  # the agent's user
     may_change: bool = False  # the agent can take on another user's rights
 
+    @property
+    def default_name(self) -> str:
+        """The user of programs whose prober names nobody."""
+        return self.default or self.own
+
     def chosen(self, wanted: str) -> str:
         """The user for a prober that wants this one, empty for the agent's own; PermissionError if it may not be."""
         user = wanted or self.default
