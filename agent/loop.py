@@ -105,6 +105,8 @@ class AgentLoop:
         # The first round takes whatever has come already.
         self._is_woken = True
         self._specs: dict[RunKey, RunSpec] = {}
+        # The same ones by combination, of which a batch has many.
+        self._spec_of: dict[RunKey, RunSpec] = {}
         self._cluster_id = UUID(int=0)
         self._news = ConfigurationNews(None, "", None)
         # Whose bad lines the log has shown under this plan.
@@ -185,14 +187,14 @@ class AgentLoop:
         self._book.apply(plan, now_ns)
         for key in changes.stop:
             self._scheduler.remove(key)
-            self._runner.end(key, now_ns)
-        for spec in changes.replace:
-            # Its beat has been started and will have no outcome: it makes room for the new version.
-            self._book.skip(spec.key, SkipReason.OVERLAP, self._runner.end(spec.key, now_ns))
+        for key in (*changes.stop, *(spec.key for spec in changes.replace)):
+            # Its beat has been started and will have no outcome: it makes room for the new version, if there is one.
+            self._skip(key, SkipReason.OVERLAP, self._runner.end(key, now_ns))
+        self._specs = wanted
+        self._spec_of = {key: spec for spec in wanted.values() for key in spec.combinations}
         for spec in (*changes.start, *changes.replace):
             self._begin(spec, now_ns)
         self._past = None
-        self._specs = wanted
         self._bad_output_told.clear()
         # A look through everything that stays would hold up starts for tens of milliseconds, again and again.
         gc.unfreeze()
@@ -215,7 +217,12 @@ class AgentLoop:
             until_ns = self._past.until_unix_ns - self._epoch_offset_ns
             past = Past(until_ns, self._past.open_beats.get(rhythm.hash, 0))
         missed = self._scheduler.add(spec.key, rhythm, now_ns=now_ns, past=past)
-        self._book.skip(spec.key, SkipReason.AGENT_RESTART, missed)
+        self._skip(spec.key, SkipReason.AGENT_RESTART, missed)
+
+    def _skip(self, key: RunKey, reason: SkipReason, count: int) -> None:
+        """So many beats of the schedule passed without a run: each of its combinations has one less."""
+        for combination in self._specs[key].combinations:
+            self._book.skip(combination, reason, count)
 
     def _hash_of(self, key: RunKey) -> int:
         return run_hash(self._cluster_id, self._about.host, key)
@@ -223,7 +230,7 @@ class AgentLoop:
     def _start_due(self, now_ns: int) -> None:
         for decision in self._scheduler.decide(now_ns):
             if isinstance(decision, Skip):
-                self._book.skip(decision.key, decision.reason, decision.count)
+                self._skip(decision.key, decision.reason, decision.count)
             else:
                 self._guarded(self._start, decision)
 
@@ -236,7 +243,7 @@ class AgentLoop:
             raise
 
     def _record(self, result: RunResult) -> None:
-        spec = self._specs.get(result.key)
+        spec = self._spec_of.get(result.key)
         before = self._board.state(result.key)
         if spec is None or before is None:
             return
@@ -267,7 +274,7 @@ class AgentLoop:
         )  # fmt: skip
 
     def _slug_of(self, key: RunKey) -> str:
-        spec = self._specs.get(key)
+        spec = self._spec_of.get(key)
         return spec.prober_slug if spec else str(key.prober_id)
 
     def _report_if_due(self, now_ns: int) -> None:
@@ -332,7 +339,7 @@ class AgentLoop:
         """Within the longest grace, and five seconds more only for what even SIGKILL does not end."""
         now_ns = self._clocks.boot_ns()
         for key, count in self._scheduler.open_beats(now_ns).items():
-            self._book.skip(key, SkipReason.AGENT_RESTART, count)
+            self._skip(key, SkipReason.AGENT_RESTART, count)
         self._balanced_ns = now_ns
         self._guarded(self._runner.end_all, now_ns)
         while self._runner.in_progress:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agent.aggregates import Gauge
 from agent.outputs.printed import MAX_SAMPLES, Printed, Sample
 from agent.plan import HostPlan, RunKey
 from agent.results import RunResult
@@ -46,6 +47,7 @@ class _Series:
     """What is counted about one combination."""
 
     labels: Mapping[str, str]
+    aggregate: str
     since_ns: int  # of the last success, or else of the first time we heard of it
     state: State = State.NOT_RUN_YET
     runs: Counter[Outcome] = field(default_factory=Counter)
@@ -60,7 +62,7 @@ class _Series:
     system_seconds: float = 0.0
     peak_rss_bytes: int = 0
     start_lag_seconds: float = 0.0
-    printed_gauges: dict[PrintedKey, float] = field(default_factory=dict)
+    printed_gauges: dict[PrintedKey, Gauge] = field(default_factory=dict)
 
 
 class MetricBook:
@@ -79,7 +81,9 @@ class MetricBook:
             for key, labels in zip(prober.keys, prober.labels, strict=True):
                 series = before.pop(key, None) or self._series.get(key)
                 if series is None:
-                    series = _Series({"prober_slug": prober.slug, **labels}, since_ns=now_ns)
+                    own = {"prober_slug": prober.slug, **labels}
+                    series = _Series(own, prober.aggregate, since_ns=now_ns)
+                series.aggregate = prober.aggregate
                 if prober.problem:
                     series.state = State.BROKEN
                 self._series[key] = series
@@ -148,8 +152,10 @@ class MetricBook:
         elif sample.kind == "counter":
             gauges.pop(key, None)
             counters[key] = counters.get(key, 0.0) + sample.value
+        elif gauge := gauges.get(key):
+            gauge.add(sample.value, series.aggregate)
         else:
-            gauges[key] = sample.value
+            gauges[key] = Gauge(sample.value)
 
 
 def _points(series: _Series, now_ns: int) -> list[Point]:
@@ -191,7 +197,8 @@ def _cell_points(series: _Series) -> list[Point]:
 
 
 def _printed_points(series: _Series) -> list[Point]:
-    kinds = ((Kind.RATE, series.printed_counters), (Kind.GAUGE, series.printed_gauges))
+    gauges = {key: gauge.value(series.aggregate) for key, gauge in series.printed_gauges.items()}
+    kinds = ((Kind.RATE, series.printed_counters), (Kind.GAUGE, gauges))
     return [
         Point(name, kind, value, {**dict(labels), **series.labels})
         for kind, printed in kinds

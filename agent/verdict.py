@@ -60,7 +60,7 @@ def verdict_of_exit(exit_code: int, stdout: str, stderr: str) -> Verdict:
     if exit_code == 0:
         return Verdict(Outcome.SUCCESS)
     outcome = Outcome.BROKEN if exit_code in BROKEN_STATUSES else Outcome.FAILURE
-    said = _last_line(stderr) or _last_line(stdout)
+    said = last_line(stderr) or last_line(stdout)
     return Verdict(outcome, shortened(said) or f"exit status {exit_code}")
 
 
@@ -70,7 +70,7 @@ ExitVerdict = Callable[[int, str, str], Verdict]
 
 def verdict(ending: Ending, of_exit: ExitVerdict = verdict_of_exit) -> Verdict:
     """The verdict; once the time limit has passed no exit status changes it. `of_exit` is the output format's."""
-    said = _last_line(ending.stderr) or _last_line(ending.stdout)
+    said = last_line(ending.stderr) or last_line(ending.stdout)
     if ending.time_limit_passed:
         text = f"no end within {ending.time_limit.total_seconds():g} s"
         return Verdict(Outcome.TIMEOUT, shortened(f"{text}: {said}") if said else text)
@@ -96,7 +96,7 @@ def launcher_died() -> Verdict:
     return Verdict(Outcome.BROKEN, "the process that started it was killed, and it, too")
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
     """The last line that says something, without characters that would spoil a page or a log."""
     printable = "".join(
         letter if letter.isprintable() or letter in "\n\r" else " " for letter in text

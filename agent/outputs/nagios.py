@@ -5,9 +5,9 @@ The first line is the verdict's text; what stands after `|`, there and after the
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from agent.outputs.printed import BadLineError, Gathering, Printed, Sample
+from agent.outputs.printed import BadLineError, Bounds, Gathering, Printed, Sample
 from agent.verdict import Verdict
 from common.contracts.reports import shortened
 from common.contracts.states import Outcome
@@ -37,9 +37,9 @@ _SAID = {
 }
 
 
-def nagios_samples(lines: Iterable[str], labels: Collection[str]) -> Printed:
+def nagios_samples(lines: Iterable[str], bounds: Bounds) -> Printed:
     """The performance data as `nagios_perfdata_<base unit>{label="…"}`; each bad item counts as a bad line."""
-    gathering = Gathering(labels)
+    gathering = Gathering(bounds)
     for line in _performance_data(lines):
         if len(line) > MAX_LINE_LENGTH:
             gathering.refuse(line, f"longer than {MAX_LINE_LENGTH} characters")

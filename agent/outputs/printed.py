@@ -6,7 +6,7 @@ Solomon never forgets a series: names, labels, their values and the number of sa
 import math
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from common.contracts.identifiers import PROBER_VARIABLE_PATTERN
@@ -49,6 +49,15 @@ class Printed:
     first_problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one run may print."""
+
+    # The names of the combination's own labels: they win, a printed one of the same name is bad.
+    labels: Collection[str] = field(default=())
+    samples: int = MAX_SAMPLES
+
+
 class BadLineError(ValueError):
     """Why a line is not used."""
 
@@ -56,11 +65,10 @@ class BadLineError(ValueError):
 class Gathering:
     """The samples of one run while its lines are read; the last of equal ones counts."""
 
-    def __init__(self, labels: Collection[str], *, max_samples: int = MAX_SAMPLES) -> None:
-        """`labels` are the names of the combination's own labels: they win, a printed one of the same name is bad."""
-        self._taken = OUR_LABELS.union(labels)
-        self._room = MAX_LABELS - len(labels)
-        self._max_samples = max_samples
+    def __init__(self, bounds: Bounds) -> None:
+        self._taken = OUR_LABELS.union(bounds.labels)
+        self._room = MAX_LABELS - len(bounds.labels)
+        self._max_samples = bounds.samples
         self._samples: dict[tuple[str, LabelPairs], Sample] = {}
         self._bad_lines = 0
         self._first_problem = ""

@@ -1,9 +1,9 @@
 """`output: prometheus`: the text exposition format, each line by itself, so that a bad one spoils no other. Pure."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from agent.outputs.printed import BadLineError, Gathering, Printed, Sample, SampleKind
+from agent.outputs.printed import BadLineError, Bounds, Gathering, Printed, Sample, SampleKind
 
 # What a longer line says is no number; the parser would take seconds for it.
 MAX_LINE_LENGTH = 10_000
@@ -12,10 +12,10 @@ _TYPE = re.compile(r"#[ \t]*TYPE[ \t]+(\S+)[ \t]+(\w+)[ \t]*")
 _COUNTER_SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
 
 
-def prometheus_samples(lines: Iterable[str], labels: Collection[str]) -> Printed:
+def prometheus_samples(lines: Iterable[str], bounds: Bounds) -> Printed:
     """The samples of these lines, each with its newline as those of a file: one without it is half a line."""
     kinds: dict[str, str] = {}
-    gathering = Gathering(labels)
+    gathering = Gathering(bounds)
     for line in lines:
         text = line.strip()
         try:

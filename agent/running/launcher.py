@@ -20,6 +20,7 @@ import time
 
 from agent.running import kernel, wire
 from agent.running.orphans import Orphans
+from agent.running.private_folders import Folders
 
 _MS_NS = 1_000_000
 # Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
@@ -96,54 +97,6 @@ class Run:
         self.breach = ""
 
 
-class Folders:
-    """The folders for TMPDIR: an empty one is used again, since making one costs as much as a tenth of a run.
-
-    Not at once: as long as a process may be left behind that has it as its mark, it is nobody else's.
-    """
-
-    def __init__(self, parent: str) -> None:
-        self._parent = parent
-        self._clean: list[str] = []
-        self._used: list[str] = []
-        self._littered: list[str] = []
-        self._number = 0
-
-    def take(self) -> str:
-        """The name of an empty folder; OSError if there can be none."""
-        if self._clean:
-            return self._clean.pop()
-        self._number += 1
-        os.mkdir(f"{self._parent}/{self._number}", 0o700)
-        return str(self._number)
-
-    def give_back(self, name: str) -> bool:
-        """Its run is over; False if something is left in it: then somebody else removes it."""
-        if self._is_empty(name):
-            self._used.append(name)
-            return True
-        self._littered.append(name)
-        return False
-
-    def clear(self) -> list[str]:
-        """Nothing is left behind of any run that is over; the folders that are to be removed (again)."""
-        written = [name for name in self._used if not self._is_empty(name)]
-        self._clean += [name for name in self._used if name not in written]
-        self._used = []
-        # A process that was left behind may have filled it again while it was being removed.
-        self._littered = [name for name in self._littered + written if self._exists(name)]
-        return self._littered
-
-    def _is_empty(self, name: str) -> bool:
-        try:
-            return not os.listdir(f"{self._parent}/{name}")
-        except OSError:
-            return False
-
-    def _exists(self, name: str) -> bool:
-        return os.access(f"{self._parent}/{name}", os.F_OK)
-
-
 class Launcher:
     """Serves the requests of one agent until it closes the socket."""
 
@@ -210,6 +163,8 @@ class Launcher:
         try:
             name = self._folders.take()
             request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
+            if targets := request.environment.get(wire.TARGETS):
+                request.environment[wire.TARGETS] = self._folders.put_targets(name, targets)
             if request.folder != self._folder:
                 os.chdir(request.folder)
                 self._folder = request.folder

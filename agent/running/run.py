@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.plan import RunSpec
-from agent.running.capture import Capture
+from agent.running.capture import KEPT_BYTES, Capture
 from agent.running.launchers import Launcher
 
 _READ_BYTES = 64 * 1024
@@ -29,10 +29,10 @@ class EndCause(StrEnum):
 class Pipe:
     """One of the program's two streams."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, kept_bytes: int = KEPT_BYTES) -> None:
         self._descriptor: int | None = descriptor
         self._is_watched = False
-        self.capture = Capture()
+        self.capture = Capture(kept_bytes=kept_bytes)
 
     def watch(self, selector: selectors.BaseSelector, on_read: Callable[[int], None]) -> None:
         """Have the selector call us when something is printed."""

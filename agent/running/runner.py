@@ -10,12 +10,16 @@ import os
 import selectors
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from agent.batches import BYTES_PER_COMBINATION, batch_results
 from agent.costs import Cost
+from agent.outputs.printed import Bounds
 from agent.outputs.table import OUTPUTS
 from agent.plan import RunKey, RunSpec
 from agent.results import RunResult
 from agent.running import wire
+from agent.running.capture import KEPT_BYTES
 from agent.running.launchers import Launchers, Program, Workplace
 from agent.running.orphans import Orphans
 from agent.running.run import EndCause, Pipe, Run
@@ -153,9 +157,12 @@ class Runner:
 
     def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
+        environment = run_environment(spec.environment, path=self._workplace.path)
+        if spec.batch:
+            environment[wire.TARGETS] = spec.batch.targets
         program = Program(
             arguments=spec.arguments,
-            environment=run_environment(spec.environment, path=self._workplace.path),
+            environment=environment,
             folder=spec.folder,
             cpu_seconds=spec.cpu_seconds,
         )
@@ -163,7 +170,7 @@ class Runner:
             launcher.start(number, program, pipes.its_ends)
             return Run(
                 number=number, spec=spec, launcher=launcher,
-                stdout=Pipe(pipes.out), stderr=Pipe(pipes.err),
+                stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
 
@@ -172,12 +179,11 @@ class Runner:
     ) -> None:
         said = error if isinstance(error, OSError) else OSError(str(error))
         self._on_end(spec.key)
-        self._on_result(
-            RunResult(
-                key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
-                started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
-            )
+        result = RunResult(
+            key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
+            started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
         )  # fmt: skip
+        self._tell(result, spec, lines=())
 
     def _check_output(self, run: Run, now_ns: int) -> None:
         if run.printed_bytes <= run.spec.output_bytes or run.killed:
@@ -237,14 +243,19 @@ class Runner:
         self._on_end(run.spec.key)
         if run.cause is EndCause.NOT_WANTED:
             return
-        self._on_result(
-            RunResult(
-                key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
-                ended_ns=self._clock_ns(), cost=cost,
-                printed=OUTPUTS[run.spec.output].samples(run.stdout.capture.lines(), run.spec.labels),
-                counted=run.counted,
-            )
+        result = RunResult(
+            key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
+            ended_ns=self._clock_ns(), cost=cost, counted=run.counted,
         )  # fmt: skip
+        self._tell(result, run.spec, lines=run.stdout.capture.lines())
+
+    def _tell(self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]) -> None:
+        if spec.batch:
+            for one in batch_results(result, spec, spec.batch, lines):
+                self._on_result(one)
+        else:
+            samples = OUTPUTS[spec.output].samples
+            self._on_result(replace(result, printed=samples(lines, Bounds(spec.labels.keys()))))
 
 
 class _Pipes:
@@ -290,6 +301,10 @@ def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
         ),
         OUTPUTS[spec.output].verdict,
     )
+
+
+def _kept_bytes(spec: RunSpec) -> int:
+    return KEPT_BYTES + BYTES_PER_COMBINATION * (len(spec.batch.keys) if spec.batch else 0)
 
 
 def _nanoseconds(seconds: float) -> int:

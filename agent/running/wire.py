@@ -11,6 +11,8 @@ SIGNAL = b"signal"
 ENDED = b"ended"
 REFUSED = b"refused"
 LITTER = b"litter"
+# This variable of a request is the content of a file; the program gets the file's path.
+TARGETS = "MR_PROBER_TARGETS"
 # A longer request comes in a file in memory, whose descriptor is the last one.
 MAX_PACKET_BYTES = 64 * 1024
 IN_FILE = b"file"

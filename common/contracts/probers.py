@@ -92,6 +92,8 @@ class ProberSettings(Input):
     # Free text on purpose: an agent that does not know the word makes the prober broken.
     mode: str | None = Field(default=None, max_length=32)
     output: str | None = Field(default=None, max_length=32)
+    # Of a gauge that is printed several times in 15 seconds: last, min, max, avg, sum.
+    aggregate: str | None = Field(default=None, max_length=32)
     user: UserName | None = None
     memory_mb: int | None = Field(default=None, ge=16, le=1_048_576)
     processes: int | None = Field(default=None, ge=1, le=100_000)
@@ -132,6 +134,7 @@ class EffectiveSettings(Wire):
     allow_overlap: bool = False
     mode: str = "run"
     output: str = "none"
+    aggregate: str = "last"
     # Whose rights the program has; empty: those that the host's owner gives to every prober.
     user: str = Field(default="", max_length=32)
     # Of all processes of a run together, but for `open_files`, which each of them may have.

@@ -1,5 +1,7 @@
 """Counters and cells."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.metrics import BOUNDS, MetricBook, cell_end, closing_cell
@@ -128,6 +130,19 @@ def test_printed_gauges_show_the_last_value_of_the_cell_and_counters_add_up() ->
     later = metrics.close_cell(NOW_NS)
     assert values(later, "rtt") == {}
     assert values(later, "sent") == {"": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "shown"), [("last", 2.0), ("min", 1.0), ("max", 6.0), ("avg", 3.0), ("sum", 9.0)]
+)
+def test_a_cell_shows_the_aggregate_of_a_gauge(aggregate: str, shown: float) -> None:
+    metrics = MetricBook()
+    metrics.apply(host_plan(replace(planned(1), aggregate=aggregate)), 0)
+    for value in (6.0, 1.0, 2.0):
+        record(metrics, run_result(printed=Printed((Sample("rtt", (), value),))))
+    assert values(metrics.close_cell(NOW_NS), "rtt") == {"": shown}
+    record(metrics, run_result(printed=Printed((Sample("rtt", (), 4.0),))))
+    assert values(metrics.close_cell(NOW_NS), "rtt") == {"": 4.0}
 
 
 def test_a_printed_counter_never_becomes_a_gauge() -> None:

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.outputs.nagios import nagios_samples, nagios_verdict
-from agent.outputs.printed import Printed
+from agent.outputs.printed import Bounds, Printed
 from agent.verdict import Verdict
 from common.contracts.states import Outcome
 
 
 def perfdata(text: str) -> Printed:
-    return nagios_samples(text.split("\n"), ())
+    return nagios_samples(text.split("\n"), Bounds())
 
 
 def values(text: str) -> dict[tuple[str, str], float]:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.outputs.printed import MAX_SAMPLES, Printed, Sample
+from agent.outputs.printed import MAX_SAMPLES, Bounds, Printed, Sample
 from agent.outputs.prometheus import prometheus_samples
 from agent.outputs.table import OUTPUTS
 
 
 def prometheus_text(lines: Iterable[str], labels: Collection[str] = ()) -> Printed:
-    return prometheus_samples([f"{line}\n" for line in lines], labels)
+    return prometheus_samples([f"{line}\n" for line in lines], Bounds(labels))
 
 
 def test_reads_names_labels_and_values() -> None:
@@ -58,7 +58,7 @@ def test_a_bad_line_is_counted_and_never_drops_the_good_ones(line: str) -> None:
 
 
 def test_half_a_line_is_a_bad_line() -> None:
-    printed = prometheus_samples(["first 1\n", "seconds 12"], ())
+    printed = prometheus_samples(["first 1\n", "seconds 12"], Bounds())
     assert [sample.name for sample in printed.samples] == ["first"]
     assert "half a line" in printed.first_problem
 
@@ -99,7 +99,7 @@ def test_the_number_of_samples_is_bounded() -> None:
 
 
 def test_output_none_ignores_everything() -> None:
-    assert OUTPUTS["none"].samples(["a 1\n"], ()).samples == ()
+    assert OUTPUTS["none"].samples(["a 1\n"], Bounds()).samples == ()
 
 
 _BAD = st.text(max_size=60).map(lambda text: text.replace("\n", " "))
