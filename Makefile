@@ -17,7 +17,7 @@ help: ## Print the targets
 demo: $(VENV)/.services $(VENV)/.terraform ## Run the whole product on this machine; Ctrl-C takes it down
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.main
 
-test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -84,6 +84,18 @@ $(VENV)/.prometheus: $(VENV)/.uv
 		rm -rf $(VENV)/prometheus; \
 		touch $@; \
 	else echo "No prometheus on PATH: its tests say that they are skipped" >&2; fi
+
+# The same for the plugins that Nagios runs, which must run as probers.
+$(VENV)/.plugins: $(VENV)/.uv
+	@if [ -x /usr/lib/nagios/plugins/check_tcp ]; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "The machine has no monitoring-plugins: unpacking Debian's"; \
+		rm -rf $(VENV)/plugins && mkdir $(VENV)/plugins; \
+		(cd $(VENV)/plugins && { apt-get download -qq monitoring-plugins-basic || { apt-get update -qq && apt-get download -qq monitoring-plugins-basic; }; } 2>/dev/null \
+			&& dpkg-deb -x monitoring-plugins-basic_*.deb . && rm monitoring-plugins-basic_*.deb) \
+			|| echo "No monitoring-plugins: their tests say that they are skipped" >&2; \
+		touch $@; \
+	else echo "No monitoring-plugins: their tests say that they are skipped" >&2; fi
 
 # Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv

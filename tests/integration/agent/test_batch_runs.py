@@ -1,7 +1,6 @@
 """A batch as the agent runs it: one process, a file of targets, a result for each combination."""
 
 import json
-import selectors
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,15 +16,14 @@ from agent.identity import Identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import Batch, HostPlan, PlannedProber, RunKey, RunSpec
-from agent.results import RunResult
 from agent.running.launchers import Workplace
-from agent.running.runner import Runner
 from agent.running.users import Users
 from agent.running.wiper import Wiper
 from agent.sinks.port import Batch as PointBatch
 from agent.sinks.port import SinkFigures
 from common.contracts.reports import AgentReport
 from common.contracts.states import Outcome
+from tests.integration.agent.one_run import results_of
 
 NAMES = ("a", "b", "c")
 KEYS = tuple(RunKey(UUID(int=1), f'{{"target":"{name}"}}') for name in NAMES)
@@ -61,28 +59,6 @@ def wiper() -> Iterator[Wiper]:
     made = Wiper()
     yield made
     made.close(time_limit_seconds=10)
-
-
-def results_of(spec: RunSpec, temporary: Path, wiper: Wiper) -> list[RunResult]:
-    """The results of one run; nothing of it stays in its folder."""
-    results: list[RunResult] = []
-    ended: list[RunKey] = []
-    temporary.mkdir()
-    with selectors.DefaultSelector() as selector:
-        place = Workplace(temporary, "/usr/bin:/bin", Users(), wiper)
-        runner = Runner(
-            selector, place, on_result=results.append, on_end=ended.append, clock_ns=boot_ns
-        )
-        runner.start(spec, boot_ns())
-        limit = time.monotonic() + 20
-        while not results or list(temporary.glob("*/*/*")):
-            assert time.monotonic() < limit, "the run never ended, or something of it stays"
-            for key, _ in selector.select(0.01):
-                key.data(boot_ns())
-            runner.tick(boot_ns())
-        runner.close()
-    assert ended == [spec.key]
-    return results
 
 
 def test_one_run_tells_about_each_combination(tmp_path: Path, wiper: Wiper) -> None:
