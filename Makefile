@@ -17,7 +17,7 @@ help: ## Print the targets
 demo: $(VENV)/.services $(VENV)/.terraform ## Run the whole product on this machine; Ctrl-C takes it down
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.main
 
-test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -29,9 +29,10 @@ test: $(VENV)/.tests $(VENV)/.terraform ## Format, lint, types, import rules, th
 
 check: test ## The same as `make test`
 
-soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for longer than `make test` has: half an hour
+soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for longer than `make test` has: an hour and a half
 	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
+	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true
@@ -71,6 +72,31 @@ $(VENV)/.tests: requirements.tests.txt $(VENV)/.services
 	@echo "Installing packages for tests"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.tests.txt
 	@touch $@
+
+# Debian's package unpacked beside the rest: the tests of the scrape ask a real Prometheus, nothing is installed on the machine.
+$(VENV)/.prometheus: $(VENV)/.uv
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "PATH has no prometheus: unpacking Debian's"; \
+		rm -rf $(VENV)/prometheus && mkdir $(VENV)/prometheus; \
+		(cd $(VENV)/prometheus && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null \
+			&& dpkg-deb -x prometheus_*.deb . && mv usr/bin/prometheus usr/bin/promtool ../bin/) \
+			|| echo "No prometheus: its tests say that they are skipped" >&2; \
+		rm -rf $(VENV)/prometheus; \
+		touch $@; \
+	else echo "No prometheus on PATH: its tests say that they are skipped" >&2; fi
+
+# The same for the plugins that Nagios runs, which must run as probers.
+$(VENV)/.plugins: $(VENV)/.uv
+	@if [ -x /usr/lib/nagios/plugins/check_tcp ]; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "The machine has no monitoring-plugins: unpacking Debian's"; \
+		rm -rf $(VENV)/plugins && mkdir $(VENV)/plugins; \
+		(cd $(VENV)/plugins && { apt-get download -qq monitoring-plugins-basic || { apt-get update -qq && apt-get download -qq monitoring-plugins-basic; }; } 2>/dev/null \
+			&& dpkg-deb -x monitoring-plugins-basic_*.deb . && rm monitoring-plugins-basic_*.deb) \
+			|| echo "No monitoring-plugins: their tests say that they are skipped" >&2; \
+		touch $@; \
+	else echo "No monitoring-plugins: their tests say that they are skipped" >&2; fi
 
 # Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv

@@ -230,12 +230,64 @@ class AgentSettings(SolomonSettings):
     )
     agent_token: SecretStr | None = Field(None, description="token of the cluster's agents")
     agent_token_file: Path | None = Field(None, description="file that holds the token")
+    fallback_url: str = Field(
+        "",
+        description="where the signed configuration is read while the API is away: https, or a folder as `file:`",
+    )
+    agent_rules: Path | None = Field(
+        None,
+        description="file (TOML) in which the machine's owner forbids probers, users and commands",
+    )
     agent_dir: Path = Field(
         Path("data/agent"), description="folder of the agent: document, files, state"
+    )
+    agent_user: str = Field(
+        "nobody",
+        description="whose rights probers have that name no user, if the agent is root; else they have the agent's own",
+    )
+    agent_allowed_users: str = Field(
+        "",
+        description="further users that probers may name, with commas; `root` only if it is here",
+    )
+    agent_slots: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="how many runs go on at once; what is due beyond is skipped",
     )
     agent_poll_interval: Duration = Field(
         timedelta(seconds=25),
         description="how long the API holds a question for a new configuration, at most 30 seconds",
+    )
+    solomon_dialect: Literal["classic", "cloud"] = Field(
+        "classic", description="how Solomon is spoken to: `classic`, or `cloud` (Yandex Monitoring)"
+    )
+    solomon_token: SecretStr | None = Field(
+        None,
+        description="token for Solomon: OAuth, or IAM with the cloud dialect; unset there: the VM's own",
+    )
+    solomon_project: str = Field(
+        "mr_prober",
+        description="Solomon's label `project`; with the cloud dialect the id of the folder",
+    )
+    solomon_service: str = Field(
+        "",
+        description="Solomon's label `service`; empty: `mr_prober`, with the cloud dialect `custom`",
+    )
+    metadata_url: str = Field(
+        "http://169.254.169.254", description="address of the VM's metadata service"
+    )
+    spool_max_bytes: Annotated[int, Field(ge=65536)] = Field(
+        256 * 1024 * 1024, description="so much may wait on disk while Solomon is away"
+    )
+    spool_max_age: Duration = Field(
+        timedelta(days=1), description="so long may it wait; then it is dropped and counted"
+    )
+    spool_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        50.0, description="how fast it goes out when Solomon is back, 1000 points a request at most"
+    )
+    scrape_port: Port | None = Field(
+        None, description="port on 127.0.0.1 where Prometheus finds the same numbers; unset: none"
     )
 
 
@@ -249,8 +301,11 @@ class SolomonStandInSettings(_Settings):
     solomon_stand_in_database: Path = Field(
         Path("data/solomon_stand_in.sqlite"), description="file of the series"
     )
+    solomon_stand_in_token_lifetime: Duration = Field(
+        timedelta(hours=1), description="how long the tokens of its metadata service are good"
+    )
     solomon_token: SecretStr | None = Field(
-        None, description="the OAuth token that is accepted; unset: any"
+        None, description="the token that is accepted; unset: any"
     )
 
 

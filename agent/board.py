@@ -1,15 +1,29 @@
 """What the last runs said: state and reason per combination, in the order in which reports show them. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent.plan import HostPlan, PlannedProber, RunKey
 from agent.results import RunResult
+from common.contracts.probers import MAX_CONFIRMING_RUNS
 from common.contracts.reports import MAX_REASONS, ProberReport, Reason, shortened
-from common.contracts.states import STATE_OF_OUTCOME, State
+from common.contracts.states import STATE_OF_OUTCOME, Outcome, State
 
 # As many as a report carries; the first ones by slug, so that always the same are missing.
 _MAX_PROBERS = 2000
+
+
+def confirmed_state(recent: Sequence[Outcome], confirm: tuple[int, int], before: State) -> State:
+    """The state after these last runs, the newest last: another one than before only if it is confirmed.
+
+    Of the last M runs, at least N must be bad for a bad state, and fewer than N for a good one.
+    """
+    needed, considered = confirm
+    newest = recent[-1]
+    bad = sum(outcome is not Outcome.SUCCESS for outcome in recent[-considered:])
+    is_confirmed = bad < needed if newest is Outcome.SUCCESS else bad >= needed
+    return STATE_OF_OUTCOME[newest] if is_confirmed else before
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,7 @@ class Standing:
     state: State = State.NOT_RUN_YET
     reason: str = ""
     last_run_at: datetime | None = None
+    recent: tuple[Outcome, ...] = ()  # the newest last
 
 
 class Board:
@@ -41,14 +56,25 @@ class Board:
                     known = Standing(State.BROKEN, reason, known.last_run_at)
                 self._standings[key] = known
 
-    def record(self, result: RunResult, ended_at: datetime) -> State | None:
-        """Take in a result; the state before, if this one is another."""
+    def record(
+        self, result: RunResult, ended_at: datetime, *, confirm: tuple[int, int] = (1, 1)
+    ) -> Standing | None:
+        """Take in a result; how the combination stands now, None if it is not in the plan (any more)."""
         known = self._standings.get(result.key)
         if known is None:
             return None
-        state = STATE_OF_OUTCOME[result.verdict.outcome]
-        self._standings[result.key] = Standing(state, result.verdict.reason, ended_at)
-        return known.state if state is not known.state else None
+        recent = (*known.recent, result.verdict.outcome)[-MAX_CONFIRMING_RUNS:]
+        state = confirmed_state(recent, confirm, known.state)
+        # What is not confirmed yet is no reason for the state that is shown.
+        says_why = state is STATE_OF_OUTCOME[result.verdict.outcome]
+        reason = result.verdict.reason if says_why else known.reason
+        self._standings[result.key] = standing = Standing(state, reason, ended_at, recent)
+        return standing
+
+    def state(self, key: RunKey) -> State | None:
+        """How a combination stands; None if it is not in the plan."""
+        known = self._standings.get(key)
+        return known.state if known else None
 
     def prober_reports(self) -> list[ProberReport]:
         """States as reports carry them."""

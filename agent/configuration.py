@@ -2,22 +2,27 @@
 
 A document is checked whole before it is used; otherwise the last good one stays and the problem is reported.
 The agent starts from what is on disk and goes on with it for as long as the API is away.
+Meanwhile it reads what is published in object storage.
 """
 
 import json
 import logging
-import random
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import JsonValue, ValidationError
 
-from agent.errors import DocumentRefusedError, FileDamagedError
+from agent.errors import (
+    DocumentRefusedError,
+    FileDamagedError,
+    OlderDocumentError,
+    PublicationUnreadableError,
+)
 from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
+from agent.publication import Publication
+from agent.rules import Rules
 from agent.secret_values import SecretSource, SecretValues
 from agent.store import Store
 from common.contracts.configuration import ConfigurationDocument, etag_of
@@ -28,12 +33,10 @@ from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
 log = logging.getLogger(__name__)
 
-_LONGEST_BACK_OFF = timedelta(seconds=15)
-_PAUSE = timedelta(seconds=5)
-_PAUSE_AFTER_NEWS = timedelta(seconds=0.5)
-# Of the wait: what an API that rounds or ends early for its own reasons may be short of.
-_HELD_SHARE = 0.9
+_PATIENCE = timedelta(seconds=5)
 _MAX_PROBLEM_LENGTH = 1000
+
+ConfigurationOrigin = Literal["none", "disk", "api", "object storage", "file"]
 
 
 class ConfigurationSource(SecretSource, Protocol):
@@ -54,6 +57,19 @@ class ConfigurationNews:
     problem: str
     # When the plan was last known to be the newest, by the scheduler's clock; None: never since the start.
     confirmed_ns: int | None
+    source: ConfigurationOrigin = "none"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a configuration depends on beside its sources."""
+
+    cluster_slug: str
+    host: str
+    clock_ns: Callable[[], int]
+    rules: Rules = field(default=Rules())
+    # A local document: nothing of it is remembered, and its revision may be any.
+    is_local: bool = False
 
 
 def checked_document(
@@ -76,53 +92,10 @@ def checked_document(
             " if it really is a new cluster, remove the agent's folder"
         )
     if current and document.revision < current.revision:
-        raise DocumentRefusedError(
+        raise OlderDocumentError(
             f"its revision {document.revision} is older than {current.revision}"
         )
     return document
-
-
-def poll_delay(
-    wait: timedelta, *, took: timedelta, changed: bool, failures: int, jitter: float
-) -> timedelta:
-    """The pause before the next question; `jitter` is from 0 to 1 and adds ±10 %.
-
-    Zero if the API held the last one for as long as it was asked to.
-    Short after news, so that the next ones are not missed; longer if an API without `wait`,
-    or one that holds too many, answered at once; longer and longer after failures.
-    """
-    pause = min(wait, _PAUSE)
-    if failures:
-        longest = max(pause, _LONGEST_BACK_OFF)
-        pause = min(longest, pause * 2.0 ** min(failures - 1, 10))
-    elif changed:
-        pause = min(wait, _PAUSE_AFTER_NEWS)
-    elif took >= wait * _HELD_SHARE:
-        return timedelta()
-    return pause * (0.9 + 0.2 * jitter)
-
-
-def follow(
-    configuration: "Configuration",
-    *,
-    wait: timedelta,
-    stopping: threading.Event,
-    deliver: Callable[[ConfigurationNews], None],
-) -> None:
-    """Deliver what is on disk, then poll until told to stop; the body of a thread."""
-    deliver(configuration.start_from_disk())
-    while not stopping.is_set():
-        started = time.monotonic()
-        etag = configuration.etag
-        deliver(configuration.poll(wait))
-        delay = poll_delay(
-            wait,
-            took=timedelta(seconds=time.monotonic() - started),
-            changed=configuration.etag != etag,
-            failures=configuration.failures,
-            jitter=random.random(),  # noqa: S311 - no secret
-        )
-        stopping.wait(delay.total_seconds())
 
 
 class Configuration:
@@ -132,34 +105,41 @@ class Configuration:
         self,
         source: ConfigurationSource,
         store: Store,
+        surroundings: Surroundings,
         *,
-        cluster_slug: str,
-        host: str,
-        clock_ns: Callable[[], int],
+        publication: Publication | None = None,
     ) -> None:
+        """`publication` is read while the `source`, the API, is away."""
         self._source = source
+        self._publication = publication
         self._store = store
-        self._cluster_slug = cluster_slug
-        self._host = Host(host)
+        self._surroundings = surroundings
+        self._host = Host(surroundings.host)
         self._secrets = SecretValues(source, store)
-        self._clock_ns = clock_ns
         self._document: ConfigurationDocument | None = None
         self.etag = ""
         self._plan: HostPlan | None = None
         self._incomplete = False
         self._problem = ""
         self._confirmed_ns: int | None = None
+        self._origin: ConfigurationOrigin = "none"
+        self._api_is_away = False
         self._logged = ""
         self.failures = 0
 
     def start_from_disk(self) -> ConfigurationNews:
         """Take up the last good document; nothing is fetched, so that it is there at once."""
+        if self._surroundings.is_local:
+            return self._news()
         try:
             content = self._store.document()
             if content is not None:
-                document = checked_document(content, cluster_slug=self._cluster_slug, current=None)
+                document = checked_document(
+                    content, cluster_slug=self._surroundings.cluster_slug, current=None
+                )
                 plan = self._planned(document, files_from_disk_only=True)
                 self._use(document, content, plan)
+                self._origin = "disk"
                 log.info("start from disk revision=%d", document.revision)
         except (DocumentRefusedError, OSError) as error:
             self._fail(error)
@@ -167,29 +147,60 @@ class Configuration:
 
     def poll(self, wait: timedelta = timedelta()) -> ConfigurationNews:
         """Ask once for a newer document and let the API hold the question that long; no mishap is raised, each one is told in the news or in the log."""
+        self._api_is_away = False
         try:
-            # Missing files may come any moment, and no new document tells of them.
-            patience = min(wait, _PAUSE) if self._incomplete else wait
-            content = self._source.configuration(self.etag, wait=patience)
-            if content is not None:
-                self._take(content)
-            elif self._incomplete and self._document:
-                self._complete(self._document)
+            self._ask_api(wait)
         except (DocumentRefusedError, ApiError, OSError) as error:
             self._fail(error)
+            self._api_is_away = _is_away(error)
         else:
             self._succeed()
+        if self._api_is_away and self._publication:
+            self._read_publication(self._publication)
         return self._news()
 
+    def _ask_api(self, wait: timedelta) -> None:
+        # Missing files may come any moment, and no new document tells of them.
+        patience = min(wait, _PATIENCE) if self._incomplete else wait
+        content = self._source.configuration(self.etag, wait=patience)
+        if content is not None:
+            self._take(content)
+        elif self._incomplete and self._document:
+            self._complete(self._document)
+        self._origin = "file" if self._surroundings.is_local else "api"
+
+    def _read_publication(self, publication: Publication) -> None:
+        """Use what is published, if it is newer; a later one than ours may come any time, an older one is just late."""
+        try:
+            # What is incomplete is read again: its files may have come.
+            known = None if self._incomplete else self._store.document()
+            content = publication.configuration(known if self._document else None)
+            if content is not None:
+                self._take(content)
+                self._problem = ""
+                self._origin = "object storage"
+        except OlderDocumentError as error:
+            log.debug("object storage is late: %s", error)
+        except PublicationUnreadableError as error:
+            log.info("object storage does not help: %s", error)
+        except (DocumentRefusedError, ApiError, OSError) as error:
+            log.warning("what is in object storage is not used: %s", error)
+            self._problem = str(error)[:_MAX_PROBLEM_LENGTH]
+
     def _take(self, content: bytes) -> None:
+        is_local = self._surroundings.is_local
         document = checked_document(
-            content, cluster_slug=self._cluster_slug, current=self._document
+            content,
+            cluster_slug=self._surroundings.cluster_slug,
+            current=None if is_local else self._document,
         )
         plan = self._planned(document, files_from_disk_only=False)
-        self._store.keep_document(content)
+        if not is_local:
+            self._store.keep_document(content)
         before = self._document
-        self._use(document, content, plan)
-        log.info("configuration in use revision=%d", document.revision)
+        if etag_of(content) != self.etag:
+            log.info("configuration in use revision=%d", document.revision)
+        self._use(document, content, plan if plan != self._plan else self._plan)
         # What the document before names stays once more: its runs may still be ending.
         self._clean_up([document, before] if before else [document])
 
@@ -213,7 +224,7 @@ class Configuration:
         except OSError as error:
             log.warning("files that nobody needs any more stay on the disk: %s", error)
 
-    def _use(self, document: ConfigurationDocument, content: bytes, plan: HostPlan) -> None:
+    def _use(self, document: ConfigurationDocument, content: bytes, plan: HostPlan | None) -> None:
         self._document = document
         self.etag = etag_of(content)
         self._plan = plan
@@ -221,7 +232,8 @@ class Configuration:
     def _planned(self, document: ConfigurationDocument, *, files_from_disk_only: bool) -> HostPlan:
         self._incomplete = False
         secrets = self._secrets.values(
-            secrets_in(document.variables), from_disk_only=files_from_disk_only
+            secrets_in(document.variables),
+            from_disk_only=files_from_disk_only or self._api_is_away,
         )
         values = self._large_values(document, files_from_disk_only=files_from_disk_only)
         probers = tuple(
@@ -242,7 +254,7 @@ class Configuration:
         for sha256 in sorted({file.sha256 for file in document.variable_files.values()}):
             try:
                 if not files_from_disk_only and not self._store.has_file(sha256):
-                    self._store.keep_file(sha256, self._source.file(sha256))
+                    self._store.keep_file(sha256, self._fetched(sha256))
                 values[sha256] = json.loads(self._store.file(sha256))
             except (ApiRefusedError, FileDamagedError, FileNotFoundError, ValueError):
                 self._incomplete = True  # `resolve` says so of each prober that needs it
@@ -269,8 +281,8 @@ class Configuration:
         *,
         files_from_disk_only: bool,
     ) -> PlannedProber:
-        if prober.problem:
-            return planned_prober(prober, folder=None)
+        if problem := prober.problem or self._surroundings.rules.problem_of(prober):
+            return planned_prober(prober, folder=None, problem=problem)
         try:
             folder = self._store.unpacked(prober.files)
             if folder is None and not files_from_disk_only:
@@ -286,12 +298,21 @@ class Configuration:
     def _fetch_missing(self, files: Iterable[FileReference]) -> None:
         for sha256 in sorted({file.sha256 for file in files}):
             if not self._store.has_file(sha256):
-                self._store.keep_file(sha256, self._source.file(sha256))
+                self._store.keep_file(sha256, self._fetched(sha256))
+
+    def _fetched(self, sha256: str) -> bytes:
+        """The content of a file, not checked, from wherever the document came."""
+        if not (self._api_is_away and self._publication):
+            return self._source.file(sha256)
+        try:
+            return self._publication.file(sha256)
+        except PublicationUnreadableError as error:
+            raise FileNotFoundError(str(error)) from error
 
     def _succeed(self) -> None:
         self.failures = 0
         self._problem = ""
-        self._confirmed_ns = self._clock_ns()
+        self._confirmed_ns = self._surroundings.clock_ns()
         if self._logged:
             log.info("configuration is up to date again")
         self._logged = ""
@@ -308,4 +329,11 @@ class Configuration:
         self._logged = kind
 
     def _news(self) -> ConfigurationNews:
-        return ConfigurationNews(self._plan, self._problem, self._confirmed_ns)
+        return ConfigurationNews(self._plan, self._problem, self._confirmed_ns, self._origin)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the API does not work, rather than saying no."""
+    if isinstance(error, ApiRefusedError):
+        return error.status >= 500
+    return isinstance(error, ApiError)

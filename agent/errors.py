@@ -3,8 +3,12 @@
 MrProberError
 ├── AgentAlreadyRunningError   another agent works in the same folder
 ├── AgentFolderError           the agent's folder cannot be used
+├── ScrapePortError            the port of the scrape cannot be listened on
 ├── FileDamagedError           content does not have the SHA-256 by which it was asked for
+├── RulesFileError             the file of the machine's owner holds a mistake
+├── PublicationUnreadableError object storage does not give what is published there
 └── DocumentRefusedError       a configuration document is not believed; the last good one stays
+    └── OlderDocumentError     it is older than the one in use
 """
 
 from pathlib import Path
@@ -32,6 +36,16 @@ class AgentFolderError(MrProberError):
         self.folder = folder
 
 
+class ScrapePortError(MrProberError):
+    """Somebody else has the port, or we may not have it."""
+
+    def __init__(self, port: int | None, reason: object) -> None:
+        super().__init__(
+            f"cannot listen on 127.0.0.1:{port}: {reason}; MR_PROBER_SCRAPE_PORT names another port"
+        )
+        self.port = port
+
+
 class FileDamagedError(MrProberError):
     """Content that is not what its hash promises is never used."""
 
@@ -46,3 +60,23 @@ class DocumentRefusedError(MrProberError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the configuration document is refused: {reason}")
         self.reason = reason
+
+
+class OlderDocumentError(DocumentRefusedError):
+    """From the API that is a fault; in object storage it may just be late."""
+
+
+class PublicationUnreadableError(MrProberError):
+    """Object storage cannot be read now."""
+
+    def __init__(self, where: str, reason: object) -> None:
+        super().__init__(f"{where} cannot be read: {reason}")
+        self.where = where
+
+
+class RulesFileError(MrProberError):
+    """Whoever forbids something must not believe it forbidden because of a slip of the pen."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path} (MR_PROBER_AGENT_RULES): {reason}")
+        self.path = path

@@ -10,7 +10,8 @@ from pathlib import Path
 def remove_folder(folder: Path) -> None:
     """Remove a folder with all that is in it; what cannot be removed stays, without an error."""
     shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists():
+    # Root needs no permission, and whose folder this is could exchange one for a link while we look.
+    if not folder.exists() or os.geteuid() == 0:
         return
     _open_up(folder)
     # From the top: a folder that may not be read shows its subfolders only once it has been opened.

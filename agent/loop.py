@@ -3,6 +3,7 @@
 It never waits for the network: configuration, reports and points go through mailboxes and queues to threads of their own.
 """
 
+import gc
 import logging
 import selectors
 import time
@@ -10,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
+from agent.accounts import Accounted, Accounts
 from agent.board import Board
 from agent.changes import changes_between
 from agent.clocks import Clocks
@@ -20,13 +23,15 @@ from agent.mailboxes import Mailbox, Waker
 from agent.metrics import MetricBook, cell_end, closing_cell
 from agent.own_figures import AgentFigures, agent_points, rss_bytes
 from agent.plan import HostPlan, RunKey, RunSpec
+from agent.pressure import CpuPressure, is_starved
 from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
-from agent.runner import Runner, Workplace
-from agent.scheduler import SECOND_NS, Scheduler, Skip, Start, run_hash
-from agent.sinks import Batch, MetricSink
+from agent.running.launchers import Workplace
+from agent.running.runner import Runner
+from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
+from agent.sinks.port import Batch, MetricSink
 from common.contracts.reports import AgentReport
-from common.contracts.states import Outcome, State
+from common.contracts.states import Outcome, SkipReason, State
 
 log = logging.getLogger(__name__)
 
@@ -54,21 +59,35 @@ class Ports:
     waker: Waker
     sink: MetricSink
     send_report: Callable[[AgentReport], None]
+    accounts: Accounts
 
 
 class AgentLoop:
     """Everything that happens on the loop's thread."""
 
     def __init__(
-        self, about: AboutAgent, ports: Ports, workplace: Workplace, *, clocks: Clocks
+        self,
+        about: AboutAgent,
+        ports: Ports,
+        workplace: Workplace,
+        *,
+        clocks: Clocks,
+        slots: int = 1_000_000,
     ) -> None:
+        """`slots` is how many runs go on at once."""
         self._about = about
         self._ports = ports
         self._clocks = clocks
         now_ns = clocks.boot_ns()
+        self._epoch_offset_ns = round(clocks.now().timestamp() * SECOND_NS) - now_ns
         self._scheduler = Scheduler(
-            epoch_offset_ns=round(clocks.now().timestamp() * SECOND_NS) - now_ns, now_ns=now_ns
+            epoch_offset_ns=self._epoch_offset_ns, now_ns=now_ns, slots=slots
         )
+        # Only the first plan has a past: whatever comes later begins when it comes.
+        self._past = ports.accounts.earlier()
+        # When the end was counted: for what comes after that, the next agent accounts.
+        self._balanced_ns: int | None = None
+        self._pressure = CpuPressure()
         self._selector = selectors.DefaultSelector()
         self._selector.register(ports.waker.read_end, selectors.EVENT_READ, self._woken)
         self._runner = Runner(
@@ -83,7 +102,13 @@ class AgentLoop:
         self._report_timer = ReportTimer(now_ns=now_ns)
         self._applying_until: float | None = None
         self._cell_end = cell_end(clocks.now().timestamp())
+        self._clock_look_ns = now_ns
+        # The first round takes whatever has come already.
+        self._is_woken = True
         self._specs: dict[RunKey, RunSpec] = {}
+        # The same ones by combination, of which a batch has many.
+        self._spec_of: dict[RunKey, RunSpec] = {}
+        self._cluster_id = UUID(int=0)
         self._news = ConfigurationNews(None, "", None)
         # Whose bad lines the log has shown under this plan.
         self._bad_output_told: set[RunKey] = set()
@@ -104,15 +129,18 @@ class AgentLoop:
     def _go_round(self) -> None:
         self._wait_and_serve(self._next_moment_ns())
         now_ns = self._clocks.boot_ns()
-        self._take_news(now_ns)
+        if self._is_woken:
+            self._is_woken = False
+            self._take_news(now_ns)
         self._start_due(now_ns)
         self._report_if_due(now_ns)
 
     def _wait_and_serve(self, until_ns: int) -> None:
         """Serve the running probers, and the 15 s grid, until something happens or that moment comes."""
         events = self._selector.select(self._wait_seconds(until_ns))
-        self._close_cell_if_due()
         now_ns = self._clocks.boot_ns()
+        if now_ns >= self._clock_look_ns:
+            self._look_at_the_clock(now_ns)
         for key, _ in events:
             self._guarded(key.data, now_ns)
         self._guarded(self._runner.tick, now_ns)
@@ -125,12 +153,12 @@ class AgentLoop:
 
     def _wait_seconds(self, until_ns: int) -> float:
         now_ns = self._clocks.boot_ns()
-        moment_ns = min(now_ns + _LONGEST_WAIT_NS, self._runner.next_at_ns(), until_ns)
-        until_cell_end = self._cell_end - self._clocks.now().timestamp()
-        return max(0.0, min((moment_ns - now_ns) / SECOND_NS, until_cell_end))
+        moment_ns = min(self._clock_look_ns, self._runner.next_at_ns(), until_ns)
+        return max(0.0, (moment_ns - now_ns) / SECOND_NS)
 
     def _woken(self, now_ns: int) -> None:
         del now_ns
+        self._is_woken = True
         self._ports.waker.clear()
 
     def _guarded(self, step: Callable[[Argument], object], argument: Argument) -> None:
@@ -155,49 +183,77 @@ class AgentLoop:
     def _apply(self, plan: HostPlan, now_ns: int) -> None:
         wanted = plan.specs()
         changes = changes_between(self._specs, wanted)
+        self._cluster_id = plan.cluster_id
+        self._board.apply(plan)
+        self._book.apply(plan, now_ns)
         for key in changes.stop:
             self._scheduler.remove(key)
         for key in (*changes.stop, *(spec.key for spec in changes.replace)):
-            self._runner.end(key, now_ns)
-        for spec in (*changes.start, *changes.replace):
-            self._scheduler.add(
-                spec.key,
-                hash_=run_hash(plan.cluster_id, self._about.host, spec.key),
-                interval_ns=round(spec.interval.total_seconds() * SECOND_NS),
-                now_ns=now_ns,
-            )
+            # Its beat has been started and will have no outcome: it makes room for the new version, if there is one.
+            self._skip(key, SkipReason.OVERLAP, self._runner.end(key, now_ns))
         self._specs = wanted
+        self._spec_of = {key: spec for spec in wanted.values() for key in spec.combinations}
         self._applying_until = plan.applying_until
+        for spec in (*changes.start, *changes.replace):
+            self._begin(spec, now_ns)
+        self._past = None
         self._bad_output_told.clear()
-        self._board.apply(plan)
-        self._book.apply(plan, now_ns)
+        # A look through everything that stays would hold up starts for tens of milliseconds, again and again.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         log.info(
             "plan in force revision=%d start=%d stop=%d replace=%d keep=%d",
             plan.document_revision, *map(len, (changes.start, changes.stop, changes.replace, changes.keep)),
         )  # fmt: skip
 
+    def _begin(self, spec: RunSpec, now_ns: int) -> None:
+        rhythm = Rhythm(
+            hash=self._hash_of(spec.key),
+            interval_ns=round(spec.interval.total_seconds() * SECOND_NS),
+            allow_overlap=spec.allow_overlap,
+            exclusive=spec.exclusive,
+        )
+        past = None
+        if self._past:
+            until_ns = self._past.until_unix_ns - self._epoch_offset_ns
+            past = Past(until_ns, self._past.open_beats.get(rhythm.hash, 0))
+        missed = self._scheduler.add(spec.key, rhythm, now_ns=now_ns, past=past)
+        self._skip(spec.key, SkipReason.AGENT_RESTART, missed)
+
+    def _skip(self, key: RunKey, reason: SkipReason, count: int) -> None:
+        """So many beats of the schedule passed without a run: each of its combinations has one less."""
+        for combination in self._specs[key].combinations:
+            self._book.skip(combination, reason, count)
+
+    def _hash_of(self, key: RunKey) -> int:
+        return run_hash(self._cluster_id, self._about.host, key)
+
     def _start_due(self, now_ns: int) -> None:
         for decision in self._scheduler.decide(now_ns):
             if isinstance(decision, Skip):
-                self._book.skip(decision.key, decision.reason, decision.count)
+                self._skip(decision.key, decision.reason, decision.count)
             else:
                 self._guarded(self._start, decision)
 
     def _start(self, start: Start) -> None:
         self._book.runs_started += 1
         try:
-            self._runner.start(self._specs[start.key], start.due_ns)
+            self._runner.start(self._specs[start.key], start.due_ns, counted=start.counted)
         except BaseException:
             self._scheduler.finished(start.key)
             raise
 
     def _record(self, result: RunResult) -> None:
-        until = self._applying_until
-        if until is not None and self._clocks.now().timestamp() < until:
-            result = replace(result, during_apply=True)
-        self._book.record(result)
-        before = self._board.record(result, self._clocks.now())
-        if before is not None:
+        spec = self._spec_of.get(result.key)
+        before = self._board.state(result.key)
+        if spec is None or before is None:
+            return
+        result = self._flagged(result)
+        standing = self._board.record(result, self._clocks.now(), confirm=spec.confirm)
+        state = standing.state if standing else before
+        self._book.record(result, state)
+        if state is not before:
             self._report_timer.changed(result.ended_ns)
             self._log_change(result, before)
         if result.printed.bad_lines and result.key not in self._bad_output_told:
@@ -206,6 +262,16 @@ class AgentLoop:
                 "prober=%s %s prints bad lines: %s",
                 self._slug_of(result.key), result.key.combination, result.printed.first_problem,
             )  # fmt: skip
+
+    def _flagged(self, result: RunResult) -> RunResult:
+        """What else is known of the circumstances of a run."""
+        share = self._pressure.share_since(result.started_ns, result.ended_ns)
+        until = self._applying_until
+        return replace(
+            result,
+            starved=is_starved(start_lag_seconds=result.start_lag_seconds, waiting_share=share),
+            during_apply=until is not None and self._clocks.now().timestamp() < until,
+        )
 
     def _log_change(self, result: RunResult, before: State) -> None:
         said = result.verdict
@@ -218,7 +284,7 @@ class AgentLoop:
         )  # fmt: skip
 
     def _slug_of(self, key: RunKey) -> str:
-        spec = self._specs.get(key)
+        spec = self._spec_of.get(key)
         return spec.prober_slug if spec else str(key.prober_id)
 
     def _report_if_due(self, now_ns: int) -> None:
@@ -236,16 +302,33 @@ class AgentLoop:
         self._ports.send_report(agent_report(self._board, circumstances, self._clocks.now()))
         self._report_timer.sent(now_ns)
 
-    def _close_cell_if_due(self) -> None:
-        closed, self._cell_end = closing_cell(self._cell_end, self._clocks.now().timestamp())
+    def _look_at_the_clock(self, now_ns: int) -> None:
+        """Close the cell if it is over; look again at its end, or in a second: the clock may be set meanwhile."""
+        unix_seconds = self._clocks.now().timestamp()
+        closed, self._cell_end = closing_cell(self._cell_end, unix_seconds)
+        left_ns = round((self._cell_end - unix_seconds) * SECOND_NS)
+        self._clock_look_ns = now_ns + min(_LONGEST_WAIT_NS, left_ns)
+        self._pressure.sample(now_ns)
         if closed is not None:
             self._close_cell(closed)
 
     def _close_cell(self, end: int) -> None:
         now_ns = self._clocks.boot_ns()
+        accounted = self._accounted(now_ns)
         points = self._book.close_cell(now_ns) + agent_points(self._figures(now_ns))
         labels = {"cluster_slug": self._about.cluster_slug, "host": self._about.host}
         self._ports.sink.accept(Batch(datetime.fromtimestamp(end, UTC), points, labels))
+        self._ports.accounts.write(accounted)
+
+    def _accounted(self, now_ns: int) -> Accounted:
+        """What the counters hold now."""
+        if self._balanced_ns is not None:
+            return Accounted(self._balanced_ns + self._epoch_offset_ns)
+        open_beats = self._scheduler.open_beats(now_ns)
+        return Accounted(
+            now_ns + self._epoch_offset_ns,
+            {self._hash_of(key): count for key, count in open_beats.items()},
+        )
 
     def _figures(self, now_ns: int) -> AgentFigures:
         confirmed_ns = self._news.confirmed_ns
@@ -256,17 +339,23 @@ class AgentLoop:
             ),
             runs_started=self._book.runs_started,
             runs_in_progress=self._runner.in_progress,
-            dropped={**dropped, **self._ports.sink.dropped()},
+            dropped=dropped,
             cpu_seconds=time.process_time(),
             rss_bytes=rss_bytes(),
+            sink=self._ports.sink.figures(),
         )
 
     def _end_runs(self) -> None:
         """Within the longest grace, and five seconds more only for what even SIGKILL does not end."""
-        self._guarded(self._runner.end_all, self._clocks.boot_ns())
+        now_ns = self._clocks.boot_ns()
+        for key, count in self._scheduler.open_beats(now_ns).items():
+            self._skip(key, SkipReason.AGENT_RESTART, count)
+        self._balanced_ns = now_ns
+        self._guarded(self._runner.end_all, now_ns)
         while self._runner.in_progress:
             # Not until the next start or report: nobody attends to those any more, and they would be due for ever.
             self._wait_and_serve(self._clocks.boot_ns() + _LONGEST_WAIT_NS)
+        self._guarded(lambda _: self._runner.close(), None)
         limit_ns = self._clocks.boot_ns() + _LAST_SWEEPS_NS
         while self._runner.sweep() and self._clocks.boot_ns() < limit_ns:
             time.sleep(0.01)

@@ -11,26 +11,35 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
+from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns
-from agent.configuration import Configuration, ConfigurationNews, follow
-from agent.errors import AgentFolderError
+from agent.configuration import Configuration, ConfigurationNews, Surroundings
+from agent.errors import AgentFolderError, ScrapePortError
 from agent.folder_lock import lock_folder
 from agent.identity import next_identity
+from agent.local_document import LocalDocument, NoReports
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
-from agent.orphans import adopt_orphans
+from agent.polling import follow
+from agent.publication import Publication, is_publication_address, shelf_at
 from agent.reports import ReportSender
-from agent.runner import Workplace
-from agent.sinks import MetricSink, NoSink, SolomonSink, send_offset_seconds
+from agent.rules import Rules, rules_in
+from agent.running import kernel
+from agent.running.group import kill_group, make_group, remove_group
+from agent.running.launchers import Workplace
+from agent.running.orphans import kill_marked
+from agent.running.users import Users, users_of_this_host
+from agent.running.wiper import Wiper
+from agent.sinks.choice import Destination, SpoolBounds, sinks_for, token_source
+from agent.sinks.port import MetricSink
 from agent.store import Store
-from agent.wiper import Wiper
 from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.contracts.identifiers import HOST_PATTERN, is_slug
+from common.deadline_http import is_http_address
 from common.errors import MrProberError
 from common.logs import set_up_logging
-from common.solomon import HttpSolomonClient
 from settings import AgentSettings
 
 log = logging.getLogger(__name__)
@@ -41,35 +50,47 @@ _CLOSE_SECONDS = 4.0
 
 def main() -> int:
     """The exit code: 0 after SIGTERM or SIGINT, 1 if the agent cannot start or a part of it failed."""
-    _parse_arguments()
+    nudged = threading.Event()
+    document = _parsed_document(nudged)
     try:
-        settings = AgentSettings()
-        _refuse_unusable(settings)
+        settings = AgentSettings(cluster=document.cluster_slug()) if document else AgentSettings()
+        _refuse_unusable(settings, needs_token=document is None)
     except ValidationError as error:
         sys.stderr.write("".join(f"{mistake}\n" for mistake in _mistakes(error)))
         return 1
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except MrProberError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     set_up_logging(settings.log_level, settings.log_format)
     try:
-        return _run(settings)
+        return _run(settings, document, nudged)
     except MrProberError as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
-def _parse_arguments() -> None:
+def _parsed_document(nudged: threading.Event) -> LocalDocument | None:
     lines = [
         f"  MR_PROBER_{name.upper():20} {field.description}"
         for name, field in AgentSettings.model_fields.items()
     ]
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="agent/main.py",
         description="Runs the probers of one host. All settings come from the environment:",
         epilog="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    )
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="run this configuration document instead of the API's; contents of files are beside it as files/<sha256>",
+    )
+    file: Path | None = parser.parse_args().document
+    return LocalDocument(file.absolute(), nudged) if file else None
 
 
 def _mistakes(error: ValidationError) -> list[str]:
@@ -79,21 +100,40 @@ def _mistakes(error: ValidationError) -> list[str]:
     ]
 
 
-def _refuse_unusable(settings: AgentSettings) -> None:
+def _refuse_unusable(settings: AgentSettings, *, needs_token: bool) -> None:
     """ValueError with one line per mistake that the types do not show."""
     mistakes = []
     if not is_slug(settings.cluster):
         mistakes.append(f"MR_PROBER_CLUSTER: {settings.cluster!r} is not the slug of a cluster")
     if not re.fullmatch(HOST_PATTERN, settings.host):
         mistakes.append(f"MR_PROBER_HOST: {settings.host!r} is not the name of a host")
-    if settings.agent_token is None and settings.agent_token_file is None:
+    has_token = settings.agent_token is not None or settings.agent_token_file is not None
+    if needs_token and not has_token:
         mistakes.append("MR_PROBER_AGENT_TOKEN or MR_PROBER_AGENT_TOKEN_FILE: one must be set")
-    if settings.solomon_url and settings.solomon_token is None:
+    if settings.fallback_url and not is_publication_address(settings.fallback_url):
+        # Not shown: it is a secret of the cluster's agents.
+        mistakes.append("MR_PROBER_FALLBACK_URL: expected https://… or file:///…")
+    mistakes += _mistakes_about_solomon(settings)
+    if mistakes:
+        raise ValueError("\n".join(mistakes))
+
+
+def _mistakes_about_solomon(settings: AgentSettings) -> list[str]:
+    if not settings.solomon_url:
+        return []
+    mistakes = [
+        f"{name}: {url!r} is not the address of an HTTP server"
+        for name, url in (
+            ("MR_PROBER_SOLOMON_URL", settings.solomon_url),
+            ("MR_PROBER_METADATA_URL", settings.metadata_url),
+        )
+        if not is_http_address(url)
+    ]
+    if settings.solomon_token is None and settings.solomon_dialect == "classic":
         mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
     elif settings.solomon_token and not _fits_a_header(settings.solomon_token):
         mistakes.append("MR_PROBER_SOLOMON_TOKEN: has letters that no HTTP header carries")
-    if mistakes:
-        raise ValueError("\n".join(mistakes))
+    return mistakes
 
 
 def _fits_a_header(token: SecretStr) -> bool:
@@ -101,20 +141,26 @@ def _fits_a_header(token: SecretStr) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def _run(settings: AgentSettings) -> int:
+def _run(settings: AgentSettings, document: LocalDocument | None, nudged: threading.Event) -> int:
     root = settings.agent_dir.absolute()
+    rules_file, user = settings.agent_rules, _users(settings).default_name
+    rules = rules_in(rules_file, default_user=user) if rules_file else Rules()
     try:
         # The descriptor stays open until the process ends, and with it the lock.
         lock_folder(root)
         about = AboutAgent(next_identity(root), settings.host, settings.cluster)
-        store = Store(root)
-        store.wipe_temporary()
+        # What a local document needs never meets what the API's does.
+        store = Store(root / "local" if document else root)
+        _end_leftovers(root, store)
     except OSError as error:
         raise AgentFolderError(root, error) from error
-    adopt_orphans()
-    end = _End(Waker())
+    if not kernel.adopt_orphans():
+        log.warning("cannot become a sub-reaper: what a killed launcher leaves behind may survive")
+    # The loop's thread only: what it starts, threads and processes, does not inherit that.
+    kernel.put_first()
+    end = _End(Waker(), nudged)
     end.listen()
-    parts = _Parts(settings, store, end)
+    parts = _Parts(settings, store, end, _Sources(rules, document))
     log.info(
         "agent starts cluster=%s host=%s instance=%s boot=%d",
         settings.cluster, settings.host, about.identity.instance, about.identity.boot,
@@ -124,23 +170,45 @@ def _run(settings: AgentSettings) -> int:
     return end.exit_code
 
 
+def _end_leftovers(root: Path, store: Store) -> None:
+    """End and remove what an agent left that was killed together with its launchers."""
+    if group := make_group(root):
+        kill_group(group)
+    # Before the folder goes by which they are known.
+    for pid in kill_marked(str(store.temporary)):
+        log.warning("killed what an earlier agent had left running pid=%d", pid)
+    store.wipe_temporary()
+
+
 @dataclass
 class _End:
     """Tells the loop when to stop, and the process how to exit."""
 
     waker: Waker
+    nudged: threading.Event
     asked: bool = False
     exit_code: int = 0
+    _hung_up: bool = False
 
     def listen(self) -> None:
         """End at SIGTERM and SIGINT, and when a thread fails: an agent that lacks a part must not look healthy."""
         signal.set_wakeup_fd(self.waker.write_end, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._ask())
+        signal.signal(signal.SIGHUP, lambda *_: self._hang_up())
         threading.excepthook = self._thread_failed
 
     def is_asked(self) -> bool:
+        """Asked by the loop in each round; here and not in the handler, which must not take the event's lock."""
+        if self._hung_up:
+            self._hung_up = False
+            log.info("the configuration is read now, as SIGHUP asks")
+            self.nudged.set()
         return self.asked
+
+    def _hang_up(self) -> None:
+        self._hung_up = True
+        self.waker.wake()
 
     def _ask(self) -> None:
         self.asked = True
@@ -153,29 +221,45 @@ class _End:
         self._ask()
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """What decides about the configuration beside the API."""
+
+    rules: Rules
+    document: LocalDocument | None
+
+
 class _Parts:
     """The loop and the threads around it."""
 
-    def __init__(self, settings: AgentSettings, store: Store, end: _End) -> None:
+    def __init__(self, settings: AgentSettings, store: Store, end: _End, sources: _Sources) -> None:
         self._settings = settings
         self._store = store
         self._end = end
-        self._token = _token(settings.agent_token, settings.agent_token_file)
+        self._sources = sources
+        self._token = "" if sources.document else _token(settings)
         self._news: Mailbox[ConfigurationNews] = Mailbox()
         self._wiper = Wiper()
-        self._reports = ReportSender(self._api_client())
+        self._accounts = Accounts(settings.agent_dir.absolute())
+        self._reports = ReportSender(NoReports() if sources.document else self._api_client())
         self._sink = _sink(settings)
 
     def run(self, about: AboutAgent) -> None:
         """Until the end is asked for; what is left to send then gets a few seconds."""
-        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send)
+        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send, self._accounts)
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
-        workplace = Workplace(self._store.temporary, path, self._wiper)
-        loop = AgentLoop(about, ports, workplace, clocks=Clocks())
+        users = _users(self._settings)
+        group = make_group(self._settings.agent_dir.absolute())
+        workplace = Workplace(self._store.temporary, path, users, self._wiper, group)
+        loop = AgentLoop(about, ports, workplace, clocks=Clocks(), slots=self._settings.agent_slots)
         stopping = threading.Event()
         self._start_threads(stopping)
         loop.run(self._end.is_asked)
+        if group:
+            kill_group(group)
+            remove_group(group)
         stopping.set()
+        self._end.nudged.set()
         self._close()
 
     def _close(self) -> None:
@@ -192,25 +276,34 @@ class _Parts:
     def _start_threads(self, stopping: threading.Event) -> None:
         self._reports.start()
         self._sink.start()
-        configuration = Configuration(
-            self._api_client(),
-            self._store,
-            cluster_slug=self._settings.cluster,
-            host=self._settings.host,
-            clock_ns=boot_ns,
-        )
         arguments = {
             "wait": self._settings.agent_poll_interval,
             "stopping": stopping,
+            "nudged": self._end.nudged,
             "deliver": self._deliver,
         }
         threading.Thread(
             target=follow,
-            args=(configuration,),
+            args=(self._configuration(),),
             kwargs=arguments,
             name="configuration",
             daemon=True,
         ).start()
+
+    def _configuration(self) -> Configuration:
+        settings, local = self._settings, self._sources.document
+        publication = None
+        if settings.fallback_url and not local:
+            publication = Publication(shelf_at(settings.fallback_url), self._token)
+        surroundings = Surroundings(
+            settings.cluster,
+            settings.host,
+            boot_ns,
+            rules=self._sources.rules,
+            is_local=local is not None,
+        )
+        source = local or self._api_client()
+        return Configuration(source, self._store, surroundings, publication=publication)
 
     def _deliver(self, news: ConfigurationNews) -> None:
         self._news.put(news)
@@ -225,24 +318,48 @@ class _Parts:
         return AgentApiClient(transport, settings.cluster)
 
 
-def _token(token: SecretStr | None, file: Path | None) -> str:
+def _token(settings: AgentSettings) -> str:
     """The token itself wins; that one of them is set has been checked."""
-    if token is not None:
-        return token.get_secret_value()
-    return read_key(file or Path())
+    if settings.agent_token is not None:
+        return settings.agent_token.get_secret_value()
+    return read_key(settings.agent_token_file or Path())
+
+
+def _users(settings: AgentSettings) -> Users:
+    allowed = settings.agent_allowed_users.replace(",", " ").split()
+    return users_of_this_host(settings.agent_user, frozenset(allowed))
 
 
 def _sink(settings: AgentSettings) -> MetricSink:
-    if not settings.solomon_url or settings.solomon_token is None:
-        return NoSink()
-    client = HttpSolomonClient(
+    bounds = SpoolBounds(
+        settings.agent_dir.absolute() / "spool",
+        settings.spool_max_bytes,
+        settings.spool_max_age,
+        settings.spool_requests_per_second,
+    )
+    try:
+        return sinks_for(
+            settings.host,
+            destination=_destination(settings),
+            bounds=bounds,
+            scrape_port=settings.scrape_port,
+        )
+    except OSError as error:
+        raise ScrapePortError(settings.scrape_port, error.strerror) from error
+
+
+def _destination(settings: AgentSettings) -> Destination | None:
+    if not settings.solomon_url:
+        return None
+    token = settings.solomon_token.get_secret_value() if settings.solomon_token else None
+    return Destination(
         settings.solomon_url,
-        settings.solomon_token.get_secret_value(),
+        settings.solomon_dialect,
+        token_source(token, settings.metadata_url),
         project=settings.solomon_project,
         cluster=settings.environment,
         service=settings.solomon_service,
     )
-    return SolomonSink(client, offset_seconds=send_offset_seconds(settings.host))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.outputs import MAX_SAMPLES, Printed, Sample
+from agent.aggregates import Gauge
+from agent.outputs.printed import MAX_SAMPLES, Printed, Sample
 from agent.plan import HostPlan, RunKey
 from agent.results import RunResult
-from common.contracts.states import STATE_OF_OUTCOME, Outcome, SkipReason, State
-from common.solomon import Histogram, Kind, Point
+from common.contracts.states import Outcome, SkipReason, State
+from common.solomon.points import Histogram, Kind, Point
 
 CELL_SECONDS = 15
 BOUNDS = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0,
 )  # fmt: skip
 # A series of a counter begins with 0: the first value of a rate says nothing.
-_ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED)
+_ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED, SkipReason.AGENT_RESTART)
 
 PrintedKey = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -46,12 +47,15 @@ class _Series:
     """What is counted about one combination."""
 
     labels: Mapping[str, str]
+    aggregate: str
     since_ns: int  # of the last success, or else of the first time we heard of it
     state: State = State.NOT_RUN_YET
     runs: Counter[Outcome] = field(default_factory=Counter)
     skipped: Counter[SkipReason] = field(default_factory=Counter)
+    starved: int = 0
     during_apply: int | None = None  # None until there was an apply: most series need no such one
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    run_seconds: float = 0.0
     printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
     # Of this cell only.
     ended: int = 0
@@ -59,7 +63,7 @@ class _Series:
     system_seconds: float = 0.0
     peak_rss_bytes: int = 0
     start_lag_seconds: float = 0.0
-    printed_gauges: dict[PrintedKey, float] = field(default_factory=dict)
+    printed_gauges: dict[PrintedKey, Gauge] = field(default_factory=dict)
 
 
 class MetricBook:
@@ -78,7 +82,9 @@ class MetricBook:
             for key, labels in zip(prober.keys, prober.labels, strict=True):
                 series = before.pop(key, None) or self._series.get(key)
                 if series is None:
-                    series = _Series({"prober_slug": prober.slug, **labels}, since_ns=now_ns)
+                    own = {"prober_slug": prober.slug, **labels}
+                    series = _Series(own, prober.aggregate, since_ns=now_ns)
+                series.aggregate = prober.aggregate
                 if prober.problem:
                     series.state = State.BROKEN
                 if plan.applying_until is not None:
@@ -91,18 +97,23 @@ class MetricBook:
         if series := self._series.get(key):
             series.skipped[reason] += count
 
-    def record(self, result: RunResult) -> None:
-        """A run has ended."""
+    def record(self, result: RunResult, state: State) -> None:
+        """A run has ended, and its combination now has this state."""
         series = self._series.get(result.key)
         if not series:
             return
-        series.state = STATE_OF_OUTCOME[result.verdict.outcome]
-        series.runs[result.verdict.outcome] += 1
-        if result.during_apply:
-            series.during_apply = (series.during_apply or 0) + 1
-        series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
+        series.state = state
         if result.verdict.outcome is Outcome.SUCCESS:
             series.since_ns = result.ended_ns
+        if not result.counted:
+            return
+        if result.starved:
+            series.starved += 1
+        if result.during_apply:
+            series.during_apply = (series.during_apply or 0) + 1
+        series.runs[result.verdict.outcome] += 1
+        series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
+        series.run_seconds += result.seconds
         series.ended += 1
         series.user_seconds += result.cost.user_seconds
         series.system_seconds += result.cost.system_seconds
@@ -140,21 +151,16 @@ class MetricBook:
         counters, gauges = series.printed_counters, series.printed_gauges
         known = key in counters or key in gauges
         has_room = known or len(counters) + len(gauges) < MAX_SAMPLES
-        clashes = any(name in series.labels or name in _OUR_LABELS for name, _ in sample.labels)
         # What was a counter once stays one: a series has one kind.
-        if clashes or not has_room or (sample.kind == "gauge" and key in counters):
+        if not has_room or (sample.kind == "gauge" and key in counters):
             self.bad_lines += 1
         elif sample.kind == "counter":
             gauges.pop(key, None)
             counters[key] = counters.get(key, 0.0) + sample.value
+        elif gauge := gauges.get(key):
+            gauge.add(sample.value, series.aggregate)
         else:
-            gauges[key] = sample.value
-
-
-# Ours, and those that Solomon keeps for itself.
-_OUR_LABELS = frozenset(
-    {"cluster_slug", "host", "prober_slug", "project", "cluster", "service", "name"}
-)
+            gauges[key] = Gauge(sample.value)
 
 
 def _points(series: _Series, now_ns: int) -> list[Point]:
@@ -173,6 +179,8 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
     if series.during_apply is not None:
         flagged = {**labels, "flag": "during_apply"}
         points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.during_apply, flagged))
+    flagged = {**labels, "flag": "starved"}
+    points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.starved, flagged))
     for reason in SkipReason:
         if (value := series.skipped[reason]) or reason in _ALWAYS_SHOWN_SKIPS:
             key = {**labels, "reason": reason.value}
@@ -181,7 +189,7 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
 
 
 def _histogram(series: _Series) -> Histogram:
-    return Histogram(BOUNDS, tuple(series.buckets[:-1]), series.buckets[-1])
+    return Histogram(BOUNDS, tuple(series.buckets[:-1]), series.buckets[-1], series.run_seconds)
 
 
 def _cell_points(series: _Series) -> list[Point]:
@@ -197,7 +205,8 @@ def _cell_points(series: _Series) -> list[Point]:
 
 
 def _printed_points(series: _Series) -> list[Point]:
-    kinds = ((Kind.RATE, series.printed_counters), (Kind.GAUGE, series.printed_gauges))
+    gauges = {key: gauge.value(series.aggregate) for key, gauge in series.printed_gauges.items()}
+    kinds = ((Kind.RATE, series.printed_counters), (Kind.GAUGE, gauges))
     return [
         Point(name, kind, value, {**dict(labels), **series.labels})
         for kind, printed in kinds

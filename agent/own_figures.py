@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.solomon import Kind, Point
+from agent.sinks.port import SinkFigures
+from common.solomon.points import Kind, Point
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,10 @@ class AgentFigures:
     configuration_age_seconds: float | None
     runs_started: int
     runs_in_progress: int
-    dropped: Mapping[str, int]
+    dropped: Mapping[str, int]  # by us, before any sink had it
     cpu_seconds: float  # since the agent's start
     rss_bytes: int
+    sink: SinkFigures
 
 
 def agent_points(figures: AgentFigures) -> list[Point]:
@@ -29,11 +31,14 @@ def agent_points(figures: AgentFigures) -> list[Point]:
         Point(f"{prefix}runs_in_progress", Kind.IGAUGE, figures.runs_in_progress),
         Point(f"{prefix}cpu_seconds", Kind.GAUGE, figures.cpu_seconds),
         Point(f"{prefix}rss_bytes", Kind.IGAUGE, figures.rss_bytes),
+        Point(f"{prefix}spool_bytes", Kind.IGAUGE, figures.sink.spool_bytes),
+        Point(f"{prefix}spool_age_seconds", Kind.GAUGE, figures.sink.spool_age_seconds),
     ]
     if figures.configuration_age_seconds is not None:
         age = figures.configuration_age_seconds
         points.append(Point(f"{prefix}configuration_age_seconds", Kind.GAUGE, age))
-    for reason, count in figures.dropped.items():
+    dropped = {**figures.dropped, **figures.sink.dropped}
+    for reason, count in dropped.items():
         points.append(Point(f"{prefix}dropped_points", Kind.RATE, count, {"reason": reason}))
     return points
 

@@ -13,14 +13,16 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from agent.outputs import OUTPUTS
-from common.contracts.probers import EffectiveAxis, EffectiveSettings
+from agent.aggregates import AGGREGATES
+from agent.outputs.table import OUTPUTS
+from common.contracts.probers import EffectiveAxis, EffectiveSettings, confirmation
 from common.contracts.references import as_text, secrets_in, with_secrets
-from common.contracts.resolution import Combination, EffectiveProber
+from common.contracts.resolution import Combination, EffectiveProber, PlannedRun
 from common.contracts.values import canonical_json
 from common.masking import forms_of
 
 MODES = ("run",)
+MIB = 1024 * 1024
 # Solomon's own labels, those of every point of ours, and those that tell our series apart.
 RESERVED_LABELS = frozenset(
     {"project", "cluster", "service", "name", "cluster_slug", "host", "prober_slug",
@@ -36,13 +38,41 @@ class RunKey:
 
     prober_id: UUID
     combination: str  # canonical JSON of the matrix variables
+    # Computed once: it is asked for a dozen times in each run, and a UUID's own is slow.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A frozen class sets what it computes in this way."""
+        object.__setattr__(self, "_hash", hash((self.prober_id.int, self.combination)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Rights and limits that programs share if these are equal."""
+
+    user: str = ""  # empty: the default of the host's owner
+    memory_bytes: int = 256 * MIB  # of all processes of a run together
+    processes: int = 64  # of a run
+    open_files: int = 256  # of one process
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The combinations of one run that is for many of them."""
+
+    targets: str  # JSON, what the prober finds in the file MR_PROBER_TARGETS
+    keys: tuple[RunKey, ...]
+    labels: tuple[Mapping[str, str], ...]  # one map per key
 
 
 @dataclass(frozen=True)
 class RunSpec:
     """All that one program start needs, and how often; two equal ones need no restart."""
 
-    key: RunKey
+    key: RunKey  # of the schedule; a batch has one of its own, which stays when a combination comes or goes
     prober_slug: str
     labels: Mapping[str, str]
     arguments: tuple[str, ...]
@@ -52,8 +82,20 @@ class RunSpec:
     time_limit: timedelta
     grace: timedelta
     output: str
+    sandbox: Sandbox = Sandbox()
+    cpu_seconds: int = 60
+    output_bytes: int = 64 * MIB  # printed, not kept
+    allow_overlap: bool = False
+    exclusive: str = ""
+    confirm: tuple[int, int] = (1, 1)  # N of the last M
     # Texts that no reason may repeat.
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    batch: Batch | None = None
+
+    @property
+    def combinations(self) -> tuple[RunKey, ...]:
+        """What a run is about, and each skipped one, too."""
+        return self.batch.keys if self.batch else (self.key,)
 
 
 @dataclass(frozen=True)
@@ -67,6 +109,7 @@ class PlannedProber:
     labels: tuple[Mapping[str, str], ...]  # matrix variables as labels, one map per key
     specs: tuple[RunSpec, ...]
     problem: str = ""
+    aggregate: str = "last"  # of what is printed several times in a cell
 
 
 @dataclass(frozen=True)
@@ -115,7 +158,7 @@ def planned_prober(
     if folder is not None and not problem:
         specs = tuple(
             RunSpec(
-                key=keys[run.combinations[0]],
+                key=_run_key(prober, run),
                 prober_slug=prober.slug,
                 labels=labels[run.combinations[0]],
                 arguments=run.arguments,
@@ -125,14 +168,25 @@ def planned_prober(
                 time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
                 grace=timedelta(seconds=prober.settings.grace_seconds),
                 output=prober.settings.output,
+                sandbox=_sandbox(prober.settings),
+                cpu_seconds=prober.settings.cpu_seconds,
+                output_bytes=prober.settings.output_mb * MIB,
+                allow_overlap=prober.settings.allow_overlap,
+                exclusive=prober.settings.exclusive,
+                confirm=confirmation(prober.settings.confirm),
                 secrets=_hidden(run.secret_environment, secrets),
+                batch=_batch(run, keys, labels),
             )
             for run in prober.runs
         )
     return PlannedProber(
         id=prober.id, slug=prober.slug, revision=prober.revision,
-        keys=keys, labels=labels, specs=specs, problem=problem,
+        keys=keys, labels=labels, specs=specs, problem=problem, aggregate=prober.settings.aggregate,
     )  # fmt: skip
+
+
+def _sandbox(settings: EffectiveSettings) -> Sandbox:
+    return Sandbox(settings.user, settings.memory_mb * MIB, settings.processes, settings.open_files)
 
 
 def _filled(wanted: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> dict[str, str]:
@@ -148,6 +202,26 @@ def _key(prober_id: UUID, combination: Combination) -> RunKey:
     return RunKey(prober_id, canonical_json(dict(combination)).decode())
 
 
+def _run_key(prober: EffectiveProber, run: PlannedRun) -> RunKey:
+    """The schedule's key: the variables that all combinations of the run share."""
+    first = prober.combinations[run.combinations[0]]
+    matrix = prober.settings.matrix
+    batched = {name for name in first if name in matrix and matrix[name].deliver == "batch"}
+    return _key(prober.id, {name: value for name, value in first.items() if name not in batched})
+
+
+def _batch(
+    run: PlannedRun, keys: tuple[RunKey, ...], labels: tuple[Mapping[str, str], ...]
+) -> Batch | None:
+    if run.targets is None:
+        return None
+    return Batch(
+        targets=canonical_json([dict(target) for target in run.targets]).decode(),
+        keys=tuple(keys[index] for index in run.combinations),
+        labels=tuple(labels[index] for index in run.combinations),
+    )
+
+
 def _labels(combination: Combination) -> dict[str, str]:
     return {name: as_text(value) for name, value in combination.items()}
 
@@ -157,13 +231,15 @@ def _unsupported(settings: EffectiveSettings) -> str:
         return f"this agent does not know mode {settings.mode!r}, only {', '.join(MODES)}"
     if settings.output not in OUTPUTS:
         return f"this agent does not know output {settings.output!r}, only {', '.join(OUTPUTS)}"
+    if settings.aggregate not in AGGREGATES:
+        return f"this agent does not know aggregate {settings.aggregate!r}, only {', '.join(AGGREGATES)}"
+    is_batch = any(axis.deliver == "batch" for axis in settings.matrix.values())
+    if is_batch and not OUTPUTS[settings.output].knows_batch:
+        return f"output {settings.output!r} has one verdict for a whole run: deliver: batch needs another one"
     return _unsupported_matrix(settings.matrix)
 
 
 def _unsupported_matrix(matrix: Mapping[str, EffectiveAxis]) -> str:
-    batch = sorted(name for name, axis in matrix.items() if axis.deliver != "each")
-    if batch:
-        return f"this agent does not know deliver: batch (matrix.{batch[0]}), only each"
     if reserved := sorted(RESERVED_LABELS & matrix.keys()):
         return f"matrix.{reserved[0]} cannot be a label, the name is reserved: choose another one"
     if len(matrix) > MAX_MATRIX_VARIABLES:

@@ -2,18 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from agent.outputs import Printed
+from agent.costs import Cost
+from agent.outputs.printed import Printed
 from agent.plan import RunKey
 from agent.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the processes of a run used, as far as they were waited for."""
-
-    user_seconds: float = 0.0
-    system_seconds: float = 0.0
-    peak_rss_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +19,9 @@ class RunResult:
     ended_ns: int
     cost: Cost = field(default=Cost())
     printed: Printed = field(default=Printed())
+    # False: it shows a state and is in no counter, since its beat was accounted for before.
+    counted: bool = True
+    starved: bool = False
     during_apply: bool = False  # Creator was changing the machines when it ended
 
     @property

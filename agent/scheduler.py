@@ -9,6 +9,7 @@ when the scheduler is made.
 
 import hashlib
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -28,10 +29,14 @@ RETRY_NS = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start the run now; it was due at `due_ns`."""
+    """Start the run now; it was due at `due_ns`.
+
+    Not `counted` is the repetition of a beat for which an earlier agent has accounted: it shows the state early.
+    """
 
     key: RunKey
     due_ns: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,38 @@ class Skip:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When a combination is due, and beside what it may run."""
+
+    hash: int
+    interval_ns: int
+    allow_overlap: bool = False
+    exclusive: str = ""  # a group of which only one runs at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an earlier agent has accounted for: everything until a moment, but for beats whose end came too late."""
+
+    until_ns: int  # of this boot's clock, so it may be negative
+    open_beats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    group: str
+    counted: bool
+
+
 @dataclass(eq=False, slots=True)
 class _Beat:
     key: RunKey
-    hash: int
-    interval_ns: int
+    rhythm: Rhythm
     due_ns: int  # of the beat that comes next
     following_ns: int  # the grid beat after that
     catching_up: bool
+    counted: bool = True
     gone: bool = False
 
 
@@ -68,32 +97,47 @@ def phase_ns(hash_: int, interval_ns: int) -> int:
 class Scheduler:
     """The beats of all combinations; `decide` says what to do with those that are due."""
 
-    def __init__(self, *, epoch_offset_ns: int, now_ns: int) -> None:
-        """`epoch_offset_ns` is the Unix time minus the clock of all other times given here."""
+    def __init__(self, *, epoch_offset_ns: int, now_ns: int, slots: int = 1_000_000) -> None:
+        """`epoch_offset_ns` is the Unix time minus the clock of all other times given here; `slots` run at once."""
         self._epoch_offset_ns = epoch_offset_ns
+        self._slots = slots
         self._looked_at_ns = now_ns
         self._next_start_ns = now_ns
         self._beats: dict[RunKey, _Beat] = {}
         # The number makes entries different, so that beats are never compared.
         self._heap: list[tuple[int, int, int, _Beat]] = []
-        self._running: set[RunKey] = set()
+        self._running: dict[RunKey, list[_Running]] = {}
+        self._groups: Counter[str] = Counter()
+        self._in_progress = 0
         self._number = 0
 
-    def add(self, key: RunKey, *, hash_: int, interval_ns: int, now_ns: int) -> None:
-        """Begin with the beats of a combination, or begin anew with another interval.
+    def add(self, key: RunKey, rhythm: Rhythm, *, now_ns: int, past: Past | None = None) -> int:
+        """Begin with the beats of a combination, or begin anew; how many beats were missed since the `past`.
 
         If the next grid beat is more than a second away, the beat whose interval we are in is still run, late:
         within a second, spread by the hash.
         """
         self.remove(key)
+        hash_, interval_ns = rhythm.hash, rhythm.interval_ns
         passed_ns = (now_ns + self._epoch_offset_ns - phase_ns(hash_, interval_ns)) % interval_ns
-        following_ns = now_ns - passed_ns + interval_ns
-        beat = _Beat(key, hash_, interval_ns, following_ns, following_ns + interval_ns, False)
-        if following_ns - now_ns > CATCH_UP_NS:
-            late_ns = now_ns + (hash_ * CATCH_UP_NS >> 64)
-            beat = _Beat(key, hash_, interval_ns, late_ns, following_ns, True)
+        current_ns = now_ns - passed_ns
+        following_ns = current_ns + interval_ns
+        catching_up = following_ns - now_ns > CATCH_UP_NS
+        missed = open_beats = 0
+        if past:
+            # Grid beats in (until, now].
+            until_ns = min(past.until_ns, now_ns)
+            missed = max(0, -((until_ns - current_ns) // interval_ns))
+            open_beats = past.open_beats
+        counted = not past or missed + open_beats > 0
+        if catching_up:
+            due_ns = now_ns + (hash_ * CATCH_UP_NS >> 64)
+            beat = _Beat(key, rhythm, due_ns, following_ns, catching_up=True, counted=counted)
+        else:
+            beat = _Beat(key, rhythm, following_ns, following_ns + interval_ns, catching_up=False)
         self._beats[key] = beat
         self._push(beat)
+        return missed + open_beats - (1 if past and catching_up and counted else 0)
 
     def remove(self, key: RunKey) -> None:
         """End with the beats of a combination; a run in progress still counts until `finished`."""
@@ -101,8 +145,27 @@ class Scheduler:
             beat.gone = True
 
     def finished(self, key: RunKey) -> None:
-        """The run of this combination has ended."""
-        self._running.discard(key)
+        """A run of this combination has ended."""
+        if runs := self._running.get(key):
+            self._groups[runs.pop(0).group] -= 1
+            self._in_progress -= 1
+            if not runs:
+                del self._running[key]
+
+    def open_beats(self, now_ns: int) -> Counter[RunKey]:
+        """The beats until now whose run has not ended, or about which nothing was decided yet."""
+        counts = Counter(
+            {
+                key: sum(run.counted for run in runs)
+                for key, runs in self._running.items()
+                if key in self._beats
+            }
+        )
+        for key, beat in self._beats.items():
+            if beat.due_ns <= now_ns or beat.catching_up:
+                later = max(0, 1 + (now_ns - beat.following_ns) // beat.rhythm.interval_ns)
+                counts[key] += int(beat.counted) + later
+        return +counts
 
     def next_at_ns(self) -> int | None:
         """When `decide` has something to do; None if nothing is scheduled."""
@@ -128,9 +191,9 @@ class Scheduler:
         """After a pause nothing is made up for: a thousand probers at once would be a burst."""
         skips: list[Start | Skip] = []
         for beat in [beat for beat in self._beats.values() if beat.due_ns <= now_ns]:
-            missed = 1 + self._advance_over(beat, now_ns)
+            missed = self._advance_over(beat, now_ns) + int(beat.counted)
             self._advance(beat)
-            skips.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
+            skips += [Skip(beat.key, SkipReason.SUSPENDED, missed)] if missed else []
         self._heap = []
         for beat in self._beats.values():
             self._push(beat)
@@ -141,34 +204,54 @@ class Scheduler:
         # Older beats than the newest due one came too late to say anything.
         if missed := self._advance_over(beat, now_ns):
             decisions.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
-        if beat.key not in self._running:
-            self._running.add(beat.key)
-            decisions.append(Start(beat.key, beat.due_ns))
+        obstacle = self._obstacle(beat)
+        if obstacle is None:
+            self._begin(beat)
+            decisions.append(Start(beat.key, beat.due_ns, beat.counted))
         elif beat.catching_up and now_ns + RETRY_NS < beat.following_ns:
             beat.due_ns = now_ns + RETRY_NS
             self._push(beat)
             return decisions
         else:
-            decisions.append(Skip(beat.key, SkipReason.OVERLAP, 1))
+            decisions += [Skip(beat.key, obstacle, 1)] if beat.counted else []
         self._advance(beat)
         self._push(beat)
         return decisions
+
+    def _obstacle(self, beat: _Beat) -> SkipReason | None:
+        rhythm = beat.rhythm
+        if beat.key in self._running and not rhythm.allow_overlap:
+            return SkipReason.OVERLAP
+        if rhythm.exclusive and self._groups[rhythm.exclusive]:
+            return SkipReason.EXCLUSIVE
+        return SkipReason.SLOTS if self._in_progress >= self._slots else None
+
+    def _begin(self, beat: _Beat) -> None:
+        run = _Running(beat.rhythm.exclusive, beat.counted)
+        self._running.setdefault(beat.key, []).append(run)
+        self._groups[run.group] += 1
+        self._in_progress += 1
 
     def _advance_over(self, beat: _Beat, now_ns: int) -> int:
         """Move to the newest beat that is due and say how many were left behind."""
         if beat.following_ns > now_ns:
             return 0
-        missed = 1 + (now_ns - beat.following_ns) // beat.interval_ns
-        beat.due_ns = beat.following_ns + (missed - 1) * beat.interval_ns
-        beat.following_ns = beat.due_ns + beat.interval_ns
+        interval_ns = beat.rhythm.interval_ns
+        passed = 1 + (now_ns - beat.following_ns) // interval_ns
+        # A repeated beat that is left behind was accounted for already.
+        missed = passed if beat.counted else passed - 1
+        beat.due_ns = beat.following_ns + (passed - 1) * interval_ns
+        beat.following_ns = beat.due_ns + interval_ns
         beat.catching_up = False
+        beat.counted = True
         return missed
 
     def _advance(self, beat: _Beat) -> None:
         beat.due_ns = beat.following_ns
-        beat.following_ns += beat.interval_ns
+        beat.following_ns += beat.rhythm.interval_ns
         beat.catching_up = False
+        beat.counted = True
 
     def _push(self, beat: _Beat) -> None:
         self._number += 1
-        heapq.heappush(self._heap, (beat.due_ns, beat.hash, self._number, beat))
+        heapq.heappush(self._heap, (beat.due_ns, beat.rhythm.hash, self._number, beat))

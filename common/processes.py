@@ -1,4 +1,4 @@
-"""The one place that starts processes: argument lists, never a shell; own session; explicit environment."""
+"""The one place that starts processes, but for probers (agent/running/launcher.py): argument lists, never a shell; own session; explicit environment."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 PIPE = subprocess.PIPE
+NOTHING = subprocess.DEVNULL
 Process = subprocess.Popen[bytes]
 # What `Process.wait(seconds)` raises.
 TimeLimitError = subprocess.TimeoutExpired

@@ -21,7 +21,8 @@ from common.errors import MrProberError
 from common.logs import set_up_logging
 from common.s3_object_storage import S3Access, s3_client
 from common.server_key import server_key_of_installation
-from common.solomon import HttpSolomonClient
+from common.solomon.client import HttpSolomonClient, classic_address
+from common.solomon.tokens import FixedToken
 from common.storages import s3_prefix, storages_of
 from creator.check_records import CheckRecords
 from creator.command_line import ExitCode, options_of
@@ -283,13 +284,13 @@ def _show(metrics: Metrics, settings: CreatorSettings, gone: Event) -> None:
             ) from error
     if settings.solomon_url:
         token = settings.solomon_token
-        client = HttpSolomonClient(
+        address = classic_address(
             settings.solomon_url,
-            token.get_secret_value() if token else "",
             project=settings.solomon_project,
             cluster=settings.environment,
             service=settings.solomon_service,
         )
+        client = HttpSolomonClient(address, FixedToken(token.get_secret_value() if token else ""))
         SolomonPush(client, metrics.points, {"host": socket.gethostname()}, _now).keep_pushing(gone)
 
 

@@ -17,8 +17,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from common.solomon import Histogram as Buckets
-from common.solomon import Kind, Point
+from common.solomon.points import Histogram as Buckets
+from common.solomon.points import Kind, Point
 from creator.lanes import Lane
 
 PREFIX = "mr_prober_creator_"

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Protocol
 
-from common.solomon import Point, PushResult, PushStatus, encode_push
+from common.solomon.answers import PushResult, PushStatus
+from common.solomon.classic import ClassicDialect
+from common.solomon.encoder import PushEncoder
+from common.solomon.points import Point
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +17,7 @@ CELL_SECONDS = 15
 
 
 class SolomonClient(Protocol):
-    """Sends one body; see `common.solomon`."""
+    """Sends one body; see `common.solomon.client`."""
 
     def push(self, body: bytes, *, time_limit: timedelta) -> PushResult:
         """Every mishap is a result."""
@@ -34,6 +37,7 @@ class SolomonPush:
         self._points = points
         self._common_labels = common_labels
         self._clock = clock
+        self._encoder = PushEncoder(ClassicDialect())
         self._said = PushStatus.OK
 
     def keep_pushing(self, stop: Event) -> None:
@@ -44,12 +48,13 @@ class SolomonPush:
         """Send what is to be said now, at the last point of the grid; a refusal is logged once per kind."""
         moment = self._clock().timestamp() // CELL_SECONDS * CELL_SECONDS
         at = datetime.fromtimestamp(moment, UTC)
-        body = encode_push(self._points(), at=at, common_labels=self._common_labels).body
-        result = self._client.push(body, time_limit=timedelta(seconds=CELL_SECONDS / 2))
-        if result.status is not self._said:
-            level = logging.INFO if result.status is PushStatus.OK else logging.WARNING
-            log.log(level, "push to Solomon: %s %s", result.status.value, result.message)
-        self._said = result.status
+        encoded = self._encoder.encode(self._points(), at=at, common_labels=self._common_labels)
+        for request in encoded.pushes:
+            result = self._client.push(request.body, time_limit=timedelta(seconds=CELL_SECONDS / 2))
+            if result.status is not self._said:
+                level = logging.INFO if result.status is PushStatus.OK else logging.WARNING
+                log.log(level, "push to Solomon: %s %s", result.status.value, result.message)
+            self._said = result.status
 
     def _push_until(self, stop: Event) -> None:
         while not stop.wait(CELL_SECONDS - self._clock().timestamp() % CELL_SECONDS):

@@ -1,19 +1,21 @@
 """The application: the dialects, the page, and which error becomes which HTTP status.
 
-A new dialect is one module with its body, one with its routes and one line in `DIALECTS`;
-what shall go wrong on purpose (delays, codes, dropped connections) is a middleware beside `exception_handlers`.
+A new dialect is one module with its body, one with its routes and one line in `DIALECTS`; what shall go wrong on purpose is in `faults.py`.
 """
 
 import json
 import logging
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from solomon_stand_in.classic_routes import classic_routes
+from solomon_stand_in.cloud_routes import cloud_routes
 from solomon_stand_in.errors import (
     BodyError,
     ForbiddenError,
@@ -24,12 +26,14 @@ from solomon_stand_in.errors import (
     TooMuchError,
     UnauthenticatedError,
 )
+from solomon_stand_in.faults import FaultMiddleware, Faults, fault_routes
 from solomon_stand_in.page import page_routes
 from solomon_stand_in.store import Store
+from solomon_stand_in.tokens import TokenDesk, metadata_routes
 
 log = logging.getLogger(__name__)
 
-DIALECTS: Sequence[Callable[[Store, str | None], list[Route]]] = (classic_routes,)
+DIALECTS: Sequence[Callable[[Store, TokenDesk], list[Route]]] = (classic_routes, cloud_routes)
 
 _STATUSES: dict[type[StandInError], int] = {
     BodyError: 400,
@@ -42,11 +46,28 @@ _STATUSES: dict[type[StandInError], int] = {
 }
 
 
-def application(store: Store, *, token: str | None, page_token: str | None) -> Starlette:
-    """The app over an open store; tokens are the accepted ones, None accepts any and leaves the page open."""
-    routes = [route for dialect in DIALECTS for route in dialect(store, token)]
-    routes += [Route("/ping", _ping), *page_routes(store, page_token)]
-    return Starlette(routes=routes, exception_handlers={StandInError: _refuse})
+def application(
+    store: Store,
+    *,
+    token: str | None,
+    page_token: str | None,
+    token_lifetime: timedelta = timedelta(hours=1),
+) -> Starlette:
+    """The app over an open store; tokens are the accepted ones, None accepts any and leaves the page open.
+
+    The metadata service gives tokens to whoever asks, so it is there only if any token is accepted anyway.
+    """
+    desk = TokenDesk(token, lifetime=token_lifetime, clock=lambda: datetime.now(UTC))
+    faults = Faults()
+    routes = [route for dialect in DIALECTS for route in dialect(store, desk)]
+    routes += [Route("/ping", _ping), *page_routes(store, page_token), *fault_routes(faults, desk)]
+    if token is None:
+        routes += metadata_routes(desk)
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(FaultMiddleware, faults=faults)],
+        exception_handlers={StandInError: _refuse},
+    )
 
 
 async def _ping(_: Request) -> Response:

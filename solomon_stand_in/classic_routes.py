@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from solomon_stand_in.classic_body import metrics_of
 from solomon_stand_in.errors import ParameterError, TooMuchError
+from solomon_stand_in.faults import not_taken
 from solomon_stand_in.labels import SHARD_LABELS
 from solomon_stand_in.metric_values import MetricType
 from solomon_stand_in.metrics import Point
@@ -27,9 +28,10 @@ from solomon_stand_in.parameters import (
     shard_of,
     text_parameter,
 )
-from solomon_stand_in.requests_in import check_token, json_body
+from solomon_stand_in.requests_in import json_body
 from solomon_stand_in.selection import selector_of
 from solomon_stand_in.store import Period, Series, Store
+from solomon_stand_in.tokens import TokenDesk
 
 MAX_SERIES_IN_ANSWER = 500
 MAX_POINTS_IN_ANSWER = 1_000_000
@@ -47,20 +49,21 @@ Reading = Callable[[Store, str, Parameters], Answer]
 @dataclass(frozen=True)
 class _Routes:
     store: Store
-    token: str | None
+    desk: TokenDesk
 
     async def push(self, request: Request) -> Response:
-        check_token(request, self.token)
+        self.desk.check_request(request, "oauth")
         parameters = parameters_of_query(request.query_params.multi_items(), known=SHARD_LABELS)
         shard = shard_of(parameters)
         body = await json_body(request)
         now = datetime.now(UTC)
         metrics = await run_in_threadpool(metrics_of, body, now=now)
-        await run_in_threadpool(self.store.write, shard, metrics, now=now)
-        return JSONResponse({"sensorsProcessed": len(metrics)})
+        taken = metrics[: max(0, len(metrics) - not_taken(request))]
+        await run_in_threadpool(self.store.write, shard, taken, now=now)
+        return JSONResponse({"sensorsProcessed": len(taken)})
 
     async def read(self, request: Request, *, known: tuple[str, ...], reading: Reading) -> Response:
-        check_token(request, self.token)
+        self.desk.check_request(request, "oauth")
         parameters: Parameters
         if request.method == "POST":
             parameters = parameters_of_body(await json_body(request), known=known)
@@ -70,9 +73,9 @@ class _Routes:
         return JSONResponse(await run_in_threadpool(reading, self.store, project, parameters))
 
 
-def classic_routes(store: Store, token: str | None) -> list[Route]:
-    """The routes; `token` is the one that is accepted, None accepts any."""
-    routes = _Routes(store, token)
+def classic_routes(store: Store, desk: TokenDesk) -> list[Route]:
+    """The routes; tokens are OAuth tokens."""
+    routes = _Routes(store, desk)
     sensors = "/api/v2/projects/{project}/sensors"
 
     def reading_route(path: str, known: tuple[str, ...], reading: Reading) -> Route:

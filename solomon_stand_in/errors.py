@@ -47,7 +47,9 @@ class UnauthenticatedError(StandInError):
     """The request says not, or not as expected, who sends it."""
 
     def __init__(self) -> None:
-        super().__init__("the request needs the header 'Authorization: OAuth <token>'")
+        super().__init__(
+            "the request needs the header 'Authorization: OAuth <token>', in the cloud dialect 'Bearer <token>', with a token that has not ended"
+        )
 
 
 class ForbiddenError(StandInError):

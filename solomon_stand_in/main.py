@@ -21,7 +21,7 @@ log = logging.getLogger("solomon_stand_in")
 
 _DESCRIPTION = (
     "Stand-in for Solomon, for development: not Solomon."
-    " It takes pushes of the classic dialect, keeps the series in an SQLite file and shows them on a page."
+    " It takes pushes of the classic and the cloud dialect, keeps the series in an SQLite file and shows them on a page."
     " Its settings are environment variables; solomon_stand_in/README.md lists them."
 )
 
@@ -48,7 +48,12 @@ def main() -> None:
     except StoreError as error:
         _fail(str(error))
     page_token = None if _is_loopback(host) else token
-    app = application(store, token=token, page_token=page_token)
+    app = application(
+        store,
+        token=token,
+        page_token=page_token,
+        token_lifetime=settings.solomon_stand_in_token_lifetime,
+    )
     log.info("listening url=http://%s:%d/", host, listener.getsockname()[1])
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     try:

@@ -16,23 +16,17 @@ from solomon_stand_in.errors import (
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
-def check_token(request: Request, accepted: str | None) -> None:
-    """Refuse a request whose `Authorization: OAuth` token is absent (401) or another one (403).
-
-    None accepts every token, but not its absence: a client that forgets the header shall notice.
-    """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "oauth" or not token.strip():
-        raise UnauthenticatedError
-    _compare(token.strip(), accepted)
-
-
 def check_page_token(request: Request, accepted: str) -> None:
-    """The same for a browser: the password of Basic authentication is the token, the user name any."""
+    """Refuse a request without the token (401), or with another one (403).
+
+    For browsers: the password of Basic authentication is the token, the user name any.
+    """
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        check_token(request, accepted)
+    if scheme.lower() == "oauth":
+        _compare(encoded.strip(), accepted)
         return
+    if scheme.lower() != "basic":
+        raise UnauthenticatedError
     try:
         _, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -57,6 +51,6 @@ async def json_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _compare(token: str, accepted: str | None) -> None:
-    if accepted is not None and not hmac.compare_digest(token.encode(), accepted.encode()):
+def _compare(token: str, accepted: str) -> None:
+    if not hmac.compare_digest(token.encode(), accepted.encode()):
         raise ForbiddenError

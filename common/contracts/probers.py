@@ -1,5 +1,6 @@
 """Probers and their configs: what runs, where, how often, with which variables and matrix."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -41,6 +42,27 @@ RESERVED_LABELS = frozenset(
 CLUSTER_HOSTS = "${cluster.hosts}"
 
 
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+GroupName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
+MAX_CONFIRMING_RUNS = 20
+
+
+def confirmation(text: str) -> tuple[int, int]:
+    """(2, 3) of `2 of 3`; ValueError that says what was expected."""
+    found = re.fullmatch(r"([1-9][0-9]?) of ([1-9][0-9]?)", text)
+    if found is None or not int(found[1]) <= int(found[2]) <= MAX_CONFIRMING_RUNS:
+        raise ValueError(f"expected `N of M` with 1 <= N <= M <= {MAX_CONFIRMING_RUNS}")
+    return int(found[1]), int(found[2])
+
+
+def _checked_confirmation(text: str) -> str:
+    confirmation(text)
+    return text
+
+
+Confirmation = Annotated[str, AfterValidator(_checked_confirmation)]
+
+
 class Severity(StrEnum):
     """How bad it is when the prober fails."""
 
@@ -70,6 +92,16 @@ class ProberSettings(Input):
     # Free text on purpose: an agent that does not know the word makes the prober broken.
     mode: str | None = Field(default=None, max_length=32)
     output: str | None = Field(default=None, max_length=32)
+    # Of a gauge that is printed several times in 15 seconds: last, min, max, avg, sum.
+    aggregate: str | None = Field(default=None, max_length=32)
+    user: UserName | None = None
+    memory_mb: int | None = Field(default=None, ge=16, le=1_048_576)
+    processes: int | None = Field(default=None, ge=1, le=100_000)
+    cpu_seconds: int | None = Field(default=None, ge=1, le=86400)
+    open_files: int | None = Field(default=None, ge=16, le=1_000_000)
+    output_mb: int | None = Field(default=None, ge=1, le=1_048_576)
+    exclusive: GroupName | None = None
+    confirm: Confirmation | None = None
     variables: dict[ProberVariableName, JsonValue] | None = None
     matrix: dict[ProberVariableName, MatrixAxis | None] | None = None
 
@@ -102,6 +134,19 @@ class EffectiveSettings(Wire):
     allow_overlap: bool = False
     mode: str = "run"
     output: str = "none"
+    aggregate: str = "last"
+    # Whose rights the program has; empty: those that the host's owner gives to every prober.
+    user: str = Field(default="", max_length=32)
+    # Of all processes of a run together, but for `open_files`, which each of them may have.
+    memory_mb: int = Field(default=256, ge=16, le=1_048_576)
+    processes: int = Field(default=64, ge=1, le=100_000)
+    cpu_seconds: int = Field(default=60, ge=1, le=86400)
+    open_files: int = Field(default=256, ge=16, le=1_000_000)
+    output_mb: int = Field(default=64, ge=1, le=1_048_576)
+    # Members of one group never run together on a host: the later one is skipped.
+    exclusive: str = Field(default="", max_length=63)
+    # Of the last M runs, N must say the same bad thing before the state says it.
+    confirm: Confirmation = "1 of 1"
     variables: dict[ProberVariableName, JsonValue] = {}
     matrix: dict[ProberVariableName, EffectiveAxis] = {}
 

@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import socketserver
@@ -222,6 +223,18 @@ class EchoServer(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
 
+class DatagramEcho(socketserver.BaseRequestHandler):
+    """Sends a datagram back."""
+
+    def handle(self) -> None:
+        """Serve one datagram."""
+        message, server = self.request
+        # Two echoes that answer each other would never end.
+        if self.client_address[1] != server.getsockname()[1]:
+            with contextlib.suppress(OSError):
+                server.sendto(message, self.client_address)
+
+
 def keep(folder: Path) -> int:
     """Be the machine: listen, keep the agent running, adopt and reap every orphan, take all down at the end."""
     description = read_json(folder / "machine.json")
@@ -231,11 +244,12 @@ def keep(folder: Path) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     address = (description["address"], description["port"])
     try:
-        server = EchoServer(address, Echo)
+        servers = [EchoServer(address, Echo), socketserver.UDPServer(address, DatagramEcho)]
     except OSError as error:
         print(f"cannot listen on {address[0]}:{address[1]}: {error.strerror}", file=sys.stderr)
         return 1
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     write_file(
         folder / "machine.pid",
         json.dumps({"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}),
@@ -280,6 +294,8 @@ def start_agent(folder: Path, description: dict[str, Any]) -> int:
 def agent_environment(folder: Path, description: dict[str, Any]) -> dict[str, str]:
     """All that the agent is told."""
     return {
+        # Whoever tries this out may have a Python that another user cannot even read.
+        "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
         **description["environment"],
         "PYTHONPATH": description["home"],
         "MR_PROBER_CLUSTER": description["cluster"],

@@ -18,7 +18,7 @@ variable "address_prefix" {
 }
 
 variable "machine_port" {
-  description = "Port on which each machine answers TCP with an echo, so that machines can check each other."
+  description = "Port on which each machine answers TCP and UDP with an echo, so that machines can check each other."
   type        = number
   default     = 8094
   nullable    = false

@@ -1,13 +1,17 @@
 """Servers that an agent speaks to, for each test anew."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from tests.integration.agent.stand_ins import StubApi, StubSolomon
+from solomon_stand_in.app import application
+from solomon_stand_in.store import Store as SeriesStore
+from tests.integration.agent.stand_ins import StubApi, StubSolomon, wait_until
 
 
 def _served(server: ThreadingHTTPServer) -> Iterator[None]:
@@ -35,6 +39,22 @@ def stub_solomon() -> Iterator[StubSolomon]:
     next(served)
     yield solomon
     next(served, None)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[str]:
+    """The address of a Solomon stand-in, which gives tokens and takes any."""
+    store = SeriesStore(tmp_path / "series.sqlite")
+    app = application(store, token=None, page_token=None)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    wait_until(lambda: server.started)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    store.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,6 +129,7 @@ class StubSolomon:
         self.paths: list[str] = []
         self.tokens: list[str] = []
         self.answers: list[tuple[int, bytes]] = []
+        self.refused_name = ""  # a push with this sensor gets a 503, for ever
         solomon = self
 
         class Handler(_Quiet):
@@ -152,7 +154,22 @@ class StubSolomon:
         self.tokens.append(handler.headers["Authorization"])
         self.pushes.append(push)
         fine = json.dumps({"sensorsProcessed": len(push["sensors"])}).encode()
+        if any(sensor["labels"]["name"] == self.refused_name for sensor in push["sensors"]):
+            handler.answer(503, b"ill")
+            return
         handler.answer(*(self.answers.pop(0) if self.answers else (200, fine)))
+
+
+def folder_server(folder: Path, prefix: str) -> ThreadingHTTPServer:
+    """Serves the files of a folder to whoever shows no key."""
+
+    class Handler(_Quiet):
+        def do_GET(self) -> None:
+            path = folder / self.path.removeprefix(prefix)
+            is_fine = path.is_file() and "Authorization" not in self.headers
+            self.answer(200 if is_fine else 404, path.read_bytes() if is_fine else b"")
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 class _Quiet(BaseHTTPRequestHandler):

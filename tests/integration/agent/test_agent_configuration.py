@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.configuration import Configuration
+from agent.configuration import Configuration, Surroundings
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
@@ -26,7 +26,7 @@ def store(agent_folder: Path) -> Store:
 
 def configuration(api: StubApi, store: Store, *, url: str = "") -> Configuration:
     client = AgentApiClient(ApiTransport(url or api.url, api.token), "demo")
-    return Configuration(client, store, cluster_slug="demo", host="h1", clock_ns=lambda: 5)
+    return Configuration(client, store, Surroundings("demo", "h1", clock_ns=lambda: 5))
 
 
 def with_files(revision: int = 1) -> bytes:

@@ -1,19 +1,22 @@
-"""The loop with real programs: how it ends."""
+"""The loop with real programs: clocks that step, hosts that sleep, and how it ends."""
 
 import sys
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns
 from agent.configuration import ConfigurationNews
 from agent.identity import Identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.runner import Workplace
-from agent.sinks import NoSink
-from agent.wiper import Wiper
+from agent.running.launchers import Workplace
+from agent.running.users import Users
+from agent.running.wiper import Wiper
+from agent.sinks.port import SeveralSinks
 from common.contracts.reports import AgentReport
 
 IGNORES_SIGTERM = "trap '' TERM; touch {}; while :; do sleep 0.1; done"
@@ -34,6 +37,77 @@ def planned(number: int, folder: Path, script: str, *, interval: timedelta) -> P
         output="none",
     )
     return PlannedProber(UUID(int=number), f"prober-{number}", 1, (key,), ({},), (spec,))
+
+
+def loop_of(
+    folder: Path,
+    news: Mailbox[ConfigurationNews],
+    reports: list[AgentReport],
+    wiper: Wiper,
+    clocks: Clocks,
+) -> AgentLoop:
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return AgentLoop(
+        AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
+        Ports(news, Waker(), SeveralSinks([]), reports.append, Accounts(folder)),
+        Workplace(temporary, path, Users(), wiper),
+        clocks=clocks,
+    )
+
+
+class SteppedClock:
+    """A clock of which the test moves the hands."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+        self.slept_ns = 0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def boot_ns(self) -> int:
+        return boot_ns() + self.slept_ns
+
+
+def starts_with_steps(folder: Path, steps: Callable[[SteppedClock, int], None]) -> int:
+    """How often a prober of every 100 ms ran in about two seconds, while the test sets its clocks in each round."""
+    witness = folder / "witness"
+    frequent = planned(1, folder, f"echo run >> {witness}", interval=timedelta(seconds=0.1))
+    news: Mailbox[ConfigurationNews] = Mailbox()
+    news.put(ConfigurationNews(HostPlan(UUID(int=9), "demo", 1, (frequent,)), "", None))
+    clock = SteppedClock()
+    wiper = Wiper()
+    loop = loop_of(folder, news, [], wiper, Clocks(boot_ns=clock.boot_ns, now=clock.now))
+    begin_ns = boot_ns()
+    looks = 0
+
+    def stopping() -> bool:
+        nonlocal looks
+        looks += 1
+        steps(clock, looks)
+        return boot_ns() - begin_ns > 2 * 10**9
+
+    loop.run(stopping)
+    wiper.close(time_limit_seconds=10)
+    return len(witness.read_text().split())
+
+
+def test_a_clock_that_is_set_back_and_forth_neither_stops_nor_hurries_anything(
+    tmp_path: Path,
+) -> None:
+    def steps(clock: SteppedClock, look: int) -> None:
+        clock.offset = timedelta(days=look % 3 - 1)
+
+    assert 10 <= starts_with_steps(tmp_path, steps) <= 22
+
+
+def test_after_a_long_sleep_nothing_is_made_up_for(tmp_path: Path) -> None:
+    def steps(clock: SteppedClock, look: int) -> None:
+        clock.slept_ns = 3600 * 10**9 if look > 20 else 0
+
+    assert 5 <= starts_with_steps(tmp_path, steps) <= 22
 
 
 def test_waits_idly_for_what_ignores_sigterm_although_others_would_be_due(tmp_path: Path) -> None:
@@ -57,14 +131,7 @@ def test_waits_idly_for_what_ignores_sigterm_although_others_would_be_due(tmp_pa
 
     reports: list[AgentReport] = []
     wiper = Wiper()
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    loop = AgentLoop(
-        AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
-        Ports(news, Waker(), NoSink(), reports.append),
-        Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", wiper),
-        clocks=Clocks(boot_ns=counted_boot_ns),
-    )
+    loop = loop_of(tmp_path, news, reports, wiper, Clocks(boot_ns=counted_boot_ns))
     loop.run(stopping)
     wiper.close(time_limit_seconds=10)
     assert reports

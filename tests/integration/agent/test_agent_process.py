@@ -1,6 +1,7 @@
 """The whole agent as a process against stand-ins: runs, reports, points, SIGTERM."""
 
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ def start_agent(
                 "MR_PROBER_HOST": "h1",
                 "MR_PROBER_AGENT_TOKEN": stub_api.token,
                 "MR_PROBER_AGENT_DIR": str(agent_folder),
+                "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
                 "MR_PROBER_AGENT_POLL_INTERVAL": "0.2",
                 "MR_PROBER_SOLOMON_URL": stub_solomon.url,
                 "MR_PROBER_SOLOMON_TOKEN": "secret",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.configuration import Configuration
+from agent.configuration import Configuration, Surroundings
 from agent.plan import PlannedProber
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
@@ -20,7 +20,7 @@ SECRET = "correct-horse-battery"
 def _configuration(api: StubApi, folder: Path, *, url: str = "") -> Configuration:
     client = AgentApiClient(ApiTransport(url or api.url, api.token), "demo")
     store = Store(folder)
-    return Configuration(client, store, cluster_slug="demo", host="h1", clock_ns=lambda: 5)
+    return Configuration(client, store, Surroundings("demo", "h1", clock_ns=lambda: 5))
 
 
 def _describe(

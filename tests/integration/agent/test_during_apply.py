@@ -8,25 +8,28 @@ from uuid import UUID
 
 import pytest
 
+from agent.accounts import Accounts
 from agent.clocks import Clocks
 from agent.configuration import ConfigurationNews
 from agent.identity import Identity
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.runner import Workplace
-from agent.sinks import Batch, NoSink
-from agent.wiper import Wiper
+from agent.running.launchers import Workplace
+from agent.running.users import Users
+from agent.running.wiper import Wiper
+from agent.sinks.port import Batch, SeveralSinks
 from common.contracts.reports import AgentReport
-from common.solomon import Point
+from common.solomon.points import Point
 
 KEY = RunKey(UUID(int=1), "{}")
 
 
-class RecordingSink(NoSink):
+class RecordingSink(SeveralSinks):
     """Remembers points."""
 
     def __init__(self) -> None:
+        super().__init__([])
         self.points: list[Point] = []
 
     def accept(self, batch: Batch) -> None:
@@ -72,8 +75,8 @@ def _run_until_it_succeeds(plan: HostPlan, folder: Path, sink: RecordingSink) ->
     wiper = Wiper()
     loop = AgentLoop(
         AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
-        Ports(news, Waker(), sink, reports.append),
-        Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", wiper),
+        Ports(news, Waker(), sink, reports.append, Accounts(folder)),
+        Workplace(temporary, f"{Path(sys.executable).parent}:/usr/bin:/bin", Users(), wiper),
         clocks=Clocks(),
     )
     deadline = time.monotonic() + 60

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from agent.outputs import Printed
+from agent.costs import Cost
+from agent.outputs.printed import Printed
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
-from agent.results import Cost, RunResult
+from agent.results import RunResult
 from agent.verdict import Verdict
 from common.contracts.states import Outcome
 

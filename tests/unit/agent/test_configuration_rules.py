@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from agent.configuration import checked_document, poll_delay
+from agent.configuration import checked_document
 from agent.errors import DocumentRefusedError
+from agent.polling import poll_delay
 from common.contracts.configuration import ConfigurationDocument
 
 CURRENT = ConfigurationDocument.model_validate(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.plan import PlannedProber, planned_prober
+from agent.plan import PlannedProber, RunSpec, planned_prober
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.resolution import Host, resolve
 
@@ -51,12 +51,38 @@ def test_each_combination_is_a_run_with_its_labels() -> None:
     assert planned.specs[0].interval.total_seconds() == 0.5
 
 
+def test_a_batch_is_one_run_whose_key_stays_when_a_combination_comes() -> None:
+    def specs(targets: list[str]) -> tuple[RunSpec, ...]:
+        matrix = {
+            "target": {"values": targets, "deliver": "batch"},
+            "port": {"values": [80, 443]},
+        }
+        return planned_with(matrix=matrix).specs
+
+    first, second = specs(["a", "b"])
+    assert json.loads(first.key.combination) == {"port": 80}
+    assert first.batch is not None
+    assert json.loads(first.batch.targets) == [
+        {"port": 80, "target": "a"},
+        {"port": 80, "target": "b"},
+    ]
+    assert first.batch.labels == ({"port": "80", "target": "a"}, {"port": "80", "target": "b"})
+    assert [json.loads(key.combination)["target"] for key in first.combinations] == ["a", "b"]
+    later = specs(["a", "b", "c"])
+    assert [spec.key for spec in later] == [first.key, second.key]
+    assert later[0] != first
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"mode": "warm"}, "mode 'warm'"),
-        ({"output": "nagios"}, "output 'nagios'"),
-        ({"matrix": {"port": {"values": [1], "deliver": "batch"}}}, "batch"),
+        ({"output": "xml"}, "output 'xml'"),
+        ({"aggregate": "median"}, "aggregate 'median'"),
+        (
+            {"output": "nagios", "matrix": {"port": {"values": [1], "deliver": "batch"}}},
+            "deliver: batch",
+        ),
         ({"matrix": {"port": {"values": [1]}, "service": {"values": [1]}}}, "matrix.service"),
         ({"matrix": {f"port{'x' * n}": {"values": [1]} for n in range(9)}}, "9 matrix variables"),
         ({"interval_seconds": -1}, "interval_seconds"),

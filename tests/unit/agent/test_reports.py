@@ -6,7 +6,7 @@ from uuid import UUID
 from agent.board import Board
 from agent.identity import Identity
 from agent.reports import Circumstances, ReportTimer, agent_report
-from common.contracts.states import Outcome, State
+from common.contracts.states import Outcome
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
@@ -56,14 +56,10 @@ def test_says_who_speaks_and_what_is_wrong_with_the_configuration() -> None:
     assert report.configuration_problem == "its revision is older"
 
 
-def test_only_a_new_state_is_a_change() -> None:
+def test_a_result_of_nobody_in_the_plan_changes_nothing() -> None:
     shown = board()
-    key = run_key(1, '{"a":1}')
-    failures = [run_result(Outcome.FAILURE, key=key, reason=reason) for reason in "ab"]
-    assert shown.record(failures[0], NOW) is State.NOT_RUN_YET
-    assert shown.record(failures[1], NOW) is None
-    assert shown.record(run_result(Outcome.SUCCESS, key=key), NOW) is State.FAILURE
     assert shown.record(run_result(Outcome.FAILURE, key=run_key(9)), NOW) is None
+    assert shown.state(run_key(9)) is None
 
 
 def test_a_new_plan_keeps_what_is_known_until_the_next_run() -> None:

@@ -11,6 +11,8 @@ from agent.scheduler import (
     PAUSE_NS,
     SECOND_NS,
     SPACING_NS,
+    Past,
+    Rhythm,
     Scheduler,
     Skip,
     Start,
@@ -54,7 +56,7 @@ def test_the_hash_is_fixed_for_ever() -> None:
 
 def test_a_new_prober_runs_within_a_second_and_then_on_its_grid() -> None:
     plan = scheduler()
-    plan.add(key(), hash_=2**63, interval_ns=MINUTE_NS, now_ns=0)
+    plan.add(key(), Rhythm(2**63, MINUTE_NS), now_ns=0)
     first = plan.next_at_ns()
     assert first is not None
     assert first < SECOND_NS
@@ -67,13 +69,13 @@ def test_a_new_prober_runs_within_a_second_and_then_on_its_grid() -> None:
 
 def test_a_short_interval_needs_no_early_run() -> None:
     plan = scheduler()
-    plan.add(key(), hash_=2**62, interval_ns=SECOND_NS, now_ns=0)
+    plan.add(key(), Rhythm(2**62, SECOND_NS), now_ns=0)
     assert plan.next_at_ns() == SECOND_NS // 4
 
 
 def test_an_overlap_is_skipped_and_counted() -> None:
     plan = scheduler()
-    plan.add(key(), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+    plan.add(key(), Rhythm(0, SECOND_NS), now_ns=1)
     assert plan.decide(SECOND_NS) == [Start(key(), SECOND_NS)]
     assert plan.decide(2 * SECOND_NS) == [Skip(key(), SkipReason.OVERLAP, 1)]
     plan.finished(key())
@@ -83,7 +85,7 @@ def test_an_overlap_is_skipped_and_counted() -> None:
 def test_after_a_pause_missed_beats_are_counted_and_nothing_starts_at_once() -> None:
     plan = scheduler()
     for number in range(10):
-        plan.add(key(number), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+        plan.add(key(number), Rhythm(0, SECOND_NS), now_ns=1)
     wake_ns = 100 * SECOND_NS + 5
     decisions = plan.decide(wake_ns)
     assert decisions == [Skip(key(number), SkipReason.SUSPENDED, 100) for number in range(10)]
@@ -93,7 +95,7 @@ def test_after_a_pause_missed_beats_are_counted_and_nothing_starts_at_once() -> 
 def test_a_beat_later_than_its_interval_is_counted_without_a_pause_too() -> None:
     interval_ns = SECOND_NS // 10
     plan = scheduler()
-    plan.add(key(), hash_=0, interval_ns=interval_ns, now_ns=1)
+    plan.add(key(), Rhythm(0, interval_ns), now_ns=1)
     late = plan.decide(3 * interval_ns + 1)
     assert late == [Skip(key(), SkipReason.SUSPENDED, 2), Start(key(), 3 * interval_ns)]
 
@@ -102,7 +104,7 @@ def test_starts_are_apart_and_in_the_order_of_their_hashes() -> None:
     plan = scheduler()
     # So close to each other that all are due in the same nanosecond.
     for number in (3, 1, 2):
-        plan.add(key(number), hash_=number, interval_ns=SECOND_NS, now_ns=1)
+        plan.add(key(number), Rhythm(number, SECOND_NS), now_ns=1)
     now_ns = SECOND_NS
     started: list[tuple[int, RunKey]] = []
     while len(started) < 3:
@@ -115,7 +117,7 @@ def test_starts_are_apart_and_in_the_order_of_their_hashes() -> None:
 
 def test_a_removed_prober_starts_no_more() -> None:
     plan = scheduler()
-    plan.add(key(), hash_=0, interval_ns=SECOND_NS, now_ns=1)
+    plan.add(key(), Rhythm(0, SECOND_NS), now_ns=1)
     plan.remove(key())
     assert plan.next_at_ns() is None
     assert plan.decide(5 * SECOND_NS) == []
@@ -123,11 +125,11 @@ def test_a_removed_prober_starts_no_more() -> None:
 
 def test_the_first_run_of_a_replaced_prober_waits_for_the_end_of_the_old_one() -> None:
     plan = scheduler()
-    plan.add(key(), hash_=0, interval_ns=MINUTE_NS, now_ns=1)
+    plan.add(key(), Rhythm(0, MINUTE_NS), now_ns=1)
     first = plan.next_at_ns()
     assert first is not None
     assert plan.decide(first) == [Start(key(), first)]
-    plan.add(key(), hash_=0, interval_ns=MINUTE_NS, now_ns=first)
+    plan.add(key(), Rhythm(0, MINUTE_NS), now_ns=first)
     assert plan.decide(first + SPACING_NS) == []
     plan.finished(key())
     again = plan.next_at_ns()
@@ -156,7 +158,7 @@ def test_the_ledger_balances(
     counted = dict.fromkeys(range(len(hashes)), 0)
     running: dict[RunKey, int] = {}
     for number, hash_ in enumerate(hashes):
-        plan.add(key(number), hash_=hash_, interval_ns=interval_ns, now_ns=added_ns)
+        plan.add(key(number), Rhythm(hash_, interval_ns), now_ns=added_ns)
     expected = {
         number: int(
             interval_ns - (added_ns + EPOCH_OFFSET_NS - phase_ns(hash_, interval_ns)) % interval_ns
@@ -185,3 +187,123 @@ def test_the_ledger_balances(
     # The catch-up beat and the newest beat may still wait for their turn.
     assert all(0 <= expected[number] - counted[number] <= 1 for number in counted)
     assert PAUSE_NS > SECOND_NS
+
+
+def rhythm(**changed: object) -> Rhythm:
+    values: dict[str, object] = {"hash": 0, "interval_ns": SECOND_NS}
+    return Rhythm(**(values | changed))  # type: ignore[arg-type]
+
+
+def test_overlapping_runs_go_on_in_parallel_where_they_may() -> None:
+    plan = scheduler()
+    plan.add(key(), rhythm(allow_overlap=True), now_ns=1)
+    for beat in (1, 2, 3):
+        assert plan.decide(beat * SECOND_NS) == [Start(key(), beat * SECOND_NS)]
+
+
+def test_beyond_the_slots_a_beat_is_skipped_and_counted() -> None:
+    plan = Scheduler(epoch_offset_ns=EPOCH_OFFSET_NS, now_ns=0, slots=1)
+    for number in (1, 2):
+        plan.add(key(number), rhythm(hash=number), now_ns=1)
+    assert plan.decide(SECOND_NS) == [Start(key(1), SECOND_NS)]
+    assert plan.decide(SECOND_NS + SPACING_NS) == [Skip(key(2), SkipReason.SLOTS, 1)]
+    plan.finished(key(1))
+    assert plan.decide(2 * SECOND_NS) == [Start(key(1), 2 * SECOND_NS)]
+
+
+def test_of_an_exclusive_group_the_later_one_is_skipped() -> None:
+    plan = scheduler()
+    for number in (1, 2):
+        plan.add(key(number), rhythm(hash=number, exclusive="disk"), now_ns=1)
+    plan.add(key(3), rhythm(hash=3, exclusive="network"), now_ns=1)
+    assert plan.decide(SECOND_NS) == [Start(key(1), SECOND_NS)]
+    later = SECOND_NS + SPACING_NS
+    assert plan.decide(later) == [Skip(key(2), SkipReason.EXCLUSIVE, 1), Start(key(3), SECOND_NS)]
+    plan.finished(key(1))
+    plan.remove(key(1))
+    assert plan.decide(2 * SECOND_NS) == [Start(key(2), 2 * SECOND_NS)]
+
+
+def test_a_beat_that_was_accounted_for_is_repeated_without_counting() -> None:
+    plan = scheduler(40 * SECOND_NS)
+    past = Past(until_ns=30 * SECOND_NS)
+    # The beat of this minute was at 20 s, before the end of the past.
+    plan.add(key(), Rhythm(beat_at(20), MINUTE_NS), now_ns=40 * SECOND_NS, past=past)
+    first = plan.next_at_ns()
+    assert first is not None
+    assert first < 41 * SECOND_NS
+    assert plan.decide(first) == [Start(key(), first, counted=False)]
+    assert plan.open_beats(first) == {}
+
+
+def test_beats_while_no_agent_ran_are_missed_but_for_the_one_that_is_caught_up_with() -> None:
+    plan = scheduler(40 * SECOND_NS)
+    past = Past(until_ns=-3 * MINUTE_NS, open_beats=2)
+    # Beats at -160 s, -100 s, -40 s and 20 s, and two of the past; the last one is run now.
+    missed = plan.add(key(), Rhythm(beat_at(20), MINUTE_NS), now_ns=40 * SECOND_NS, past=past)
+    assert missed == 5
+    first = plan.next_at_ns()
+    assert first is not None
+    assert plan.decide(first) == [Start(key(), first)]
+
+
+def beat_at(second: int) -> int:
+    """A hash whose beats of a minute are at this second of the scheduler's clock."""
+    phase = (second * SECOND_NS + EPOCH_OFFSET_NS) % MINUTE_NS
+    return -(-(phase << 64) // MINUTE_NS)
+
+
+@given(
+    interval_ms=st.sampled_from([100, 700, 1000, 7000, 60_000]),
+    hash_=st.integers(0, 2**64 - 1),
+    slots=st.integers(1, 3),
+    overlap=st.booleans(),
+    lives=st.lists(
+        st.tuples(
+            st.lists(st.integers(1, 4 * 10**9), min_size=1, max_size=20),
+            st.integers(0, 3),  # how many steps a run takes
+            st.integers(1, 20),  # the steps after which the counters are handed over
+            st.integers(0, 10**11),  # the time without an agent
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_the_ledger_balances_over_agents_that_are_killed(
+    interval_ms: int,
+    hash_: int,
+    slots: int,
+    overlap: bool,
+    lives: list[tuple[list[int], int, int, int]],
+) -> None:
+    """What was handed over by all agents together = beats from interval and phase alone."""
+    interval_ns = interval_ms * 1_000_000
+    one = Rhythm(hash_, interval_ns, allow_overlap=overlap)
+    begin_ns = now_ns = 10**12
+    past = Past(begin_ns)
+    handed_over = 0
+    for pauses, duration, period, silence_ns in lives:
+        plan = Scheduler(epoch_offset_ns=EPOCH_OFFSET_NS, now_ns=now_ns, slots=slots)
+        counted = plan.add(key(), one, now_ns=now_ns, past=past)
+        running: list[tuple[int, bool]] = []
+        for step, pause_ns in enumerate(pauses):
+            now_ns += pause_ns
+            for left, counts in [run for run in running if run[0] == 0]:
+                plan.finished(key())
+                running.remove((left, counts))
+                counted += counts
+            running = [(left - 1, counts) for left, counts in running]
+            while (at := plan.next_at_ns()) is not None and at <= now_ns:
+                for decision in plan.decide(now_ns):
+                    if isinstance(decision, Start):
+                        running.append((duration, decision.counted))
+                    else:
+                        counted += decision.count
+                now_ns += SPACING_NS
+            if step % period == 0:
+                # Each run ends in the order of its start, as long as all take equally long.
+                handed_over, counted = handed_over + counted, 0
+                past = Past(now_ns, plan.open_beats(now_ns)[key()])
+        now_ns += silence_ns
+    expected = beats(hash_, interval_ns, after_ns=begin_ns, until_ns=past.until_ns)
+    assert handed_over + past.open_beats == expected

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from agent.verdict import Ending, cannot_start, verdict
+from agent.costs import Cost
+from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, verdict
 from common.contracts.states import Outcome
 
 
@@ -63,3 +64,25 @@ def test_a_program_that_cannot_start_is_named() -> None:
     assert said.outcome is Outcome.BROKEN
     assert "./a.py" in said.reason
     assert "interpreter" in said.reason
+
+
+@pytest.mark.parametrize(
+    ("limited", "exit_code", "setting"),
+    [
+        (LimitedCost(breach="processes"), -9, "processes"),
+        (LimitedCost(cost=Cost(0.1, 0.1, 200), memory_bytes=100), 0, "memory_mb"),
+        (LimitedCost(cost=Cost(1.5, 0.6, 1), cpu_seconds=2), 1, "cpu_seconds"),
+        (LimitedCost(), -signal.SIGXCPU, "cpu_seconds"),
+    ],
+)
+def test_a_run_over_a_limit_is_broken_and_names_the_setting(
+    limited: LimitedCost, exit_code: int, setting: str
+) -> None:
+    said = verdict(Ending(exit_code, False, timedelta(seconds=1), limited=limited))
+    assert said == Verdict(Outcome.BROKEN, f"killed by limit ({setting})")
+
+
+def test_the_time_limit_was_decided_first() -> None:
+    limited = LimitedCost(breach="memory_mb")
+    said = verdict(Ending(-9, True, timedelta(seconds=1), limited=limited))
+    assert said.outcome is Outcome.TIMEOUT

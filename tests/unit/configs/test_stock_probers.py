@@ -20,7 +20,15 @@ from common.contracts.references import cluster_variables_in
 from common.contracts.resolution import EffectiveProber, Host, resolve
 
 PROBERS = Path(__file__).parents[3] / "configs" / "probers"
-SLUGS = ("dns-resolve", "disk-write", "http-get", "icmp-ping", "mesh-tcp", "tcp-connect")
+SLUGS = (
+    "dns-resolve",
+    "disk-write",
+    "http-get",
+    "icmp-ping",
+    "mesh-tcp",
+    "tcp-connect",
+    "udp-echo",
+)
 VARIABLES: dict[str, JsonValue] = {
     "tcp_target": "127.0.0.1:8091",
     "http_target": "http://127.0.0.1:8092/",

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from common.solomon import Histogram, Kind, Point, PushResult, PushStatus
+from common.solomon.answers import PushResult, PushStatus
+from common.solomon.points import Histogram, Kind, Point
 from creator.lanes import Lane
 from creator.metrics import Figures, Metrics
 from creator.solomon_push import SolomonPush

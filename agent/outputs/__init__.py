@@ -1,0 +1,1 @@
+"""What probers print: one module for each format, and the table of their names."""

@@ -1,0 +1,133 @@
+"""The second source of the configuration: what the API has published in object storage, for the time without the API: *read*.
+
+`<fallback url>/{configuration.json, configuration.sig, files/<sha256>}` by https or in a folder (`file:`).
+A document is believed only with the signature of the agent's own token; of files the hash is checked by whoever uses them.
+"""
+
+import time
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from agent.errors import DocumentRefusedError, PublicationUnreadableError
+from common.document_signature import is_signed
+from common.published import DOCUMENT, SIGNATURE, published_file
+from common.version import VERSION
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
+_MAX_SIGNATURE_BYTES = 64 * 1024
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 15.0
+# For one object, however slowly it drips.
+_OBJECT_SECONDS = 60.0
+_CHUNK_BYTES = 256 * 1024
+
+
+class Shelf(Protocol):
+    """Objects below one address."""
+
+    def read(self, name: str, *, max_bytes: int) -> bytes:
+        """The object; PublicationUnreadableError, also if it is larger."""
+
+
+def is_publication_address(url: str) -> bool:
+    """Whether it is an https address or a folder of this machine as `file:///…`."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return not parts.netloc and parts.path.startswith("/")
+    return parts.scheme == "https" and bool(parts.hostname)
+
+
+def shelf_at(url: str) -> Shelf:
+    """The objects below an address for which `is_publication_address` holds."""
+    parts = urlsplit(url)
+    return FolderShelf(Path(unquote(parts.path))) if parts.scheme == "file" else HttpsShelf(url)
+
+
+class FolderShelf:
+    """Objects in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str, *, max_bytes: int) -> bytes:
+        """See `Shelf`."""
+        path = self._folder / name
+        try:
+            with path.open("rb") as file:
+                content = file.read(max_bytes + 1)
+        except OSError as error:
+            raise PublicationUnreadableError(str(path), error.strerror) from error
+        if len(content) > max_bytes:
+            raise PublicationUnreadableError(str(path), f"larger than {max_bytes} bytes")
+        return content
+
+
+class HttpsShelf:
+    """Objects behind https; the address is a secret of the cluster's agents, so errors name its host only."""
+
+    def __init__(self, url: str, *, authorities: Path | None = None) -> None:
+        """`authorities`: a PEM file of the only ones whose certificates are believed."""
+        self._url = url.rstrip("/")
+        self._host = urlsplit(url).hostname or ""
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(authorities) if authorities else True
+        self._session.headers["User-Agent"] = f"mr-prober/{VERSION}"
+
+    def read(self, name: str, *, max_bytes: int) -> bytes:
+        """See `Shelf`."""
+        try:
+            return self._read(name, max_bytes)
+        except OSError as error:  # all of the library's
+            raise PublicationUnreadableError(self._host, type(error).__name__) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _read(self, name: str, max_bytes: int) -> bytes:
+        deadline = time.monotonic() + _OBJECT_SECONDS
+        content = bytearray()
+        with self._session.get(
+            f"{self._url}/{name}",
+            stream=True,
+            allow_redirects=False,
+            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        ) as response:
+            if response.status_code != 200:
+                raise PublicationUnreadableError(self._host, f"HTTP {response.status_code}")
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                content += chunk
+                if len(content) > max_bytes:
+                    raise PublicationUnreadableError(self._host, f"larger than {max_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise PublicationUnreadableError(self._host, "too slow")
+        return bytes(content)
+
+
+class Publication:
+    """The signed document and the files of one cluster."""
+
+    def __init__(self, shelf: Shelf, token: str) -> None:
+        self._shelf = shelf
+        self._token = token
+
+    def configuration(self, known: bytes | None) -> bytes | None:
+        """The document, or None if it is the one that is known; DocumentRefusedError, PublicationUnreadableError."""
+        # Document and signature are two objects: between the writing of both they do not match.
+        for _ in range(2):
+            signatures = self._shelf.read(SIGNATURE, max_bytes=_MAX_SIGNATURE_BYTES)
+            if known is not None and is_signed(known, signatures, self._token):
+                return None
+            content = self._shelf.read(DOCUMENT, max_bytes=MAX_DOCUMENT_BYTES)
+            if is_signed(content, signatures, self._token):
+                return content
+        raise DocumentRefusedError("in object storage it has no signature of this agent's token")
+
+    def file(self, sha256: str) -> bytes:
+        """The content of a file, not checked; PublicationUnreadableError."""
+        return self._shelf.read(published_file(sha256), max_bytes=MAX_FILE_BYTES)

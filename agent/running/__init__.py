@@ -1,0 +1,1 @@
+"""How programs run: started in a sandbox by a launcher, read, limited, ended, and nothing of them left behind."""

@@ -1,0 +1,319 @@
+"""The process that starts programs for the agent, in one sandbox; a program of its own, see `launchers.py`.
+
+It enters the sandbox once and starts every program by posix_spawn, so that a limit costs nothing per run and
+holds from a program's first instruction on.
+It is the parent of its runs and, as a sub-reaper, of what they leave behind, and it ends with all of them as soon as
+the agent's end of the socket is closed, however the agent ended.
+docs/decisions/0020-launchers.md says why.
+"""
+
+import contextlib
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+from agent.running import kernel, wire
+from agent.running.orphans import Orphans
+from agent.running.private_folders import Folders
+
+_MS_NS = 1_000_000
+# Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
+_SWEEP_SOON_NS = 100 * _MS_NS
+_SWEEP_NS = 1000 * _MS_NS
+# How often the limits of a run as a whole are looked at; a run shorter than this costs nothing.
+_WATCH_NS = 200 * _MS_NS
+_LAST_SWEEPS_NS = 5000 * _MS_NS
+_REAPED_PER_ROUND = 256
+_ANCILLARY_BYTES = socket.CMSG_SPACE(3 * 4)  # of up to three descriptors
+# What Python itself ignores, a program must not.
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class Sandbox:
+    """Rights and limits of all programs of one launcher, from its command line."""
+
+    __slots__ = (
+        "cgroup",
+        "gid",
+        "groups",
+        "memory_bytes",
+        "open_files",
+        "processes",
+        "temporary",
+        "uid",
+    )
+
+    def __init__(self, arguments: list[str]) -> None:
+        """UID (-1: as the agent), GID, further groups with commas, memory, processes, open files, temporary folder, cgroup."""
+        self.uid, self.gid = int(arguments[0]), int(arguments[1])
+        self.groups = [int(group) for group in arguments[2].split(",") if group]
+        self.memory_bytes, self.processes, self.open_files = map(int, arguments[3:6])
+        self.temporary, self.cgroup = arguments[6:8]
+
+    def enter(self) -> None:
+        """Take on rights and limits, for ever."""
+        os.umask(0o022)
+        kernel.put_first()
+        if self.cgroup:
+            kernel.enter_cgroup(self.cgroup)
+        kernel.adopt_orphans()
+        kernel.give_up_new_privileges()
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_NOFILE, self.open_files)
+        # These two only bound what happens between two looks at a run as a whole: the kernel counts processes by
+        # user and memory by process, and a refused allocation would look like a failure of the target.
+        _limit(resource.RLIMIT_NPROC, max(1024, 4 * self.processes))
+        _limit(resource.RLIMIT_DATA, 4 * self.memory_bytes + 2**28)
+        if self.uid >= 0:
+            os.setgroups(self.groups)
+            os.setgid(self.gid)
+            os.setuid(self.uid)
+
+
+def _limit(which: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(which)
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(which, (value, value))
+
+
+class Run:
+    """A started program; `pid` is not waited for yet, so that nobody else can have it."""
+
+    __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "started_ns")
+
+    def __init__(self, request: wire.StartRequest, name: str, pid: int) -> None:
+        """`name` is that of its TMPDIR."""
+        self.number = request.number
+        self.name = name
+        self.cpu_seconds = request.cpu_seconds
+        self.pid = pid
+        self.started_ns = _now_ns()
+        self.breach = ""
+
+
+class Launcher:
+    """Serves the requests of one agent until it closes the socket."""
+
+    def __init__(self, agent: socket.socket, sandbox: Sandbox) -> None:
+        self._agent = agent
+        self._sandbox = sandbox
+        self._runs: dict[int, Run] = {}  # by pid
+        self._orphans = Orphans(sandbox.temporary)
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._folder = ""
+        self._sweep_at_ns = self._watch_at_ns = _now_ns() + _SWEEP_NS
+        self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._folders = Folders(sandbox.temporary)
+        self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        """Until the agent has gone; nothing that was started is left then."""
+        poll = select.poll()
+        poll.register(self._agent, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        agent = self._agent.fileno()
+        while True:
+            ready = dict(poll.poll(self._wait_ms()))
+            if self._wakeup in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup, 4096)
+            self._reap()
+            if agent in ready and not self._take_request():
+                break
+            self._look_after()
+        self._end_all()
+
+    def _wait_ms(self) -> float:
+        moment_ns = self._sweep_at_ns
+        if self._runs:
+            moment_ns = min(moment_ns, self._watch_at_ns)
+        return max(0.0, (moment_ns - _now_ns()) / _MS_NS)
+
+    def _take_request(self) -> bool:
+        """Whether the agent is still there."""
+        try:
+            # Not `socket.recv_fds`: it forgets the flag, and each program would get the pipes of the others.
+            packet, ancillary, _, _ = self._agent.recvmsg(
+                wire.MAX_PACKET_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            return False
+        descriptors = [
+            number for *_, content in ancillary for (number,) in struct.iter_unpack("i", content)
+        ]
+        if packet == wire.IN_FILE:
+            packet = _content(descriptors.pop())
+        fields = packet.split(b"\0")
+        if fields[0] == wire.START:
+            self._start(wire.parsed_start(fields), descriptors)
+        elif fields[0] == wire.SIGNAL:
+            self._signal(int(fields[1]), int(fields[2]))
+        return bool(packet)
+
+    def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
+        name = ""
+        try:
+            name = self._folders.take()
+            request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
+            if targets := request.environment.get(wire.TARGETS):
+                request.environment[wire.TARGETS] = self._folders.put_targets(name, targets)
+            if request.folder != self._folder:
+                os.chdir(request.folder)
+                self._folder = request.folder
+            pid = self._spawn(request, descriptors)
+        except OSError as error:
+            self._send(wire.refusal(request.number, error))
+            if name:
+                self._folders.give_back(name)
+        else:
+            # The kernel's own limit is per process; the sum is looked at with the other limits of the run.
+            with contextlib.suppress(OSError):
+                seconds = request.cpu_seconds
+                resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 1))
+            run = self._runs[pid] = Run(request, name, pid)
+            self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _spawn(self, request: wire.StartRequest, descriptors: list[int]) -> int:
+        out, err = descriptors
+        return os.posix_spawnp(
+            request.arguments[0],
+            request.arguments,
+            request.environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, self._null, 0),
+                (os.POSIX_SPAWN_DUP2, out, 1),
+                (os.POSIX_SPAWN_DUP2, err, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+
+    def _signal(self, number: int, signal_number: int) -> None:
+        for run in self._runs.values():
+            if run.number == number:
+                kernel.send_group(run.pid, signal_number)
+
+    def _reap(self) -> None:
+        for _ in range(_REAPED_PER_ROUND):
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            run = self._runs.pop(ended.si_pid, None)
+            if run is None:
+                os.waitpid(ended.si_pid, 0)
+            else:
+                self._finish(run)
+
+    def _finish(self, run: Run) -> None:
+        # Before the wait: as long as nobody waited, the number of the group cannot belong to somebody else.
+        kernel.send_group(run.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(run.pid, 0)
+        figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
+        exit_code = os.waitstatus_to_exitcode(status)
+        self._send(wire.end_message(wire.RunEnd(run.number, exit_code, run.breach, figures)))
+        if not self._folders.give_back(run.name):
+            self._send(wire.litter_message(run.name))
+        self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._sweep_at_ns = min(self._sweep_at_ns, _now_ns() + _SWEEP_SOON_NS)
+
+    def _look_after(self) -> None:
+        now_ns = _now_ns()
+        if self._runs and now_ns >= self._watch_at_ns:
+            self._watch_at_ns = now_ns + _WATCH_NS
+            self._watch(now_ns)
+        if now_ns >= self._sweep_at_ns:
+            left = self._sweep()
+            self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
+            self._sweep_at_ns = now_ns + (self._sweep_pause_ns if left else _SWEEP_NS)
+
+    def _sweep(self) -> bool:
+        """Whether orphans are left that must go."""
+        active = {run.name: run.started_ns for run in self._runs.values()}
+        left = bool(self._orphans.sweep(self._runs, active))
+        if not left:
+            for name in self._folders.clear():
+                self._send(wire.litter_message(name))
+        return left
+
+    def _watch(self, now_ns: int) -> None:
+        """Kill the runs that are over a limit as a whole; what left the group counts, too."""
+        old = [run for run in self._runs.values() if now_ns - run.started_ns >= _WATCH_NS]
+        if not old:
+            return
+        strays: dict[str, list[int]] = {}
+        for pid in set(kernel.children_of(os.getpid())) - self._runs.keys():
+            if name := self._orphans.name_of(pid):
+                strays.setdefault(name, []).append(pid)
+        for run in old:
+            members: dict[int, kernel.Stat] = {}
+            for pid in (run.pid, *strays.get(run.name, ())):
+                members |= kernel.tree(pid, limit=self._sandbox.processes + 1)
+            run.breach = run.breach or self._breach(run, list(members.values()))
+            if run.breach:
+                self._end(run, strays.get(run.name, []))
+
+    def _end(self, run: Run, strays: list[int]) -> None:
+        for pid in kernel.halted(lambda: (run.pid, *strays)):
+            kernel.send(pid, signal.SIGKILL)
+        kernel.send_group(run.pid, signal.SIGKILL)
+
+    def _breach(self, run: Run, members: list[kernel.Stat]) -> str:
+        """The setting whose limit the run is over."""
+        if len(members) > self._sandbox.processes:
+            return "processes"
+        if sum(member.rss_bytes for member in members) > self._sandbox.memory_bytes:
+            return "memory_mb"
+        if sum(member.cpu_ticks for member in members) * kernel.TICK_NS > run.cpu_seconds * 10**9:
+            return "cpu_seconds"
+        return ""
+
+    def _send(self, packet: bytes) -> None:
+        # A dead agent is noticed by the next read.
+        with contextlib.suppress(OSError):
+            self._agent.send(packet)
+
+    def _end_all(self) -> None:
+        limit_ns = _now_ns() + _LAST_SWEEPS_NS
+        for run in self._runs.values():
+            kernel.send_group(run.pid, signal.SIGKILL)
+        while _now_ns() < limit_ns:
+            self._reap()
+            if not self._runs and not self._orphans.sweep((), {}):
+                return
+            time.sleep(0.005)
+
+
+def _content(descriptor: int) -> bytes:
+    try:
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _now_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def main() -> None:
+    """Serve the agent at the other end of standard input."""
+    gc.freeze()
+    sandbox = Sandbox(sys.argv[1:])
+    # Its number is taken by what the programs read: nothing.
+    agent = socket.socket(fileno=os.dup(0))
+    sandbox.enter()
+    Launcher(agent, sandbox).serve()

@@ -1,0 +1,236 @@
+"""The agent's side of the launchers, one for each sandbox that is in use: *act*.
+
+`Launchers` is how a run is started: whoever starts runs in another way speaks the same messages (`wire.py`).
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.plan import Sandbox
+from agent.running import wire
+from agent.running.users import Users, identity_of
+from agent.running.wiper import Wiper
+from common import processes
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); from agent.running.launcher import main; main()"
+# Not `-E`, which is part of it: nothing of the agent's environment or site reaches a launcher.
+_PYTHON = (sys.executable, "-I", "-S", "-c", _PROGRAM)
+_SEND_BUFFER_BYTES = 1024 * 1024
+_MESSAGES_PER_EVENT = 64
+# It kills what it has started and ends; only one that was stopped or hangs takes longer.
+_END_SECONDS = 6.0
+_IDLE_NS = 600 * 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Program:
+    """One start of a program."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    cpu_seconds: int
+
+
+class Listener(Protocol):
+    """Who is told about runs, by their number."""
+
+    def ended(self, end: wire.RunEnd) -> None:
+        """The process has ended and was waited for."""
+
+    def refused(self, number: int, error: OSError) -> None:
+        """The program could not be started."""
+
+    def lost(self, numbers: Sequence[int]) -> None:
+        """The launcher of these runs has ended before them; what is left of them becomes the agent's."""
+
+
+class Launcher:
+    """One launcher process and the runs that it has started."""
+
+    def __init__(self, process: processes.Process, agent_end: socket.socket, folder: Path) -> None:
+        """`folder` is where its runs have their TMPDIR."""
+        self.process = process
+        self.socket = agent_end
+        self.folder = folder
+        self.runs: set[int] = set()
+        self.used_at_ns = 0
+
+    def start(self, number: int, program: Program, descriptors: tuple[int, int]) -> None:
+        """Start a program whose output goes to the descriptors; OSError or ValueError if that cannot even be tried."""
+        request = wire.StartRequest(
+            number, folder=str(program.folder), cpu_seconds=program.cpu_seconds
+        )  # fmt: skip
+        packet = wire.start_request(request, program.arguments, program.environment)
+        self.runs.add(number)
+        try:
+            if len(packet) < wire.MAX_PACKET_BYTES:
+                socket.send_fds(self.socket, [packet], descriptors)
+            else:
+                self._send_in_file(packet, descriptors)
+        except OSError as error:
+            self.runs.discard(number)
+            # It has not read its requests for very long, or has ended.
+            self.kill()
+            raise OSError(
+                errno.EAGAIN, "the launcher does not answer, a new one follows"
+            ) from error
+
+    def _send_in_file(self, packet: bytes, descriptors: tuple[int, int]) -> None:
+        file = os.memfd_create("request", os.MFD_CLOEXEC)
+        try:
+            with open(file, "wb", closefd=False) as writer:
+                writer.write(packet)
+            socket.send_fds(self.socket, [wire.IN_FILE], [*descriptors, file])
+        finally:
+            os.close(file)
+
+    def signal(self, number: int, which: signal.Signals) -> None:
+        """Send a signal to the process group of a run; nothing happens if it has just ended."""
+        try:
+            self.socket.send(wire.signal_request(number, which))
+        except OSError:
+            self.kill()
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it with a signal: a program of the same user can."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        with contextlib.suppress(OSError):
+            return stat.read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        return False
+
+    def kill(self) -> None:
+        """End it at once; its runs are lost."""
+        self.process.kill()
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where runs happen, and with whose rights."""
+
+    temporary: Path  # absolute; each launcher has a folder in it, and in that each run its TMPDIR
+    path: str  # PATH of the programs
+    users: Users
+    wiper: Wiper
+    group: Path | None = None  # the cgroup of all launchers
+
+
+class Launchers:
+    """All launchers of one agent; used by one thread only."""
+
+    def __init__(
+        self, selector: selectors.BaseSelector, place: Workplace, listener: Listener
+    ) -> None:
+        self._selector = selector
+        self._place = place
+        self._listener = listener
+        self._launchers: dict[Sandbox, Launcher] = {}
+        self._number = 0
+
+    @property
+    def pids(self) -> set[int]:
+        """The launchers themselves."""
+        return {launcher.process.pid for launcher in self._launchers.values()}
+
+    def launcher_for(self, sandbox: Sandbox, now_ns: int) -> Launcher:
+        """The launcher of a sandbox, started if need be; OSError if this host does not permit or know the user."""
+        launcher = self._launchers.get(sandbox)
+        if launcher is None:
+            launcher = self._started(sandbox)
+            self._launchers[sandbox] = launcher
+        launcher.used_at_ns = now_ns
+        return launcher
+
+    def retire_idle(self, now_ns: int) -> None:
+        """End those that nobody has used for ten minutes."""
+        for sandbox, launcher in list(self._launchers.items()):
+            if not launcher.runs and now_ns - launcher.used_at_ns > _IDLE_NS:
+                self._remove(sandbox, launcher)
+
+    def close(self) -> None:
+        """End all of them; whatever still runs is killed."""
+        for sandbox, launcher in list(self._launchers.items()):
+            self._remove(sandbox, launcher)
+
+    def _started(self, sandbox: Sandbox) -> Launcher:
+        identity = identity_of(self._place.users.chosen(sandbox.user))
+        self._number += 1
+        folder = self._place.temporary / str(self._number)
+        folder.mkdir(mode=0o700)
+        if identity.uid >= 0:
+            os.chown(folder, identity.uid, identity.gid)
+        agent_end, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        agent_end.setblocking(False)
+        agent_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        arguments = (
+            str(identity.uid), str(identity.gid), ",".join(map(str, identity.groups)),
+            str(sandbox.memory_bytes), str(sandbox.processes), str(sandbox.open_files), str(folder),
+            str(self._place.group or ""),
+        )  # fmt: skip
+        with its_end:
+            process = processes.start(
+                [*_PYTHON, *arguments],
+                # Its TMPDIR is a mark: should we both be killed, the next agent finds it.
+                environment={"PATH": self._place.path, "TMPDIR": str(folder / "launcher")},
+                cwd=Path("/"),
+                stdin=its_end.fileno(),
+                stderr=sys.__stderr__.fileno() if sys.__stderr__ else processes.NOTHING,
+            )
+        launcher = Launcher(process, agent_end, folder)
+        self._selector.register(
+            agent_end, selectors.EVENT_READ, lambda _: self._hear(sandbox, launcher)
+        )
+        return launcher
+
+    def _hear(self, sandbox: Sandbox, launcher: Launcher) -> None:
+        """Take what the launcher has said; at the end of its file it is gone."""
+        for _ in range(_MESSAGES_PER_EVENT):
+            try:
+                packet = launcher.socket.recv(wire.MAX_PACKET_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                packet = b""
+            if not packet:
+                log.warning(
+                    "a launcher was killed user=%s pid=%d", sandbox.user, launcher.process.pid
+                )
+                self._remove(sandbox, launcher)
+                return
+            self._told(launcher, packet.split(b"\0"))
+
+    def _told(self, launcher: Launcher, fields: Sequence[bytes]) -> None:
+        if fields[0] == wire.LITTER:
+            self._place.wiper.wipe(launcher.folder / fields[1].decode())
+            return
+        number = int(fields[1])
+        launcher.runs.discard(number)
+        if fields[0] == wire.ENDED:
+            self._listener.ended(wire.parsed_end(fields))
+        else:
+            self._listener.refused(number, OSError(int(fields[2]), fields[3].decode()))
+
+    def _remove(self, sandbox: Sandbox, launcher: Launcher) -> None:
+        if self._launchers.get(sandbox) is launcher:
+            del self._launchers[sandbox]
+        self._selector.unregister(launcher.socket)
+        launcher.socket.close()
+        try:
+            launcher.process.wait(_END_SECONDS)
+        except processes.TimeLimitError:
+            launcher.kill()
+            launcher.process.wait()
+        self._listener.lost(sorted(launcher.runs))
+        self._place.wiper.wipe(launcher.folder)

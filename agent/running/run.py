@@ -1,0 +1,104 @@
+"""One running prober as the agent sees it: its pipes and how its end came about: *act*. No decision about time is made here."""
+
+import contextlib
+import os
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.plan import RunSpec
+from agent.running.capture import KEPT_BYTES, Capture
+from agent.running.launchers import Launcher
+
+_READ_BYTES = 64 * 1024
+# One flooding prober gets so many reads, then the others have their turn.
+_READS_PER_EVENT = 4
+# A pipe holds 64 KiB, an orphan may refill it for ever.
+_READS_AT_THE_END = 8
+
+
+class EndCause(StrEnum):
+    """Why we decided to end a run."""
+
+    TIME_LIMIT = "time_limit"
+    OUTPUT_LIMIT = "output_limit"
+    NOT_WANTED = "not_wanted"
+
+
+class Pipe:
+    """One of the program's two streams."""
+
+    def __init__(self, descriptor: int, *, kept_bytes: int = KEPT_BYTES) -> None:
+        self._descriptor: int | None = descriptor
+        self._is_watched = False
+        self.capture = Capture(kept_bytes=kept_bytes)
+
+    def watch(self, selector: selectors.BaseSelector, on_read: Callable[[int], None]) -> None:
+        """Have the selector call us when something is printed."""
+        if self._descriptor is None:
+            return
+
+        def read_some(now_ns: int) -> None:
+            # The end of the run may have come in the same round of events, before this one.
+            if self._descriptor is not None and self._read(_READS_PER_EVENT):
+                self.close(selector)
+            on_read(now_ns)
+
+        selector.register(self._descriptor, selectors.EVENT_READ, read_some)
+        self._is_watched = True
+
+    def read_rest(self, selector: selectors.BaseSelector) -> None:
+        """Read what is there, then close, even if an orphan holds the other end."""
+        if self._descriptor is not None:
+            self._read(_READS_AT_THE_END)
+            self.close(selector)
+
+    def close(self, selector: selectors.BaseSelector) -> None:
+        """Read no more."""
+        if self._descriptor is not None:
+            if self._is_watched:
+                selector.unregister(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _read(self, times: int) -> bool:
+        """Whether the stream is at its end."""
+        if self._descriptor is None:
+            return True
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(times):
+                chunk = os.read(self._descriptor, _READ_BYTES)
+                if not chunk:
+                    return True
+                self.capture.feed(chunk)
+        return False
+
+
+@dataclass(eq=False)
+class Run:
+    """A program that was asked for; times are nanoseconds of the scheduler's clock."""
+
+    number: int
+    spec: RunSpec
+    launcher: Launcher
+    stdout: Pipe
+    stderr: Pipe
+    due_ns: int
+    started_ns: int
+    # Which of the runner's deadlines is this run's; all earlier ones are void.
+    deadline_number: int = 0
+    cause: EndCause | None = None
+    killed: bool = False
+    is_watched: bool = False
+    counted: bool = True
+
+    @property
+    def printed_bytes(self) -> int:
+        """How much it has printed so far."""
+        return self.stdout.capture.fed_bytes + self.stderr.capture.fed_bytes
+
+    def close_pipes(self, selector: selectors.BaseSelector) -> None:
+        """Read what is there, then let go."""
+        self.stdout.read_rest(selector)
+        self.stderr.read_rest(selector)

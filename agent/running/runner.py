@@ -1,0 +1,311 @@
+"""Has probers started, ends them at their time limit, turns their ends into results: *act*.
+
+SIGTERM to the process group, grace, SIGKILL; the verdict is fixed when the first signal is decided.
+The end of a run is the end of its process, not of its pipes: an orphan may hold those open.
+"""
+
+import heapq
+import logging
+import os
+import selectors
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from agent.batches import BYTES_PER_COMBINATION, batch_results
+from agent.costs import Cost
+from agent.outputs.printed import Bounds
+from agent.outputs.table import OUTPUTS
+from agent.plan import RunKey, RunSpec
+from agent.results import RunResult
+from agent.running import wire
+from agent.running.capture import KEPT_BYTES
+from agent.running.launchers import Launchers, Program, Workplace
+from agent.running.orphans import Orphans
+from agent.running.run import EndCause, Pipe, Run
+from agent.scheduler import SECOND_NS
+from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
+from common.contracts.states import Outcome
+from common.masking import without_secrets
+
+log = logging.getLogger(__name__)
+
+_SUCCESS = Verdict(Outcome.SUCCESS)
+# After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
+_UNKILLABLE_NS = 5 * SECOND_NS
+_SWEEP_NS = SECOND_NS
+# Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
+_WATCH_AFTER_NS = SECOND_NS // 40
+# Right after the death of a launcher, and after a sweep that left something.
+_SWEEP_SOON_NS = SECOND_NS // 50
+
+
+def run_environment(planned: Mapping[str, str], *, path: str) -> dict[str, str]:
+    """All variables that a prober sees, but for TMPDIR: never the agent's own settings."""
+    return {**planned, "PATH": path, "LANG": "C.UTF-8"}
+
+
+class Runner:
+    """The running probers; used by one thread only."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        workplace: Workplace,
+        *,
+        on_result: Callable[[RunResult], None],
+        on_end: Callable[[RunKey], None],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """`on_end` is told about every run that is over, `on_result` only about those that count."""
+        self._selector = selector
+        self._workplace = workplace
+        self._on_result = on_result
+        self._on_end = on_end
+        self._clock_ns = clock_ns
+        self._orphans = Orphans(str(workplace.temporary))
+        self._launchers = Launchers(selector, workplace, self)
+        self._runs: dict[int, Run] = {}
+        # Numbers, not runs: what finished long before its time limit must not stay in memory until then.
+        self._deadlines: list[tuple[int, int, int]] = []
+        self._sweep_at_ns = clock_ns()
+        self._number = 0
+
+    @property
+    def in_progress(self) -> int:
+        """How many runs are going on."""
+        return len(self._runs)
+
+    def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
+        """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
+        self._number += 1
+        number = self._number
+        started_ns = self._clock_ns()
+        try:
+            run = self._started(number, spec, due_ns, started_ns)
+        except (OSError, ValueError) as error:
+            self._refuse(spec, due_ns, started_ns, error=error, counted=counted)
+            return
+        run.counted = counted
+        self._runs[number] = run
+        limit_ns = _nanoseconds(spec.time_limit.total_seconds())
+        self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns))
+
+    def end(self, key: RunKey, now_ns: int) -> int:
+        """End the runs of a combination that nobody wants any more: they give no result; how many count for that."""
+        ended = [run for run in self._runs.values() if run.spec.key == key and run.cause is None]
+        for run in ended:
+            self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+        return sum(run.counted for run in ended)
+
+    def end_all(self, now_ns: int) -> None:
+        """End every run, without results."""
+        for run in list(self._runs.values()):
+            if run.cause is None:
+                self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+
+    def close(self) -> None:
+        """End the launchers, and with them whatever is left of any run."""
+        self._launchers.close()
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due: signals for runs over their limits, and looking for orphans."""
+        while self._deadlines and self._deadlines[0][0] <= now_ns:
+            _, deadline_number, number = heapq.heappop(self._deadlines)
+            run = self._runs.get(number)
+            if run and run.deadline_number == deadline_number:
+                self._deadline_passed(run, now_ns)
+        if now_ns >= self._sweep_at_ns:
+            self._sweep_at_ns = now_ns + (_SWEEP_SOON_NS if self.sweep() else _SWEEP_NS)
+            self._launchers.retire_idle(now_ns)
+
+    def sweep(self) -> int:
+        """Kill and reap what launchers left behind that were killed; how many still live."""
+        left = self._orphans.sweep(self._launchers.pids, {})
+        for pid in left:
+            log.info("kill an orphan of a killed launcher pid=%d", pid)
+        return len(left)
+
+    def next_at_ns(self) -> int:
+        """When `tick` has something to do."""
+        if self._deadlines:
+            return min(self._deadlines[0][0], self._sweep_at_ns)
+        return self._sweep_at_ns
+
+    def ended(self, end: wire.RunEnd) -> None:
+        """See `Listener`."""
+        run = self._runs.get(end.number)
+        if run is None:  # it was abandoned long ago
+            return
+        run.close_pipes(self._selector)
+        cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
+        said = _verdict_of(run, end, cost)
+        self._finish(run, said, cost)
+
+    def refused(self, number: int, error: OSError) -> None:
+        """See `Listener`."""
+        if run := self._runs.get(number):
+            run.close_pipes(self._selector)
+            self._finish(run, cannot_start(run.spec.arguments, error), Cost())
+
+    def lost(self, numbers: Sequence[int]) -> None:
+        """See `Listener`."""
+        self._sweep_at_ns = self._clock_ns()
+        for run in [self._runs[number] for number in numbers if number in self._runs]:
+            run.close_pipes(self._selector)
+            self._finish(run, launcher_died(), Cost())
+
+    def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
+        launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
+        environment = run_environment(spec.environment, path=self._workplace.path)
+        if spec.batch:
+            environment[wire.TARGETS] = spec.batch.targets
+        program = Program(
+            arguments=spec.arguments,
+            environment=environment,
+            folder=spec.folder,
+            cpu_seconds=spec.cpu_seconds,
+        )
+        with _Pipes() as pipes:
+            launcher.start(number, program, pipes.its_ends)
+            return Run(
+                number=number, spec=spec, launcher=launcher,
+                stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),
+                due_ns=due_ns, started_ns=started_ns,
+            )  # fmt: skip
+
+    def _refuse(
+        self, spec: RunSpec, due_ns: int, started_ns: int, *, error: Exception, counted: bool
+    ) -> None:
+        said = error if isinstance(error, OSError) else OSError(str(error))
+        self._on_end(spec.key)
+        result = RunResult(
+            key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
+            started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
+        )  # fmt: skip
+        self._tell(result, spec, lines=())
+
+    def _check_output(self, run: Run, now_ns: int) -> None:
+        if run.printed_bytes <= run.spec.output_bytes or run.killed:
+            return
+        if run.cause is None:
+            run.cause = EndCause.OUTPUT_LIMIT
+        self._kill(run, now_ns)
+
+    def _set_deadline(self, run: Run, deadline_ns: int) -> None:
+        self._number += 1
+        run.deadline_number = self._number
+        heapq.heappush(self._deadlines, (deadline_ns, self._number, run.number))
+
+    def _watch(self, run: Run) -> None:
+        def check_output(now_ns: int) -> None:
+            self._check_output(run, now_ns)
+
+        run.is_watched = True
+        run.stdout.watch(self._selector, check_output)
+        run.stderr.watch(self._selector, check_output)
+        limit_ns = _nanoseconds(run.spec.time_limit.total_seconds())
+        self._set_deadline(run, run.started_ns + limit_ns)
+
+    def _deadline_passed(self, run: Run, now_ns: int) -> None:
+        if not run.is_watched:
+            self._watch(run)
+        elif run.cause is None:
+            self._ask_to_end(run, EndCause.TIME_LIMIT, now_ns)
+        elif not run.killed:
+            self._kill(run, now_ns)
+        else:
+            self._abandon(run)
+
+    def _ask_to_end(self, run: Run, cause: EndCause, now_ns: int) -> None:
+        run.cause = cause
+        if not run.is_watched:
+            self._watch(run)
+        run.launcher.signal(run.number, signal.SIGTERM)
+        self._set_deadline(run, now_ns + _nanoseconds(run.spec.grace.total_seconds()))
+
+    def _kill(self, run: Run, now_ns: int) -> None:
+        run.killed = True
+        run.launcher.signal(run.number, signal.SIGKILL)
+        self._set_deadline(run, now_ns + _UNKILLABLE_NS)
+
+    def _abandon(self, run: Run) -> None:
+        """Stop waiting for a process that even SIGKILL does not end; its launcher reaps it if it ends some day."""
+        log.error("cannot kill a run of prober=%s", run.spec.prober_slug)
+        if run.launcher.is_stopped():
+            run.launcher.kill()
+        run.close_pipes(self._selector)
+        end = wire.RunEnd(run.number, -signal.SIGKILL, "", (0, 0, 0))
+        self._finish(run, _verdict_of(run, end, Cost()), Cost())
+
+    def _finish(self, run: Run, said: Verdict, cost: Cost) -> None:
+        del self._runs[run.number]
+        self._on_end(run.spec.key)
+        if run.cause is EndCause.NOT_WANTED:
+            return
+        result = RunResult(
+            key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
+            ended_ns=self._clock_ns(), cost=cost, counted=run.counted,
+        )  # fmt: skip
+        self._tell(result, run.spec, lines=run.stdout.capture.lines())
+
+    def _tell(self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]) -> None:
+        if spec.batch:
+            for one in batch_results(result, spec, spec.batch, lines):
+                self._on_result(one)
+        else:
+            samples = OUTPUTS[spec.output].samples
+            self._on_result(replace(result, printed=samples(lines, Bounds(spec.labels.keys()))))
+
+
+class _Pipes:
+    """Two pipes; the program's ends are closed here in any case, ours only if something fails."""
+
+    def __enter__(self) -> "_Pipes":
+        self.out, its_out = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.err, its_err = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self.out)
+            os.close(its_out)
+            raise
+        os.set_blocking(self.out, False)
+        os.set_blocking(self.err, False)
+        self.its_ends = its_out, its_err
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        for end in self.its_ends if kind is None else (*self.its_ends, self.out, self.err):
+            os.close(end)
+
+
+def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
+    spec = run.spec
+    limited = LimitedCost(
+        breach="output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach,
+        cost=cost,
+        memory_bytes=spec.sandbox.memory_bytes,
+        cpu_seconds=spec.cpu_seconds,
+    )
+    # What nearly every run comes to needs no text.
+    if end.exit_code == 0 and run.cause is None and not limited.breached_by(0):
+        return _SUCCESS
+    return verdict(
+        Ending(
+            exit_code=end.exit_code,
+            time_limit_passed=run.cause is EndCause.TIME_LIMIT,
+            time_limit=spec.time_limit,
+            stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
+            stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
+            limited=limited,
+        ),
+        OUTPUTS[spec.output].verdict,
+    )
+
+
+def _kept_bytes(spec: RunSpec) -> int:
+    return KEPT_BYTES + BYTES_PER_COMBINATION * (len(spec.batch.keys) if spec.batch else 0)
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * SECOND_NS)

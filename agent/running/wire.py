@@ -1,0 +1,101 @@
+"""What the agent and its launchers say to each other: one packet for each message. Pure.
+
+Fields are separated by NUL, which neither arguments nor variables can hold.
+The imports of this module are memory of every launcher: it has few.
+"""
+
+from collections.abc import Mapping, Sequence
+
+START = b"start"
+SIGNAL = b"signal"
+ENDED = b"ended"
+REFUSED = b"refused"
+LITTER = b"litter"
+# This variable of a request is the content of a file; the program gets the file's path.
+TARGETS = "MR_PROBER_TARGETS"
+# A longer request comes in a file in memory, whose descriptor is the last one.
+MAX_PACKET_BYTES = 64 * 1024
+IN_FILE = b"file"
+
+
+class StartRequest:
+    """A program to start; its output goes to the two descriptors that come along."""
+
+    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number")
+
+    def __init__(self, number: int, *, folder: str, cpu_seconds: int) -> None:
+        """`folder` is where it works; the launcher adds TMPDIR to its environment."""
+        self.number = number
+        self.folder = folder
+        self.cpu_seconds = cpu_seconds
+        self.arguments: list[str] = []
+        self.environment: dict[str, str] = {}
+
+
+class RunEnd:
+    """How the process of a run ended and what it used; `breach` is the setting whose limit it was killed for."""
+
+    __slots__ = ("breach", "exit_code", "number", "peak_rss_bytes", "system_us", "user_us")
+
+    def __init__(self, number: int, exit_code: int, breach: str, usage: Sequence[int]) -> None:
+        """`usage`: microseconds of user and system time, peak memory in bytes."""
+        self.number = number
+        self.exit_code = exit_code
+        self.breach = breach
+        self.user_us, self.system_us, self.peak_rss_bytes = usage
+
+
+def start_request(
+    request: StartRequest, arguments: Sequence[str], environment: Mapping[str, str]
+) -> bytes:
+    """The packet; ValueError if a text holds NUL, which no program could get."""
+    fields = [
+        START.decode(), str(request.number), request.folder, str(request.cpu_seconds),
+        str(len(arguments)), *arguments,
+        *(f"{name}={value}" for name, value in environment.items()),
+    ]  # fmt: skip
+    packet = "\0".join(fields)
+    if packet.count("\0") != len(fields) - 1:
+        raise ValueError("an argument or a variable holds a NUL character")
+    return packet.encode(errors="surrogateescape")
+
+
+def parsed_start(fields: Sequence[bytes]) -> StartRequest:
+    """The opposite of `start_request`."""
+    _, number, folder, cpu_seconds, count, *texts = (
+        field.decode(errors="surrogateescape") for field in fields
+    )
+    request = StartRequest(int(number), folder=folder, cpu_seconds=int(cpu_seconds))
+    request.arguments = texts[: int(count)]
+    request.environment = dict(text.split("=", 1) for text in texts[int(count) :])
+    return request
+
+
+def signal_request(number: int, signal_number: int) -> bytes:
+    """Send a signal to the group of a run."""
+    return b"%s\0%d\0%d" % (SIGNAL, number, signal_number)
+
+
+def end_message(end: RunEnd) -> bytes:
+    """A run is over and its process waited for."""
+    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d" % (
+        ENDED, end.number, end.exit_code, end.breach.encode(),
+        end.user_us, end.system_us, end.peak_rss_bytes,
+    )  # fmt: skip
+
+
+def parsed_end(fields: Sequence[bytes]) -> RunEnd:
+    """The opposite of `end_message`."""
+    _, number, exit_code, breach, *usage = fields
+    return RunEnd(int(number), int(exit_code), breach.decode(), [int(field) for field in usage])
+
+
+def refusal(number: int, error: OSError) -> bytes:
+    """A program could not be started."""
+    text = error.strerror or str(error)
+    return b"%s\0%d\0%d\0%s" % (REFUSED, number, error.errno or 0, text.encode())
+
+
+def litter_message(name: str) -> bytes:
+    """In this folder of the launcher's, something is left of a run that is over."""
+    return b"%s\0%s" % (LITTER, name.encode())

@@ -1,0 +1,1 @@
+"""Where points go: one file per sink behind the port in `port.py`."""

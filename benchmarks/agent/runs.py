@@ -1,0 +1,189 @@
+"""Runs each system for a while and reads from the witness's file and from /proc what it did and what that cost."""
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from agent.running import kernel
+from benchmarks.agent.systems import FLOOR_OF, SYSTEMS, Command, Load
+from common import processes
+
+_SOURCES = Path(__file__).parent
+_SETTLE_SECONDS = 4.0
+_START_SECONDS = 60.0
+# Programs, period, measured time.
+_LOADS = ((200, 1, 15.0), (1000, 10, 30.0))
+_MOST_PROCESSES = 10_000
+_MEMORY_SAMPLES = 15
+
+
+@dataclass(frozen=True)
+class AgentRow:
+    """One system under one load."""
+
+    what: str
+    system: str
+    runs: int
+    expected: int
+    cpu_milliseconds: float  # of the whole tree, per run
+    floor_milliseconds: float
+    period_error_milliseconds: float  # p99
+    starts_in_10_ms: int
+    memory_mb: float  # of the whole tree
+
+
+def measure() -> list[AgentRow]:
+    """One row per load and system; those that are not installed are left out, and a line says so."""
+    return [row for load in _LOADS for row in _measured_load(*load)]
+
+
+def _measured_load(programs: int, period: int, seconds: float) -> list[AgentRow]:
+    rows: dict[str, AgentRow] = {}
+    for name in SYSTEMS:
+        # Not a private folder: some of the systems drop their rights.
+        folder = Path(tempfile.mkdtemp(prefix="mr-prober-bench-"))
+        folder.chmod(0o755)
+        try:
+            row = _measured(name, _load(folder, programs, period), seconds, rows)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if row:
+            rows[name] = row
+    return list(rows.values())
+
+
+def _load(folder: Path, programs: int, period: int) -> Load:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise SystemExit("the agent's benchmark needs a C compiler (Debian: gcc and libc6-dev)")
+    for name, flags in (("witness", ["-static"]), ("floor", [])):
+        source = str(_SOURCES / f"{name}.c")
+        compiling = processes.start(
+            [compiler, "-O2", *flags, "-o", str(folder / name), source],
+            environment={"PATH": os.defpath}, cwd=folder,
+        )  # fmt: skip
+        if compiling.wait() != 0:
+            raise SystemExit(f"{source} cannot be compiled")
+    file = folder / "starts"
+    file.touch()
+    file.chmod(0o666)
+    return Load(programs, period, folder / "witness", file, folder)
+
+
+def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) -> AgentRow | None:
+    command = SYSTEMS[name](load)
+    if command is None:
+        print(f"{name} is not installed: left out")  # noqa: T201 - for whoever runs the benchmark
+        return None
+    system = _started(command, load)
+    try:
+        _wait_for_all(load, system)
+        time.sleep(_SETTLE_SECONDS)
+        begin_ns, begin_ticks = time.time_ns(), _cpu_ticks(system.pid)
+        time.sleep(seconds)
+        end_ns, end_ticks = time.time_ns(), _cpu_ticks(system.pid)
+        memory_mb = _memory_bytes(system.pid) / 1e6
+    finally:
+        _end(system)
+    starts = [start for start in _starts(load) if begin_ns <= start[1] < end_ns]
+    cpu = (end_ticks - begin_ticks) * kernel.TICK_NS / 1e6 / max(1, len(starts))
+    floor = rows.get(FLOOR_OF.get(name, "C loop"))
+    return AgentRow(
+        what=f"{load.programs:,} programs every {load.period_seconds} s",
+        system=name,
+        runs=len(starts),
+        expected=round(load.programs * (end_ns - begin_ns) / 1e9 / load.period_seconds),
+        cpu_milliseconds=cpu,
+        floor_milliseconds=floor.cpu_milliseconds if floor else cpu,
+        period_error_milliseconds=_period_error(starts, load),
+        starts_in_10_ms=_most_starts(sorted(at_ns for _, at_ns in starts)),
+        memory_mb=memory_mb,
+    )
+
+
+def _started(command: Command, load: Load) -> processes.Process:
+    with (load.folder / "log").open("wb") as log:
+        return processes.start(
+            command.arguments,
+            environment={"PATH": os.defpath, **command.environment},
+            cwd=load.folder, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+def _wait_for_all(load: Load, system: processes.Process) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while len({name for name, _ in _starts(load)}) < load.programs:
+        if time.monotonic() > end or system.poll() is not None:
+            said = (load.folder / "log").read_text(errors="replace")[-2000:]
+            raise SystemExit(f"a system does not run its programs: {said}")
+        time.sleep(0.2)
+
+
+def _end(system: processes.Process) -> None:
+    """Ask it to end, then end what is left below it."""
+    below = kernel.tree(system.pid, limit=_MOST_PROCESSES)
+    system.terminate()
+    try:
+        system.wait(20)
+    except processes.TimeLimitError:
+        system.kill()
+        system.wait()
+    for pid, stat in below.items():
+        now = kernel.process_stat(pid)
+        if now and now.start_ticks == stat.start_ticks:
+            kernel.send(pid, 9)
+
+
+def _cpu_ticks(pid: int) -> int:
+    tree = kernel.tree(pid, limit=_MOST_PROCESSES)
+    return sum(stat.cpu_ticks for stat in tree.values())
+
+
+def _memory_bytes(pid: int) -> int:
+    """Memory of the whole tree, what several share counted once; the median, since programs come and go."""
+    samples = []
+    for _ in range(_MEMORY_SAMPLES):
+        samples.append(sum(map(_own_bytes, kernel.tree(pid, limit=_MOST_PROCESSES))))
+        time.sleep(0.02)
+    return statistics.median_low(samples)
+
+
+def _own_bytes(pid: int) -> int:
+    for line in kernel.file_bytes(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _starts(load: Load) -> list[tuple[str, int]]:
+    lines = (line.split() for line in load.file.read_text().splitlines())
+    return [(name, int(at_ns)) for name, at_ns in lines]
+
+
+def _period_error(starts: list[tuple[str, int]], load: Load) -> float:
+    """The 99th percentile of |time between two starts of a program - period|, in milliseconds."""
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
+    for name, at_ns in starts:
+        by_name[name].append(at_ns)
+    period_ns = load.period_seconds * 10**9
+    errors = sorted(
+        abs(later - sooner - period_ns)
+        for moments in by_name.values()
+        for sooner, later in pairwise(sorted(moments))
+    )
+    return errors[len(errors) * 99 // 100] / 1e6 if errors else 0.0
+
+
+def _most_starts(moments: list[int]) -> int:
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moment - moments[first] >= 10_000_000:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
