@@ -70,6 +70,7 @@ class StepRecords:
         with self._database.writing() as session:
             row = update(DeploymentStep).where(DeploymentStep.id == step_id)
             row = row.where(DeploymentStep.finished_at.is_(None))
+            row = row.execution_options(synchronize_session=False)
             session.execute(row.values(finished_at=self._clock(), **values))
 
 

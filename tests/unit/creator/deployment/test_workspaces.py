@@ -18,6 +18,8 @@ from creator.deployment.workspaces import (
     init_inputs,
     init_is_due,
     is_prepared_for,
+    keep_secrets,
+    known_secrets,
     prepare,
     read_recipe,
     remember_init,
@@ -149,6 +151,23 @@ def test_knows_for_which_deployment_it_was_prepared(workspace: Workspace) -> Non
     _prepare(workspace, {})
     assert is_prepared_for(workspace, DEPLOYMENT)
     assert not is_prepared_for(workspace, CLUSTER)
+
+
+def test_after_a_boot_it_is_prepared_for_nobody(workspace: Workspace) -> None:
+    _prepare(workspace, {})
+    prepared = workspace.deployment.read_text()
+    workspace.deployment.write_text(prepared.replace(prepared.split()[1], "an earlier boot"))
+    assert not is_prepared_for(workspace, DEPLOYMENT)
+
+
+def test_secrets_that_did_not_change_are_not_written_again(workspace: Workspace) -> None:
+    keep_secrets(workspace, ["one", "two"])
+    before = workspace.secrets.stat().st_ino
+    keep_secrets(workspace, ["two", "one"])
+    assert workspace.secrets.stat().st_ino == before
+    keep_secrets(workspace, ["three"])
+    assert known_secrets(workspace) == ("three",)
+    assert workspace.secrets.stat().st_mode & 0o777 == 0o600
 
 
 def test_init_is_due_unless_it_was_made_with_the_same_inputs_here(workspace: Workspace) -> None:
