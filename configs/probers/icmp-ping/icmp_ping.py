@@ -24,7 +24,7 @@ ECHO = {4: (8, 0), 6: (128, 129)}
 HEADER = struct.Struct("!BBHHH")  # type, code, checksum, id, sequence number
 TOKEN_BYTES = 16  # tells our answers from those of other pings on this host
 MAX_PACKET_BYTES = 2048
-SPACING_SECONDS = 0.0005  # between two packets of one round: a thousand targets are no burst
+SPACING_SECONDS = 0.0005  # at most, between two packets; a round of very many takes about one pause
 
 
 def broken(*error):
@@ -134,11 +134,13 @@ class Pinger:
 
     def ping(self, given):
         """Send all requests with pauses between the rounds and take the answers meanwhile."""
+        packets = len(self.by_token) or 1
+        spacing = min(SPACING_SECONDS, given.pause_seconds / packets)
         for number in range(given.count):
             due = time.monotonic() + given.pause_seconds
             for target in self.by_token.values():
                 self.send(target, number)
-                self.receive_until(time.monotonic() + SPACING_SECONDS)
+                self.receive_until(time.monotonic() + spacing)
             if number + 1 < given.count:
                 self.receive_until(due)
         limit = time.monotonic() + given.timeout_seconds
@@ -161,6 +163,7 @@ class Pinger:
 
     def receive_until(self, deadline):
         """Take answers until then."""
+        self.receive_one(0)
         while (left := deadline - time.monotonic()) > 0:
             self.receive_one(left)
 

@@ -23,7 +23,7 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 TOKEN_BYTES = 16  # says which target the datagram was for
 NUMBERS = struct.Struct("!HH")  # source port (its index), round
 MAX_PACKET_BYTES = 2048
-SPACING_SECONDS = 0.0005  # between two datagrams: many ports and targets are no burst
+SPACING_SECONDS = 0.0005  # at most, between two packets; a round of very many takes about one pause
 
 
 def broken(*error):
@@ -158,12 +158,14 @@ class Echoes:
 
     def exchange(self, given):
         """Send all datagrams with pauses between the rounds and take the answers meanwhile."""
+        packets = len(self.by_token) * given.source_ports or 1
+        spacing = min(SPACING_SECONDS, given.pause_seconds / packets)
         for number in range(given.count):
             due = time.monotonic() + given.pause_seconds
             for port in range(given.source_ports):
                 for target in self.by_token.values():
                     self.send(target, port, number, given.machine_port)
-                    self.receive_until(time.monotonic() + SPACING_SECONDS)
+                    self.receive_until(time.monotonic() + spacing)
             if number + 1 < given.count:
                 self.receive_until(due)
         limit = time.monotonic() + given.timeout_seconds
@@ -185,6 +187,7 @@ class Echoes:
 
     def receive_until(self, deadline):
         """Take what comes until then."""
+        self.receive_one(0)
         while (left := deadline - time.monotonic()) > 0:
             self.receive_one(left)
 

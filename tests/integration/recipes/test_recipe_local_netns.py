@@ -134,9 +134,9 @@ def _check_a_clean_link(installation: Installation) -> None:
 
 def _check_loss(installation: Installation) -> None:
     """Both directions: requests to the lossy machine, and answers to it."""
-    quick = {"VAR_PAUSE_SECONDS": "0", "VAR_TIMEOUT_SECONDS": "1"}
-    pings = quick | {"VAR_COUNT": "1000"}
-    datagrams = quick | {"VAR_COUNT": "10", "VAR_SOURCE_PORTS": "100"}
+    quick = {"VAR_TIMEOUT_SECONDS": "1"}
+    pings = quick | {"VAR_COUNT": "1000", "VAR_PAUSE_SECONDS": "0.0005"}
+    datagrams = quick | {"VAR_COUNT": "10", "VAR_SOURCE_PORTS": "100", "VAR_PAUSE_SECONDS": "0.05"}
     for target in ("net-1", "net-2"):
         for prober, variables in (
             ("icmp-ping/icmp_ping.py", pings),
