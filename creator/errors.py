@@ -99,6 +99,18 @@ class StateElsewhereError(DeploymentFailedError):
         super().__init__(f"the state of this cluster is {where}, and nothing moves it: {remedy}")
 
 
+class StateMissingError(DeploymentFailedError):
+    """Something was applied, and its state is gone: terraform would make everything a second time, and destroy nothing."""
+
+    def __init__(self, state_key: str) -> None:
+        where = "in this Creator's data folder" if state_key == "local" else f"at {state_key}"
+        super().__init__(
+            f"the state of this cluster is missing {where}, and it was deployed before: bring the state back,"
+            " or give Creator the data folder or bucket that has it; only if nothing of the cluster exists"
+            " any more, put an empty file there"
+        )
+
+
 class SnapshotMissingError(DeploymentFailedError):
     """What was applied last cannot be had."""
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from itertools import takewhile
 from uuid import UUID
 
-from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
-from creator.situations import Attempt, ClusterSituation, Switches
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from creator.situations import Attempt, ClusterSituation, Restraints, Switches
 
 MAXIMUM_RETRY_DELAY = timedelta(hours=1)
 # By which share of the maximum age clusters of the same age differ, so that they do not come all at once.
@@ -130,14 +130,13 @@ def reason_not_to_apply(
     return "" if state is planned_for else f"the cluster is {state} meanwhile"
 
 
-def may_apply_as_approved(newest: Attempt | None, fingerprint: str, summary: PlanSummary) -> bool:
-    """Whether a new plan is the one that a person approved, as far as can be told: for the same thing, with the same figures."""
-    return (
-        newest is not None
-        and newest.is_approved
-        and newest.fingerprint == fingerprint
-        and newest.summary == summary
-    )
+def reason_to_judge_again(planned: Restraints, now: Restraints, *, destroys: bool) -> str:
+    """Why the judgement of a plan holds no more; empty if it does. To destroy a cluster no policy is asked."""
+    if destroys and now.is_protected:
+        return "the cluster is protected meanwhile"
+    if not destroys and now.deploy_policy is not planned.deploy_policy:
+        return f"the deploy policy is {now.deploy_policy} meanwhile"
+    return "" if now.gates == planned.gates else "the gates have changed meanwhile"
 
 
 def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> datetime | None:

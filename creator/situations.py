@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
-from common.contracts.deployments import Quarantine
+from common.contracts.deployments import Gates, Quarantine
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,15 @@ class Switches:
     deploy_requested_by: str = ""
     applies_stopped: bool = False
     applies_stopped_by: str = ""
+
+
+@dataclass(frozen=True)
+class Restraints:
+    """What people decided about what may be applied to a cluster."""
+
+    deploy_policy: DeployPolicy
+    gates: Gates
+    is_protected: bool
 
 
 @dataclass(frozen=True)

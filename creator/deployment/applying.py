@@ -1,10 +1,11 @@
 """Act: what surrounds an apply: the snapshot before it, hosts and fingerprint after it, what is left when it failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.contracts.clusters import DeploymentState, HostDescription
+from common.contracts.deployments import DESTROYING, ChangeAction
 from creator.deployment.attempts import NOTHING_TO_SAY, Attempt, Outcome, outcome
 from creator.deployment.deployment_records import DeploymentRecords, Ending
 from creator.deployment.records import ClusterRecord
@@ -35,7 +36,7 @@ class Applying:
             snapshot = self.snapshots.write(cluster.id, attempt.id, attempt.material)
         until = self.clock() + self.step_time_limit
         reason = self.records.begin_apply(
-            attempt.id, attempt.lease, cluster.id, until=until, snapshot=snapshot
+            attempt.id, attempt.lease, cluster, until=until, snapshot=snapshot
         )
         if reason:
             self._forget_refused(attempt, snapshot)
@@ -56,7 +57,7 @@ class Applying:
         self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
         if attempt.is_destroy:
             return outcome(DeploymentState.SUCCEEDED)
-        self._record_deployed(attempt, self._hosts(attempt))
+        self._record_deployed(attempt, self._hosts(attempt), replaced=_made_anew(attempt))
         return outcome(DeploymentState.SUCCEEDED)
 
     def unchanged(self, attempt: Attempt) -> Outcome:
@@ -65,7 +66,9 @@ class Applying:
             return outcome(DeploymentState.SUCCEEDED)
         situation = attempt.cluster.situation
         is_known = situation.deployed_fingerprint == attempt.fingerprint
-        self._record_deployed(attempt, None if is_known else self._hosts(attempt))
+        hosts = None if is_known else self._hosts(attempt)
+        # What is not in the state cannot be made anew.
+        self._record_deployed(attempt, hosts, replaced=attempt.cluster.replace_addresses)
         if attempt.is_check:
             self.records.nothing_differs(attempt.cluster.id, attempt.lease)
             return NOTHING_TO_SAY
@@ -82,11 +85,17 @@ class Applying:
         if cluster.applied_snapshot:
             self.snapshots.remove(cluster.applied_snapshot)
 
-    def _record_deployed(self, attempt: Attempt, hosts: dict[str, HostDescription] | None) -> None:
+    def _record_deployed(
+        self,
+        attempt: Attempt,
+        hosts: dict[str, HostDescription] | None,
+        *,
+        replaced: Sequence[str],
+    ) -> None:
         cluster, lease = attempt.cluster, attempt.lease
         self.records.cluster_deployed(cluster.id, lease, attempt.fingerprint, hosts)
-        if cluster.replace_addresses:
-            self.records.replaced(cluster.id, lease, cluster.replace_addresses)
+        if replaced:
+            self.records.replaced(cluster.id, lease, replaced)
         keep_secrets(attempt.workspace, attempt.description.secrets)
 
     def _hosts(self, attempt: Attempt) -> dict[str, HostDescription]:
@@ -114,3 +123,11 @@ class Applying:
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
         more = len(addresses) - _ADDRESSES_SHOWN
         return f"Left: {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def _made_anew(attempt: Attempt) -> list[str]:
+    """What was to be made anew and was: a plan that waited for a person may be older than the wish."""
+    made = {*DESTROYING, ChangeAction.CREATE}
+    changes = attempt.events.changes.values()
+    done = {change.address for change in changes if change.action in made}
+    return [one for one in attempt.cluster.replace_addresses if one in done]

@@ -41,6 +41,9 @@ class States(Protocol):
     def shown(self, cluster_id: UUID, state_key: str) -> dict[str, JsonValue]:
         """What of it decides whether a cluster is deployed anew: the same on every host."""
 
+    def is_missing(self, cluster_id: UUID, state_key: str) -> bool:
+        """Whether nothing at all is where the state should be; one that cannot be seen just now is not missing. OSError."""
+
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:
         """Where the lock of the state shows; None if that is not in this place."""
 
@@ -68,6 +71,10 @@ class LocalStates:
         if state_key != LOCAL_STATE:
             return {"key": state_key}
         return {"local": {"path": str(self.path(cluster_id))}}
+
+    def is_missing(self, cluster_id: UUID, state_key: str) -> bool:  # noqa: ARG002 - the folder is named by the id
+        """Whether there is no such file."""
+        return not self.path(cluster_id).exists()
 
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:
         """What terraform writes beside the file."""
@@ -123,6 +130,17 @@ class S3States:
     def shown(self, cluster_id: UUID, state_key: str) -> dict[str, JsonValue]:  # noqa: ARG002 - a port
         """Neither endpoint nor paths of this host: the state stays the same if those change."""
         return {"key": state_key}
+
+    def is_missing(self, cluster_id: UUID, state_key: str) -> bool:  # noqa: ARG002 - a port
+        """Whether S3 says that there is no such object."""
+        bucket, _, key = state_key.removeprefix(_SCHEME).partition("/")
+        try:
+            self.client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            return bool(error.response["Error"]["Code"] in {"404", "NoSuchKey"})
+        except BotoCoreError:
+            return False
+        return False
 
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:  # noqa: ARG002 - a port
         """The object beside the state."""

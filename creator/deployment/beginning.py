@@ -25,7 +25,7 @@ from creator.deployment.workspaces import (
     is_prepared_for,
     known_secrets,
 )
-from creator.errors import DeploymentUnknownError
+from creator.errors import DeploymentUnknownError, StateMissingError
 from creator.planner import Action, Decision
 
 _APPLYING = (Kind.APPLY, Kind.DESTROY)
@@ -75,9 +75,11 @@ class Beginnings:
 
     def prepare(self, attempt: Attempt) -> None:
         """Load what the workspace is made of, and make it; DeploymentError, OSError, ObjectStorageError, EncryptionError."""
-        attempt.backend = self.states.backend(
-            attempt.cluster.id, self.descriptions.state_key(attempt.cluster)
-        )
+        cluster_id, state_key = attempt.cluster.id, self.descriptions.state_key(attempt.cluster)
+        attempt.backend = self.states.backend(cluster_id, state_key)
+        is_missing = self.states.is_missing(cluster_id, state_key)
+        if is_missing and self.evidence.was_applied_well(cluster_id):
+            raise StateMissingError(state_key)
         material = self.descriptions.material(attempt.description)
         attempt.material = material
         attempt.log.hide(secrets_of(material))

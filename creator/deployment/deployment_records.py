@@ -28,8 +28,8 @@ from common.contracts.deployments import (
 from creator import audit
 from creator.deployment.leased import Lease, under
 from creator.deployment.log_records import forget_log_chunks
-from creator.deployment.records import ClusterRecord, set_cluster, switches_of
-from creator.planner import reason_not_to_apply
+from creator.deployment.records import ClusterRecord, restraints_of, set_cluster, switches_of
+from creator.planner import reason_not_to_apply, reason_to_judge_again
 from database.audit_log import record
 from database.configuration_changes import mark_changed
 from database.models import (
@@ -138,7 +138,7 @@ class DeploymentRecords:
         self,
         deployment_id: UUID,
         lease: Lease,
-        cluster_id: UUID,
+        cluster: ClusterRecord,
         *,
         until: datetime,
         snapshot: str = "",
@@ -147,12 +147,16 @@ class DeploymentRecords:
 
         From here on the cluster is neither what was deployed before nor what is being deployed now,
         and its deletion cannot be taken back. Without a `snapshot` it is to be destroyed.
+        `cluster` is as it was when the plan was judged.
         """
         with under(self._database, lease) as session:
-            query = select(Cluster).where(Cluster.id == cluster_id).with_for_update()
+            query = select(Cluster).where(Cluster.id == cluster.id).with_for_update()
             row = session.scalars(query).one()
             switches = switches_of(row, session.get(InstallationSwitches, 1))
-            reason = reason_not_to_apply(switches, row.state, self._clock(), destroys=not snapshot)
+            restraints, destroys = restraints_of(row), not snapshot
+            reason = reason_not_to_apply(
+                switches, row.state, self._clock(), destroys=destroys
+            ) or reason_to_judge_again(cluster.restraints, restraints, destroys=destroys)
             if reason:
                 return reason
             (before,) = _deployments_before(session, Deployment.id == deployment_id)
@@ -160,8 +164,8 @@ class DeploymentRecords:
             values: dict[str, Any] = {"deployed_fingerprint": "", "applying_until": until}
             if snapshot:
                 values["applied_snapshot"] = snapshot
-            set_cluster(session, Cluster.id == cluster_id, values)
-            mark_changed(session, [cluster_id])
+            set_cluster(session, Cluster.id == cluster.id, values)
+            mark_changed(session, [cluster.id])
         return ""
 
     def close(

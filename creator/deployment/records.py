@@ -26,7 +26,7 @@ from creator.deployment.revision_records import (
 from creator.planner import (
     spread_of,
 )
-from creator.situations import Attempt, ClusterSituation, Switches
+from creator.situations import Attempt, ClusterSituation, Restraints, Switches
 from database.models import (
     Cluster,
     ClusterVariable,
@@ -94,6 +94,11 @@ class ClusterRecord:
     def deploy_policy(self) -> DeployPolicy:
         """Who starts an apply."""
         return self.situation.deploy_policy
+
+    @property
+    def restraints(self) -> Restraints:
+        """By what its plans are judged."""
+        return Restraints(self.deploy_policy, self.gates, self.situation.is_protected)
 
 
 class Records:
@@ -248,7 +253,8 @@ def _cluster_record(
             deployed_fingerprint=row.deployed_fingerprint,
             last_planned_at=row.last_planned_at,
             attempts=attempts,
-            was_applied=applied is not None,
+            # The deployments that tell of it may be so old that they were removed.
+            was_applied=applied is not None or bool(row.applied_snapshot),
             recipe_problem=wanted.problem if wanted else "",
             verdict_expected_until=wanted.verdict_expected_until if wanted else None,
             switches=switches,
@@ -270,6 +276,11 @@ def switches_of(row: Cluster | Row[Any], installation: InstallationSwitches | No
         applies_stopped=installation is not None and installation.applies_stopped,
         applies_stopped_by=installation.changed_by if installation else "",
     )
+
+
+def restraints_of(row: Cluster) -> Restraints:
+    """By what plans are to be judged now."""
+    return Restraints(row.deploy_policy, Gates.model_validate(row.gates or {}), row.protected)
 
 
 def _installation(session: Session) -> InstallationSwitches | None:

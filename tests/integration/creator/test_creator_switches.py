@@ -121,3 +121,57 @@ def test_a_deletion_that_is_taken_back_destroys_nothing(
     assert "the cluster is active meanwhile" in newest.error
     assert described.resources("demo") == ["terraform_data.thing"]
     assert described.cluster("demo").deployed_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("decided", "state", "reason"),
+    [
+        ({"deploy_policy": DeployPolicy.PLAN_ONLY}, "succeeded", "the deploy policy is plan_only"),
+        ({"deploy_policy": DeployPolicy.APPROVE}, "waiting_for_approval", "the deploy policy is"),
+        ({"gates": {"destroyed_count": 0}}, "succeeded", "the gates have changed"),
+        ({"paused_at": datetime(2026, 1, 1, tzinfo=UTC)}, None, "the cluster is paused"),
+    ],
+)
+def test_what_people_decide_while_terraform_plans_holds_for_that_plan(
+    described: Installation,
+    decided: dict[str, object],
+    state: str | None,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    described.add_cluster("demo", "thing", {"word": "one"})
+    plan = Deployer._plan
+
+    def plan_slowly(*arguments: object) -> None:
+        plan(*arguments)  # type: ignore[arg-type]
+        described.update_cluster("demo", **decided)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Deployer, "_plan", plan_slowly)
+        described.run_pass()
+    (first,) = described.deployments("demo")
+    assert first.state is DeploymentState.SUPERSEDED
+    assert reason in first.error
+    assert [step.kind for step in first.steps] == ["init", "plan"]
+    described.run_pass()
+    assert _states(described) == [*([state] if state else []), "superseded"]
+
+
+def test_a_cluster_that_is_protected_while_terraform_plans_its_end_stays(
+    described: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described.add_cluster("demo", "thing", {"word": "one"})
+    described.run_pass()
+    described.delete_cluster("demo")
+    plan = Deployer._plan
+
+    def plan_slowly(*arguments: object) -> None:
+        plan(*arguments)  # type: ignore[arg-type]
+        described.update_cluster("demo", protected=True)
+
+    monkeypatch.setattr(Deployer, "_plan", plan_slowly)
+    described.run_pass()
+    newest = described.deployments("demo")[0]
+    assert newest.state is DeploymentState.SUPERSEDED
+    assert "protected meanwhile" in newest.error
+    assert described.resources("demo") == ["terraform_data.thing"]

@@ -4,8 +4,10 @@ import fcntl
 import json
 
 import pytest
+from sqlalchemy import delete
 
 from common.contracts.clusters import ClusterState, DeploymentState
+from database.models import Deployment, DeploymentStep
 from tests.integration.creator.installation import Installation
 
 THING = """
@@ -164,3 +166,45 @@ def test_a_destroy_that_fails_says_what_is_left_and_is_tried_again(
     (folder / "let-go").touch()
     assert sqlite_installation.run_pass()
     assert sqlite_installation.cluster("demo").state is ClusterState.DESTROYED
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_where_the_state_is_lost_nothing_is_made_twice_and_nothing_called_destroyed(
+    deployed: Installation, is_deleted: bool
+) -> None:
+    """Or Creator was given another data folder than the one before."""
+    state = deployed.state("demo").rename(deployed.data_folder / "kept")
+    if is_deleted:
+        deployed.delete_cluster("demo")
+    else:
+        deployed.set_variable("demo", "word", "two")
+    assert not deployed.run_pass()
+    newest = deployed.deployments("demo")[0]
+    assert newest.state is DeploymentState.FAILED
+    assert "the state of this cluster is missing in this Creator's data folder" in newest.error
+    assert newest.steps == []
+    assert deployed.cluster("demo").state is not ClusterState.DESTROYED
+    state.rename(deployed.state("demo"))
+    assert deployed.run_pass()
+    assert deployed.deployments("demo")[0].state is DeploymentState.SUCCEEDED
+
+
+def test_who_knows_that_nothing_is_left_may_begin_with_an_empty_state(
+    deployed: Installation,
+) -> None:
+    deployed.set_variable("demo", "word", "two")
+    deployed.state("demo").write_bytes(b"")
+    assert deployed.run_pass()
+    assert deployed.resources("demo") == ["terraform_data.thing"]
+
+
+def test_what_was_applied_is_destroyed_although_no_deployment_tells_of_it_any_more(
+    deployed: Installation,
+) -> None:
+    with deployed.database.writing() as session:
+        session.execute(delete(DeploymentStep))
+        session.execute(delete(Deployment))
+    deployed.delete_cluster("demo")
+    assert deployed.run_pass()
+    assert deployed.cluster("demo").state is ClusterState.DESTROYED
+    assert deployed.resources("demo") == []

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import JsonValue
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from tests.integration.creator.installation import Installation
@@ -196,4 +197,30 @@ def test_a_resource_that_is_to_be_replaced_is_replaced_once(described: Installat
     assert [(one["address"], one["action"]) for one in newest.changes] == [
         ("terraform_data.thing[1]", "replace")
     ]
+    assert described.cluster("demo").replace_addresses == []
+
+
+def test_a_wish_that_is_younger_than_the_approved_plan_is_not_forgotten(
+    described: Installation,
+) -> None:
+    variables: dict[str, JsonValue] = {"word": "one", "count_of_things": 2}
+    described.add_cluster("demo", "things", variables)
+    described.run_pass()
+    described.update_cluster("demo", deploy_policy=DeployPolicy.APPROVE)
+    described.set_variable("demo", "count_of_things", 3)
+    described.run_pass()
+    described.rule("demo", approved=True)
+    described.update_cluster("demo", replace_addresses=["terraform_data.thing[1]"])
+    described.update_cluster("demo", deploy_requested_at=described.now(), deploy_requested_by="ann")
+
+    described.run_pass()
+    assert described.deployments("demo")[0].state is DeploymentState.SUCCEEDED
+    assert described.cluster("demo").replace_addresses == ["terraform_data.thing[1]"]
+
+    described.run_pass()
+    described.rule("demo", approved=True)
+    described.run_pass()
+    assert [
+        (one["address"], one["action"]) for one in described.deployments("demo")[0].changes
+    ] == [("terraform_data.thing[1]", "replace")]
     assert described.cluster("demo").replace_addresses == []

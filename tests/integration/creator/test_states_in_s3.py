@@ -119,5 +119,19 @@ def test_a_state_in_a_file_is_not_moved_to_s3_by_itself(in_s3: Installation) -> 
     assert failed.steps == []
 
 
+def test_a_state_that_is_gone_from_s3_makes_nothing_twice(
+    in_s3: Installation, s3_access: S3Access
+) -> None:
+    in_s3.add_recipe("thing", {"main.tf": THING})
+    cluster_id = in_s3.add_cluster("demo", "thing", {"word": "one"})
+    assert in_s3.run_pass()
+    s3_client(s3_access).delete_object(Bucket=STATES, Key=f"test/{cluster_id}")
+    in_s3.delete_cluster("demo")
+    assert not in_s3.run_pass()
+    newest = in_s3.deployments("demo")[0]
+    assert f"missing at s3://{STATES}/test/{cluster_id}" in newest.error
+    assert newest.steps == []
+
+
 def _holds(path: Path, access: S3Access) -> bool:
     return path.is_file() and access.secret_access_key.encode() in path.read_bytes()

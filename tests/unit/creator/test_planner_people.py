@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
-from creator.planner import Action, may_apply_as_approved, reason_not_to_apply
-from creator.situations import Attempt, ClusterSituation, Switches
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from common.contracts.deployments import Gates
+from creator.planner import Action, reason_not_to_apply, reason_to_judge_again
+from creator.situations import Attempt, ClusterSituation, Restraints, Switches
 from tests.unit.creator.cluster_cases import (
     ASKED,
     CHANGED,
@@ -22,7 +23,6 @@ from tests.unit.creator.cluster_cases import (
     SUCCEEDED,
     UP_TO_DATE,
     WAITING,
-    WANTED,
     YES,
     attempt,
     decided,
@@ -85,18 +85,6 @@ def test_a_ruling_is_about_one_plan(attempt: Attempt, action: str, reason: str) 
     assert decided(cluster, Switches()) == (action, reason)
 
 
-def test_only_the_plan_that_was_approved_is_applied() -> None:
-    summary = PlanSummary(create=1)
-    approved = replace(WAITING, ruling=YES, summary=summary)
-    assert may_apply_as_approved(approved, WANTED, summary)
-    assert not may_apply_as_approved(approved, OTHER, summary)
-    assert not may_apply_as_approved(approved, WANTED, PlanSummary(destroy=1))
-    assert not may_apply_as_approved(replace(approved, ruling=NO), WANTED, summary)
-    assert not may_apply_as_approved(replace(approved, ruling=None), WANTED, summary)
-    assert not may_apply_as_approved(replace(SUCCEEDED, ruling=YES), WANTED, summary)
-    assert not may_apply_as_approved(None, WANTED, summary)
-
-
 def test_it_is_asked_again_before_a_plan_is_applied() -> None:
     active, deleting = ClusterState.ACTIVE, ClusterState.DELETING
     assert reason_not_to_apply(Switches(), active, NOW, destroys=False) == ""
@@ -105,6 +93,18 @@ def test_it_is_asked_again_before_a_plan_is_applied() -> None:
     assert "is deleting" in reason_not_to_apply(Switches(), deleting, NOW, destroys=False)
     assert "paused" in reason_not_to_apply(PAUSED, active, NOW, destroys=False)
     assert "stopped" in reason_not_to_apply(STOPPED, deleting, NOW, destroys=True)
+
+
+@pytest.mark.parametrize("destroys", [False, True])
+def test_a_plan_is_judged_again_by_what_people_decided_since(destroys: bool) -> None:
+    planned = Restraints(DeployPolicy.AUTOMATIC, Gates(), is_protected=False)
+    assert reason_to_judge_again(planned, planned, destroys=destroys) == ""
+    gated = replace(planned, gates=Gates(destroyed_count=0))
+    assert "gates" in reason_to_judge_again(planned, gated, destroys=destroys)
+    held = replace(planned, deploy_policy=DeployPolicy.PLAN_ONLY)
+    assert bool(reason_to_judge_again(planned, held, destroys=destroys)) is not destroys
+    protected = replace(planned, is_protected=True)
+    assert bool(reason_to_judge_again(planned, protected, destroys=destroys)) is destroys
 
 
 KEPT = replace(WAITING, ruling=YES, plan_expires_at=NOW + timedelta(hours=1))
