@@ -82,7 +82,7 @@ class BreakGlass:
     def unlock(self, slug: str, lock_id: str) -> StateLock:
         """Free this lock and no other one; the lock that it was."""
         cluster = self._cluster(slug)
-        with self._lease(cluster):
+        with self._lease(cluster) as lease:
             lock = self._lock(cluster)
             if lock is None:
                 raise NoLockError(slug)
@@ -96,6 +96,7 @@ class BreakGlass:
                 )
             with self._workplace(cluster) as (folder, _):
                 arguments = self.ground.engine.arguments.force_unlock(lock_id)
+                lease.require()  # `init` may have taken its time
                 self._asked(folder, Kind.UNLOCK, arguments)
             self._noted(cluster, "unlock state", {"lock": lock.model_dump()})
         return lock
@@ -130,9 +131,12 @@ class BreakGlass:
         lease = self.leases.claim(lease_name(cluster.id))
         if lease is None:
             raise BusyClusterError(cluster.slug, "a Creator works on it just now")
+        done = Event()
+        self.leases.keep_renewing(done)
         try:
             yield lease
         finally:
+            done.set()
             self.leases.give_up(lease)
 
     @contextmanager
