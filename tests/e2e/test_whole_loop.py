@@ -18,7 +18,15 @@ from tests.e2e.stack import (
     wait_for,
 )
 
-PROBERS = {"disk-write", "dns-resolve", "http-get", "icmp-ping", "mesh-tcp", "tcp-connect", "udp-echo"}
+PROBERS = {
+    "disk-write",
+    "dns-resolve",
+    "http-get",
+    "icmp-ping",
+    "mesh-tcp",
+    "tcp-connect",
+    "udp-echo",
+}
 
 
 @pytest.fixture
