@@ -7,6 +7,8 @@ from agent.outputs.printed import BadLineError, Bounds, Gathering, Printed, Samp
 
 # What a longer line says is no number; the parser would take seconds for it.
 MAX_LINE_LENGTH = 10_000
+# The loop waits while lines are parsed: a flood of them is not.
+MAX_LINES_PER_SAMPLE = 10
 
 _TYPE = re.compile(r"#[ \t]*TYPE[ \t]+(\S+)[ \t]+(\w+)[ \t]*")
 _COUNTER_SUFFIXES = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
@@ -16,7 +18,11 @@ def prometheus_samples(lines: Iterable[str], bounds: Bounds) -> Printed:
     """The samples of these lines, each with its newline as those of a file: one without it is half a line."""
     kinds: dict[str, str] = {}
     gathering = Gathering(bounds)
-    for line in lines:
+    most = MAX_LINES_PER_SAMPLE * bounds.samples
+    for number, line in enumerate(lines):
+        if number >= most:
+            gathering.refuse(line, f"more than {most} lines")
+            continue
         text = line.strip()
         try:
             check_line(line)

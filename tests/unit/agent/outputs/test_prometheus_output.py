@@ -98,6 +98,12 @@ def test_the_number_of_samples_is_bounded() -> None:
     assert printed.bad_lines == 3
 
 
+def test_a_flood_of_lines_is_counted_and_not_read() -> None:
+    printed = prometheus_text(["a 1"] * 5000 + ["b 2"] * 20_000)
+    assert [sample.name for sample in printed.samples] == ["a"]
+    assert printed.bad_lines == 20_000
+
+
 def test_output_none_ignores_everything() -> None:
     assert OUTPUTS["none"].samples(["a 1\n"], Bounds()).samples == ()
 
