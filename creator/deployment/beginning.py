@@ -102,7 +102,8 @@ class Beginnings:
         # Told anew from the steps' own output: the Creator that died may have had lines in its hands.
         is_here = all(step.record.folder.is_dir() for step in left.steps)
         log = "" if is_here else self.logs.until_now(deployment_id)
-        if unended is not None:
+        # What a step on another machine has said cannot be told again from here.
+        if unended is not None and unended.record.folder.is_dir():
             log = begins_anew(log, header(unended.record.arguments))
         self.logs.begin_anew(deployment_id, lease, log)
         attempt = self._attempt(deployment_id, description, lease, until_now=log)

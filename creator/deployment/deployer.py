@@ -192,12 +192,16 @@ class Deployer:
     def _given_up(
         self, attempt: Attempt, step: StepRecord, found: Unreachable
     ) -> DeploymentState | Unreachable:
-        """A step on another machine: once its time is over and nobody locks the state, it is of no concern."""
-        if self._clock() < found.until or self._runner.is_locked(attempt):
+        """A step on another machine: once its time is over it is of no concern, and its lock, if it stayed, for a person."""
+        if self._clock() < found.until:
             return found
         self._runner.give_up(step)
         text = "it ran on another machine, which is silent; the next pass plans again"
-        self._finish(attempt, outcome(DeploymentState.UNKNOWN, text))
+        lock = self._runner.lock(attempt)
+        if lock is not None:
+            # To wait for it here would be for ever, and nobody would be told: terraform itself respects the lock.
+            text = f"{text}\n\n{how_to_unlock(lock)}"
+        self._finish(attempt, Outcome(Ending(DeploymentState.UNKNOWN, text, lock=lock)))
         return DeploymentState.UNKNOWN
 
     def _finish(self, attempt: Attempt, result: Outcome) -> None:

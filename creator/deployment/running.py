@@ -21,7 +21,7 @@ from creator.deployment.terraform import Arguments, Kind, error_in
 from creator.errors import CreatorStopsError, TerraformRefusedError
 from creator.steps.commands import Commands
 from creator.steps.orders import StepEnd, StepOrder, StepRecord, Unreachable
-from creator.steps.state_locks import lock_in_the_way
+from creator.steps.state_locks import LockReader, lock_in_the_way
 from creator.steps.steps import RunningStep, Steps
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,7 @@ class Runner:
     def resumed(self, attempt: Attempt, step: StepRecord) -> StepResult | Unreachable | None:
         """Wait for a command that another Creator started; None if it never ran."""
         kind = Kind(step.kind)
-        reader = self._terraform.states.lock_reader(attempt.cluster.id, attempt.cluster.state_key)
-        found = self._terraform.steps.resume(step, lock=reader)
+        found = self._terraform.steps.resume(step, lock=self._lock_reader(attempt))
         if isinstance(found, Unreachable):
             return found
         attempt.log.add(header(step.arguments))
@@ -84,10 +83,10 @@ class Runner:
             return None
         return self._result(attempt, kind, end, was_watched=isinstance(found, RunningStep))
 
-    def is_locked(self, attempt: Attempt) -> bool:
-        """Whether somebody works on the state, as far as can be seen from here; unseen counts as nobody."""
-        reader = self._terraform.states.lock_reader(attempt.cluster.id, attempt.cluster.state_key)
-        return reader is not None and reader.read() is not None
+    def lock(self, attempt: Attempt) -> StateLock | None:
+        """Who seems to work on the state, as far as can be seen from here."""
+        reader = self._lock_reader(attempt)
+        return reader.read() if reader else None
 
     def give_up(self, step: StepRecord) -> None:
         """Nobody will ever know how it ended."""
@@ -109,7 +108,7 @@ class Runner:
             shutil.rmtree(end.output, ignore_errors=True)
 
     def _order(self, attempt: Attempt, kind: Kind, arguments: Sequence[str]) -> StepOrder:
-        engine, states = self._terraform.engine, self._terraform.states
+        engine = self._terraform.engine
         return StepOrder(
             kind=kind.value,
             arguments=tuple(arguments),
@@ -117,8 +116,13 @@ class Runner:
             working_directory=attempt.workspace.recipe,
             environment=engine.environment,
             time_limit=engine.step_time_limit,
-            lock=states.lock_reader(attempt.cluster.id, attempt.cluster.state_key),
+            lock=self._lock_reader(attempt),
         )
+
+    def _lock_reader(self, attempt: Attempt) -> LockReader | None:
+        states, cluster = self._terraform.states, attempt.cluster
+        # The key that this very deployment has chosen is not in a cluster that was read before it.
+        return states.lock_reader(cluster.id, cluster.state_key or states.key_for(cluster.id))
 
     def _watched(self, attempt: Attempt, running: RunningStep) -> StepEnd:
         output = StepOutput(running.output.path, attempt.events, attempt.log)

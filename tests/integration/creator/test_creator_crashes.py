@@ -6,20 +6,18 @@ import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from sys import executable
 
 import pytest
 from sqlalchemy import select, update
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.contracts.identifiers import new_id
-from common.processes import PIPE, Process, start
-from creator.main import ROOT
 from creator.steps.adoption import TAKE_OVER_MARGIN, this_machine
 from creator.steps.orders import GRACE
 from creator.steps.process_table import is_alive
 from creator.steps.run_folder import RunFolder
 from database.models import Deployment, DeploymentStep, Lease, RecipeRevision, now
+from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
 
 A_WHILE = timedelta(hours=1)
@@ -36,31 +34,6 @@ resource "terraform_data" "slow" {
   }
 }
 """
-
-
-class Creators:
-    """Starts Creators and ends those that are left."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-        self._started: list[Process] = []
-
-    def start(self, *options: str) -> Process:
-        """One more."""
-        process = start(
-            [executable, str(ROOT / "creator/main.py"), *options],
-            environment=self._installation.environment(),
-            cwd=self._installation.data_folder,
-            stderr=PIPE,
-        )
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        """None stays."""
-        for process in self._started:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """States in a real S3, with terraform's own lock file there."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from sys import executable
 
 import pytest
-from pydantic import SecretStr
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.processes import PIPE, start
-from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
+from common.s3_object_storage import S3Access, s3_client
 from creator.main import ROOT
-from database.session import Database
-from tests.integration.creator.installation import Installation
+from tests.integration.creator.installation_in_s3 import STATES, InstallationInS3
 
-STATES = "objects"  # the one bucket of the test server
 THING = """
 variable "word" {}
 
@@ -25,29 +21,8 @@ resource "terraform_data" "thing" {
 """
 
 
-@pytest.fixture
-def in_s3(sqlite_url: str, tmp_path: Path, s3_access: S3Access) -> Iterator[Installation]:
-    """An installation with states and files in S3."""
-    client = s3_client(s3_access)
-    (tmp_path / "data").mkdir()
-    database = Database(sqlite_url)
-    installation = Installation(database, tmp_path / "data")
-    installation.storage = S3ObjectStorage(client, STATES, prefix="test/")  # type: ignore[assignment]
-    installation.settings |= {
-        "environment": "test",
-        "S3_ACCESS_KEY_ID": SecretStr(s3_access.access_key_id),
-        "S3_SECRET_ACCESS_KEY": SecretStr(s3_access.secret_access_key),
-        "s3_endpoint_url": s3_access.endpoint_url,
-        "s3_region": s3_access.region,
-        "s3_states_bucket": STATES,
-        "s3_files_bucket": STATES,
-    }
-    yield installation
-    database.dispose()
-
-
 def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_writes(
-    in_s3: Installation, s3_access: S3Access, caplog: pytest.LogCaptureFixture
+    in_s3: InstallationInS3, s3_access: S3Access, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = s3_client(s3_access)
     in_s3.add_recipe("thing", {"main.tf": THING})
@@ -69,8 +44,7 @@ def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_write
     in_s3.set_variable("demo", "word", "two")
     lock = {"ID": "some-lock", "Operation": "OperationTypeApply", "Who": "ann@laptop", "Info": ""}
     lock |= {"Version": "1.11.4", "Created": "2026-01-01T00:00:00Z", "Path": f"{STATES}/x"}
-    lock_key = f"test/{cluster_id}.tflock"
-    client.put_object(Bucket=STATES, Key=lock_key, Body=json.dumps(lock).encode())
+    in_s3.put_lock("demo", json.dumps(lock).encode())
     assert not in_s3.run_pass()
     newest = in_s3.deployments("demo")[0]
     assert newest.lock
@@ -85,16 +59,7 @@ def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_write
             "--lock-id",
             lock["ID"],
         ],
-        environment=in_s3.environment()
-        | {
-            "S3_ACCESS_KEY_ID": s3_access.access_key_id,
-            "S3_SECRET_ACCESS_KEY": s3_access.secret_access_key,
-            "MR_PROBER_ENVIRONMENT": "test",
-            "MR_PROBER_S3_ENDPOINT_URL": s3_access.endpoint_url,
-            "MR_PROBER_S3_REGION": s3_access.region,
-            "MR_PROBER_S3_STATES_BUCKET": STATES,
-            "MR_PROBER_S3_FILES_BUCKET": STATES,
-        },
+        environment=in_s3.environment(),
         cwd=in_s3.data_folder,
         stdout=PIPE,
         stderr=PIPE,
@@ -108,7 +73,7 @@ def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_write
     assert in_s3.cluster("demo").state is ClusterState.DESTROYED
 
 
-def test_a_state_in_a_file_is_not_moved_to_s3_by_itself(in_s3: Installation) -> None:
+def test_a_state_in_a_file_is_not_moved_to_s3_by_itself(in_s3: InstallationInS3) -> None:
     in_s3.add_recipe("thing", {"main.tf": THING})
     in_s3.add_cluster("demo", "thing", {"word": "one"})
     in_s3.update_cluster("demo", state_key="local")

@@ -1,0 +1,32 @@
+"""Creators as processes of their own."""
+
+from sys import executable
+
+from common.processes import PIPE, Process, start
+from creator.main import ROOT
+from tests.integration.creator.installation import Installation
+
+
+class Creators:
+    """Starts Creators and ends those that are left."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._started: list[Process] = []
+
+    def start(self, *options: str) -> Process:
+        """One more."""
+        process = start(
+            [executable, str(ROOT / "creator/main.py"), *options],
+            environment=self._installation.environment(),
+            cwd=self._installation.data_folder,
+            stderr=PIPE,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """None stays."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
