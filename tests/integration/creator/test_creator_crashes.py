@@ -12,8 +12,7 @@ from sqlalchemy import select, update
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.contracts.identifiers import new_id
-from creator.steps.adoption import TAKE_OVER_MARGIN, this_machine
-from creator.steps.orders import GRACE
+from creator.steps.adoption import this_machine
 from creator.steps.process_table import is_alive
 from creator.steps.run_folder import RunFolder
 from database.models import Deployment, DeploymentStep, Lease, RecipeRevision, now
@@ -85,43 +84,6 @@ def test_terraform_outlives_a_killed_creator_and_the_next_one_goes_on(
     assert deployment.changes[0]["state"] == "done"
     assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
     assert sqlite_installation.resources("demo") == ["terraform_data.slow"]
-
-
-def _move_steps(installation: Installation, **values: object) -> None:
-    """Steps that have not ended, as if they had begun somewhere else or at another time."""
-    with installation.database.writing() as session:
-        left = update(DeploymentStep).where(DeploymentStep.finished_at.is_(None))
-        session.execute(left.values(**values))
-
-
-def test_a_step_on_another_machine_is_left_alone_until_it_must_be_over_and_its_lock_is_free(
-    sqlite_installation: Installation,
-    slow_cluster: Path,
-    creators: Creators,
-    eventually: Eventually,
-) -> None:
-    first = creators.start()
-    eventually((slow_cluster / "marks").exists)
-    first.kill()
-    first.wait()
-    sqlite_installation.expire_leases()
-    _move_steps(sqlite_installation, host="another", boot_id="another")
-    demo = sqlite_installation.deployments
-
-    sqlite_installation.run_pass()
-    assert [one.state.value for one in demo("demo")] == ["applying"], "it may still run there"
-    _move_steps(sqlite_installation, deadline=now() - GRACE - 2 * TAKE_OVER_MARGIN)
-    sqlite_installation.run_pass()
-    assert [one.state.value for one in demo("demo")] == ["applying"], "somebody locks the state"
-    assert [step.kind for step in demo("demo")[0].steps] == ["init", "plan", "apply"]
-
-    (slow_cluster / "go").touch()
-    lock = sqlite_installation.state("demo").with_name(".terraform.tfstate.lock.info")
-    eventually(lambda: not lock.exists())
-    sqlite_installation.run_pass()
-    assert [one.state.value for one in demo("demo")] == ["succeeded", "unknown"]
-    assert "another machine" in demo("demo")[1].error
-    assert (slow_cluster / "marks").read_text() == "begin\nend\n", "it was applied once"
 
 
 @pytest.mark.parametrize("has_step", [True, False])

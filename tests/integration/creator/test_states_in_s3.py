@@ -85,7 +85,7 @@ def test_a_state_in_a_file_is_not_moved_to_s3_by_itself(in_s3: InstallationInS3)
 
 
 def test_a_state_that_is_gone_from_s3_makes_nothing_twice(
-    in_s3: Installation, s3_access: S3Access
+    in_s3: InstallationInS3, s3_access: S3Access
 ) -> None:
     in_s3.add_recipe("thing", {"main.tf": THING})
     cluster_id = in_s3.add_cluster("demo", "thing", {"word": "one"})
