@@ -10,6 +10,8 @@ from agent.configuration import Configuration, ConfigurationNews
 
 _LONGEST_BACK_OFF = timedelta(seconds=15)
 _PAUSE = timedelta(seconds=5)
+# Whatever the settings say: nobody asks without end.
+_LEAST_PAUSE = timedelta(seconds=0.1)
 _PAUSE_AFTER_NEWS = timedelta(seconds=0.5)
 # Of the wait: what an API that rounds or ends early for its own reasons may be short of.
 _HELD_SHARE = 0.9
@@ -24,6 +26,7 @@ def poll_delay(
     Short after news, so that the next ones are not missed; longer if an API without `wait`,
     or one that holds too many, answered at once; longer and longer after failures.
     """
+    wait = max(wait, _LEAST_PAUSE)
     pause = min(wait, _PAUSE)
     if failures:
         longest = max(pause, _LONGEST_BACK_OFF)

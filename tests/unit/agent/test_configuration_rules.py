@@ -1,12 +1,14 @@
 """Which documents are believed, and how soon the next poll comes."""
 
+import threading
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
-from agent.configuration import checked_document
+from agent.configuration import Configuration, ConfigurationNews, checked_document
 from agent.errors import DocumentRefusedError
-from agent.polling import poll_delay
+from agent.polling import follow, poll_delay
 from common.contracts.configuration import ConfigurationDocument
 
 CURRENT = ConfigurationDocument.model_validate(
@@ -81,3 +83,52 @@ def test_asks_less_and_less_often_after_failures() -> None:
 def test_polls_of_many_agents_drift_apart() -> None:
     assert delay(jitter=0.0) == 4.5
     assert delay(jitter=1.0) == 5.5
+
+
+def test_a_wait_of_nothing_is_no_reason_to_ask_without_end() -> None:
+    nothing = timedelta()
+    pause = poll_delay(nothing, took=nothing, changed=False, failures=0, jitter=0.5)
+    assert pause > nothing
+
+
+class NudgedConfiguration:
+    """Has failed so often that the next pause is a long one, and is nudged while it polls."""
+
+    etag = ""
+    failures = 10
+
+    def __init__(self, nudged: threading.Event, stopping: threading.Event) -> None:
+        self.nudged = nudged
+        self.stopping = stopping
+        self.polls = 0
+
+    def start_from_disk(self) -> ConfigurationNews:
+        return ConfigurationNews(None, "", None)
+
+    def poll(self, wait: timedelta) -> ConfigurationNews:
+        assert wait
+        self.polls += 1
+        if self.polls == 2:
+            self.stopping.set()
+        self.nudged.set()
+        return ConfigurationNews(None, "", None)
+
+
+def test_a_nudge_ends_the_pause() -> None:
+    nudged, stopping = threading.Event(), threading.Event()
+    fake = NudgedConfiguration(nudged, stopping)
+    delivered: list[ConfigurationNews] = []
+    arguments = {
+        "wait": timedelta(seconds=25),
+        "stopping": stopping,
+        "nudged": nudged,
+        "deliver": delivered.append,
+    }
+    thread = threading.Thread(
+        target=follow, args=(cast("Configuration", fake),), kwargs=arguments, daemon=True
+    )
+    thread.start()
+    thread.join(6)
+    assert not thread.is_alive()
+    assert fake.polls == 2
+    assert len(delivered) == 3
