@@ -69,11 +69,11 @@ class Apply:
         self.creator.wait()
         self.installation.expire_leases()
 
-    def kill_step(self) -> None:
+    def kill_step(self, eventually: Eventually) -> None:
         """All of it, as a machine does that goes down."""
         os.kill(self.wrapper.pid, signal.SIGKILL)
         kill_step(self.wrapper.pid, str(self.step.id))
-        assert not is_alive(self.terraform)
+        eventually(lambda: not is_alive(self.terraform))
 
 
 @pytest.fixture
@@ -258,9 +258,9 @@ def test_a_step_of_another_machine_is_left_alone_until_its_time_and_grace_are_ov
 
 
 def test_the_lock_of_a_step_on_another_machine_is_for_a_person_whatever_was_recorded(
-    apply: Apply, other_machine: InstallationInS3
+    apply: Apply, other_machine: InstallationInS3, eventually: Eventually
 ) -> None:
-    apply.kill_step()
+    apply.kill_step(eventually)
     lock = json.loads(other_machine.lock("demo"))
     lies_there, state = other_machine.lock("demo"), other_machine.stored_state("demo")
     assert lock["ID"] == other_machine.deployments("demo")[0].steps[-1].lock_id
