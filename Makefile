@@ -81,10 +81,10 @@ $(VENV)/.prometheus: $(VENV)/.uv
 		rm -rf $(VENV)/prometheus && mkdir $(VENV)/prometheus; \
 		(cd $(VENV)/prometheus && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null \
 			&& dpkg-deb -x prometheus_*.deb . && mv usr/bin/prometheus usr/bin/promtool ../bin/) \
-			|| echo "No prometheus: its tests say that they are skipped" >&2; \
+			|| echo "No prometheus: its tests say so" >&2; \
 		rm -rf $(VENV)/prometheus; \
 		touch $@; \
-	else echo "No prometheus on PATH: its tests say that they are skipped" >&2; fi
+	else echo "No prometheus on PATH: its tests say so" >&2; fi
 
 # The same for the plugins that Nagios runs, which must run as probers.
 $(VENV)/.plugins: $(VENV)/.uv
@@ -94,9 +94,9 @@ $(VENV)/.plugins: $(VENV)/.uv
 		rm -rf $(VENV)/plugins && mkdir $(VENV)/plugins; \
 		(cd $(VENV)/plugins && { apt-get download -qq monitoring-plugins-basic || { apt-get update -qq && apt-get download -qq monitoring-plugins-basic; }; } 2>/dev/null \
 			&& dpkg-deb -x monitoring-plugins-basic_*.deb . && rm monitoring-plugins-basic_*.deb) \
-			|| echo "No monitoring-plugins: their tests say that they are skipped" >&2; \
+			|| echo "No monitoring-plugins: their tests say so" >&2; \
 		touch $@; \
-	else echo "No monitoring-plugins: their tests say that they are skipped" >&2; fi
+	else echo "No monitoring-plugins: their tests say so" >&2; fi
 
 # Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv

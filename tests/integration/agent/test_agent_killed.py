@@ -125,7 +125,7 @@ def test_a_killed_launcher_is_replaced_and_nothing_of_its_runs_is_left(
     agents: Agents, stub_api: StubApi, tmp_path: Path
 ) -> None:
     witness = tmp_path / "witness"
-    stub_api.document = document(hostile(witness, time_limit_seconds=0.5, grace_seconds=0))
+    stub_api.document = document(hostile(witness, time_limit_seconds=50, grace_seconds=0))
     agents.start()
     wait_until(lambda: witness.exists() and len(agents.below()) >= 5)
     programs = agents.below()

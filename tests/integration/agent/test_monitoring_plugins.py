@@ -16,13 +16,17 @@ from agent.results import RunResult
 from agent.running.wiper import Wiper
 from common.contracts.states import Outcome
 from tests.integration.agent.one_run import results_of
+from tests.integration.needs import need
 
 ROOT = Path(__file__).parents[3]
 # Debian's place, and the one where `make test` unpacks its package.
 PLACES = ("/usr/lib/nagios/plugins", str(ROOT / ".venv/plugins/usr/lib/nagios/plugins"))
 FOUND = shutil.which("check_tcp", path=":".join(PLACES))
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason="no monitoring-plugins, see the Makefile")
+
+@pytest.fixture(autouse=True)
+def _plugins() -> None:
+    need(FOUND, "Debian's monitoring-plugins, which `make test` unpacks")
 
 
 class Pages(http.server.BaseHTTPRequestHandler):

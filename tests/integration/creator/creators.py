@@ -14,16 +14,23 @@ class Creators:
         self._installation = installation
         self._started: list[Process] = []
 
-    def start(self, *options: str) -> Process:
+    def start(self, *options: str, **environment: str) -> Process:
         """One more."""
         process = start(
             [executable, str(ROOT / "creator/main.py"), *options],
-            environment=self._installation.environment(),
-            cwd=self._installation.data_folder,
+            environment=self._installation.environment() | environment,
+            cwd=self._installation.data_folder.parent,
+            stdout=PIPE,
             stderr=PIPE,
         )
         self._started.append(process)
         return process
+
+    def ran(self, *options: str) -> tuple[int, str, str]:
+        """One that ends by itself: exit code, stdout, stderr."""
+        process = self.start(*options)
+        said, complained = process.communicate(timeout=60)
+        return process.returncode, said.decode(), complained.decode()
 
     def end(self) -> None:
         """None stays."""

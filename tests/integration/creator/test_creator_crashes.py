@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,38 +21,6 @@ from tests.integration.creator.installation import Installation
 
 A_WHILE = timedelta(hours=1)
 Eventually = Callable[[Callable[[], object]], None]
-
-# Each apply holds a lock that another one at the same time would not get,
-# and ends only when the test says so.
-SLOW = """
-resource "terraform_data" "slow" {
-  triggers_replace = "${path.root}"
-  provisioner "local-exec" {
-    command = "exec 9> $FOLDER/lock; flock -n 9 || exit 7; echo begin >> $FOLDER/marks; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo end >> $FOLDER/marks"
-    environment = { FOLDER = "FOLDER_OF_THE_TEST" }
-  }
-}
-"""
-
-
-@pytest.fixture
-def creators(sqlite_installation: Installation) -> Iterator[Creators]:
-    """Creators of one installation."""
-    started = Creators(sqlite_installation)
-    yield started
-    started.end()
-
-
-@pytest.fixture
-def slow_cluster(sqlite_installation: Installation, tmp_path: Path) -> Iterator[Path]:
-    """A cluster whose apply takes as long as the test wants; its folder for marks."""
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    recipe = SLOW.replace("FOLDER_OF_THE_TEST", str(marks))
-    sqlite_installation.add_recipe("slow", {"main.tf": recipe})
-    sqlite_installation.add_cluster("demo", "slow")
-    yield marks
-    (marks / "go").touch()
 
 
 def test_terraform_outlives_a_killed_creator_and_the_next_one_goes_on(

@@ -2,80 +2,20 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from sys import executable
 
 import pytest
 from sqlalchemy import func, select
 
 from common.contracts.clusters import DeploymentState
-from common.processes import PIPE, Process, start
-from creator.main import ROOT
 from database import models
+from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
 
 Eventually = Callable[[Callable[[], object]], None]
 
-# Its apply ends only when the test says so; the marks tell if two ran at once.
-SLOW = """
-resource "terraform_data" "slow" {
-  triggers_replace = "${path.root}"
-  provisioner "local-exec" {
-    command = "exec 9> $FOLDER/lock; flock -n 9 || exit 7; echo begin >> $FOLDER/marks; while [ ! -e $FOLDER/go ]; do sleep 0.05; done; echo end >> $FOLDER/marks"
-    environment = { FOLDER = "FOLDER_OF_THE_TEST" }
-  }
-}
-"""
 THING = 'variable "word" {}\nresource "terraform_data" "thing" {\n  input = var.word\n}\n'
-
-
-class Creators:
-    """Starts Creators as processes and ends those that are left."""
-
-    def __init__(self, installation: Installation) -> None:
-        self._installation = installation
-        self._started: list[Process] = []
-
-    def start(self, *options: str, **environment: str) -> Process:
-        process = start(
-            [executable, str(ROOT / "creator/main.py"), *options],
-            environment=self._installation.environment() | environment,
-            cwd=self._installation.data_folder.parent,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        self._started.append(process)
-        return process
-
-    def ran(self, *options: str) -> tuple[int, str, str]:
-        """One that ends by itself: exit code, stdout, stderr."""
-        process = self.start(*options)
-        said, complained = process.communicate(timeout=60)
-        return process.returncode, said.decode(), complained.decode()
-
-    def end(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.communicate()
-
-
-@pytest.fixture
-def creators(sqlite_installation: Installation) -> Iterator[Creators]:
-    started = Creators(sqlite_installation)
-    yield started
-    started.end()
-
-
-@pytest.fixture
-def slow_cluster(sqlite_installation: Installation, tmp_path: Path) -> Iterator[Path]:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    recipe = SLOW.replace("FOLDER_OF_THE_TEST", str(marks))
-    sqlite_installation.add_recipe("slow", {"main.tf": recipe})
-    sqlite_installation.add_cluster("demo", "slow")
-    yield marks
-    (marks / "go").touch()
 
 
 def _state(installation: Installation) -> DeploymentState | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.integration.needs import need
 from tests.integration.probers.runs import (
     Address,
     Conversation,
@@ -181,6 +182,5 @@ def in_a_deaf_network() -> None:
 @pytest.fixture
 def network_tricks() -> dict[str, InChild]:
     """What a child can do to its own network, as root only."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can make a network namespace")
+    need(os.geteuid() == 0, "root, for a network namespace")
     return {"without_icmp": without_icmp, "in_a_deaf_network": in_a_deaf_network}

@@ -20,6 +20,7 @@ from common.contracts.clusters import ClusterState
 from common.processes import PIPE, start
 from database.session import Database
 from tests.integration.creator.installation import Installation
+from tests.integration.needs import need
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "configs/recipes/local-netns"
@@ -51,9 +52,9 @@ def can_make_namespaces() -> bool:
         )
 
 
-pytestmark = pytest.mark.skipif(
-    not can_make_namespaces(), reason="network namespaces need root on Linux, and iproute2"
-)
+@pytest.fixture(autouse=True)
+def _namespaces() -> None:
+    need(can_make_namespaces(), "root on Linux and iproute2, for network namespaces")
 
 
 class Health(http.server.BaseHTTPRequestHandler):
