@@ -309,8 +309,8 @@ class SolomonStandInSettings(_Settings):
     )
 
 
-class SynchronizeSettings(_Settings):
-    """Settings of `yc-mr-prober-synchronize`."""
+class ToolSettings(_Settings):
+    """How every tool reaches the API."""
 
     api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
     api_authorities: Path | None = Field(
@@ -321,6 +321,11 @@ class SynchronizeSettings(_Settings):
     api_key_file: Path = Field(
         Path("data/admin.key"), description="file that holds the key, if it is not set itself"
     )
+
+
+class SynchronizeSettings(ToolSettings):
+    """Settings of `yc-mr-prober-synchronize`."""
+
     configs: Path = Field(Path("configs"), description="the config repository")
 
 

@@ -12,6 +12,8 @@ from common.contracts.values import Problem
 from common.errors import ApiRefusedError, ApiUnreachableError, UnusableKeyError
 from common.version import VERSION
 
+# Says which tool writes; `*`: whoever manages the object, this write is wanted (api/README.md).
+MANAGER_HEADER = "Mr-Prober-Manager"
 _CONNECT_SECONDS = 5.0
 _PUT_SECONDS = 30.0
 
@@ -20,10 +22,13 @@ class ApiTransport:
     """A session with the API; not for several threads at once. The key never reaches a log or an error.
 
     `authorities`: a PEM file of the only ones whose certificates are believed; without it the well-known ones are.
+    `manager` is who writes: what bears another `managed_by` is then refused with 409.
     UnusableKeyError: the HTTP library would refuse the key, and say it aloud.
     """
 
-    def __init__(self, url: str, key: str, *, authorities: Path | None = None) -> None:
+    def __init__(
+        self, url: str, key: str, *, authorities: Path | None = None, manager: str = ""
+    ) -> None:
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise UnusableKeyError
         self._url = url.rstrip("/")
@@ -33,6 +38,8 @@ class ApiTransport:
         self._session.verify = str(authorities) if authorities else True
         self._session.headers["Authorization"] = f"Bearer {key}"
         self._session.headers["User-Agent"] = f"mr-prober/{VERSION}"
+        if manager:
+            self._session.headers[MANAGER_HEADER] = manager
 
     def call(
         self,

@@ -44,22 +44,23 @@ def settings_table(settings: type[BaseSettings]) -> list[str]:
 @pytest.mark.parametrize(
     ("readme", "settings"),
     [
-        ("api/README.md", ApiSettings),
-        ("creator/README.md", CreatorSettings),
-        ("agent/README.md", AgentSettings),
-        ("solomon_stand_in/README.md", SolomonStandInSettings),
-        ("tools/README.md", SynchronizeSettings),
+        ("api/README.md", [ApiSettings]),
+        ("creator/README.md", [CreatorSettings]),
+        ("agent/README.md", [AgentSettings]),
+        ("solomon_stand_in/README.md", [SolomonStandInSettings]),
+        ("tools/README.md", [SynchronizeSettings]),
     ],
 )
-def test_the_settings_table_of_a_readme_is_its_class(
-    readme: str, settings: type[BaseSettings]
+def test_the_settings_table_of_a_readme_is_that_of_its_classes(
+    readme: str, settings: list[type[BaseSettings]]
 ) -> None:
     rows = [
         " ".join(line.split()).replace("|  |", "| |")
         for line in (ROOT / readme).read_text().splitlines()
         if line.startswith(("| `MR_PROBER_", "| `S3_"))
     ]
-    assert sorted(rows) == sorted(settings_table(settings))
+    # What several tools share stands in their README once.
+    assert sorted(rows) == sorted({row for one in settings for row in settings_table(one)})
 
 
 @pytest.fixture

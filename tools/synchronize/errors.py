@@ -1,13 +1,11 @@
 """Foreseen mishaps of synchronize.
 
 MrProberError
-├── ConfigMistakesError   the config repository holds mistakes; nothing was applied
-└── MissingKeyError       there is no key for the API
+└── ConfigMistakesError   the config repository holds mistakes; nothing was applied
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from common.errors import MrProberError
 
@@ -35,13 +33,3 @@ class ConfigMistakesError(MrProberError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(sorted(set(mistakes)))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
-
-
-class MissingKeyError(MrProberError):
-    """No key is set and the key file is not there."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"there is no key for the API: set MR_PROBER_API_KEY, or MR_PROBER_API_KEY_FILE"
-            f" to a file that holds one (now {path})"
-        )

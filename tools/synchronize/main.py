@@ -4,34 +4,27 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from common.api_client import ApiClient
-from common.api_transport import ApiTransport
-from common.atomic_files import read_key
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from settings import SynchronizeSettings
+from tools import command_line
+from tools.api_access import ApiAccess
+from tools.console import console_of
+from tools.exit_codes import ExitCode
 from tools.synchronize.apply import Applied, apply
 from tools.synchronize.current import read_current
 from tools.synchronize.differences import differences
-from tools.synchronize.errors import ConfigMistakesError, MissingKeyError
+from tools.synchronize.errors import ConfigMistakesError
 from tools.synchronize.files import read_repository
-from tools.synchronize.objects import Desired
+from tools.synchronize.objects import MANAGER, Desired
 from tools.synchronize.plan import Plan
-from tools.synchronize.report import (
-    console_of,
-    plan_as_json,
-    print_applied,
-    print_plan,
-    visible,
-)
+from tools.synchronize.report import plan_as_json, print_applied, print_plan
 
 EXAMPLES = """
 \b
@@ -50,16 +43,6 @@ Exit codes:
 The key for the API is read from MR_PROBER_API_KEY, or from the file that
 MR_PROBER_API_KEY_FILE names (data/admin.key, which the API's first start writes).
 """
-
-
-class ExitCode(IntEnum):
-    """What the end of the program says."""
-
-    DONE = 0
-    ERROR = 1
-    CHANGES = 2
-    PARTLY = 4
-    USAGE = 64
 
 
 @dataclass(frozen=True)
@@ -157,22 +140,15 @@ def _compared(options: Options) -> Iterator[tuple[Desired, Plan, ApiClient]]:
     desired = read_repository(
         options.configs or settings.configs, options.environment or settings.environment
     )
-    transport = ApiTransport(
-        options.api_url or settings.api_url, _key(settings), authorities=settings.api_authorities
+    access = ApiAccess(
+        options.api_url or settings.api_url,
+        settings.api_key,
+        settings.api_key_file,
+        settings.api_authorities,
+        manager=MANAGER,
     )
-    try:
-        client = ApiClient(transport)
+    with access.client() as client:
         yield desired, differences(desired, read_current(client, desired)), client
-    finally:
-        transport.close()
-
-
-def _key(settings: SynchronizeSettings) -> str:
-    if settings.api_key:
-        return settings.api_key.get_secret_value()
-    if not settings.api_key_file.exists():
-        raise MissingKeyError(settings.api_key_file)
-    return read_key(settings.api_key_file)
 
 
 def _exit_code_of(applied: Applied) -> ExitCode:
@@ -186,37 +162,25 @@ def _exit_code_of(applied: Applied) -> ExitCode:
 
 def run(arguments: list[str]) -> int:
     """Run with these arguments; gives the exit code."""
-    try:
-        return int(cli.main(arguments, "yc-mr-prober-synchronize", standalone_mode=False) or 0)
-    except click.UsageError as error:
-        error.show()
-        return ExitCode.USAGE
-    except (click.Abort, MrProberError, ValidationError) as error:
-        console_of(sys.stderr).print(visible(_text_of(error)), style="red")
-        return ExitCode.ERROR
+    return command_line.run(
+        cli,
+        "yc-mr-prober-synchronize",
+        arguments,
+        text_of=_text_of,
+        interrupted="Interrupted: the next run finishes.",
+    )
 
 
-def _text_of(error: click.Abort | MrProberError | ValidationError) -> str:
-    if isinstance(error, click.Abort):
-        return "Interrupted: the next run finishes."
+def _text_of(error: MrProberError) -> str:
     if isinstance(error, ConfigMistakesError):
         count = len(error.mistakes)
         return f"{error}\n{count} mistake{'s' if count > 1 else ''}: nothing was applied."
-    if isinstance(error, ValidationError):  # of the settings
-        names = [".".join(str(part) for part in one["loc"]).upper() for one in error.errors()]
-        texts = [one["msg"] for one in error.errors()]
-        return "\n".join(
-            f"MR_PROBER_{name}: {text}" for name, text in zip(names, texts, strict=True)
-        )
     return str(error)
 
 
 def main() -> None:
     """Entry point of the command."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        # A terminal that knows no → gets its escape: half a plan and a traceback would help nobody.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    command_line.main(run)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.errors import ApiUnreachableError
 from tests.integration.api.test_api_main import Started
-from tools.synchronize.main import ExitCode, run
+from tools.exit_codes import ExitCode
+from tools.synchronize.main import run
 
 _LIFE = timedelta(hours=1)
 

@@ -6,9 +6,10 @@ import json
 import pytest
 
 from common.contracts.files import FileUpload
+from tools.console import console_of
 from tools.synchronize.apply import Applied
 from tools.synchronize.plan import ABSENT, Action, Change, FieldChange, FileChange, Kind, Plan
-from tools.synchronize.report import console_of, plan_as_json, print_applied, print_plan
+from tools.synchronize.report import plan_as_json, print_applied, print_plan
 
 OLD = FileUpload.of("probe.py", b"one\n").reference()
 NEW = FileUpload.of("probe.py", b"two", executable=True).reference()
