@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak format migrate bench requirements clean
+.PHONY: help demo test check soak format migrate protos bench requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,9 @@ format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 migrate: $(VENV)/.services ## Bring the database of the settings to the newest migration
 	PYTHONPATH=. $(BIN)/alembic upgrade head
 
+protos: $(VENV)/.services ## Compile the proto specs that meeseeks needs, as ./build_proto_specs.sh does
+	@VIRTUAL_ENV= ./build_proto_specs.sh
+
 bench: $(VENV)/.tests ## Run the benchmarks; tables in benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run
 
@@ -51,7 +54,7 @@ requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirement
 		--group pyproject.toml:tests --constraints requirements.txt --output-file requirements.tests.txt
 
 clean: ## Remove what make and the tools made, except the data of the demo
-	rm -rf $(VENV) .cache *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .cache *.egg-info googleapis yandex .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.uv:

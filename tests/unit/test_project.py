@@ -41,6 +41,15 @@ def test_every_dependency_of_a_group_is_pinned(group: str, requirements: str) ->
     assert _group(group) <= set(_pins(requirements))
 
 
+@pytest.mark.parametrize("part", ["common", "database", "api", "creator", "agent"])
+def test_grpc_is_for_meeseeks_alone(part: str) -> None:
+    assert not _group(part) & {"grpcio", "grpcio-tools", "googleapis-common-protos", "protobuf"}
+
+
+def test_nothing_brings_another_package_called_yandex() -> None:
+    assert "yandexcloud" not in _pins("requirements.tests.txt")
+
+
 def test_tests_run_with_the_versions_of_production() -> None:
     tests = _pins("requirements.tests.txt")
     assert {name: tests.get(name) for name in _pins("requirements.txt")} == _pins(
@@ -66,7 +75,7 @@ def test_no_module_of_a_service_hides_one_that_it_imports(service: str) -> None:
         "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "settings.py", "alembic.ini", ".arcignore",
         "requirements.txt", "requirements.tests.txt", "api/main.py", "api/README.md", "creator/main.py",
         "creator/README.md", "agent/main.py", "agent/README.md", "tools/README.md", "tools/synchronize/main.py",
-        "database/models.py", "database/README.md", "configs/README.md", ".ci/run",
+        "database/models.py", "database/README.md", "configs/README.md", ".ci/run", "build_proto_specs.sh", "proto_specs/README.md",
     ],
 )  # fmt: skip
 def test_what_the_docs_name_exists(promised: str) -> None:
