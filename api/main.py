@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from uvicorn.supervisors import multiprocess
 
+from api.after_restore import settle
 from api.application import application_of
 from api.background import jobs_of
 from api.context import Context
@@ -45,6 +46,7 @@ _EXAMPLES = """examples:
   MR_PROBER_API_PORT=9000 PYTHONPATH=. python api/main.py    start it on another port
   PYTHONPATH=. python api/main.py --sign-in-link             print a fresh sign-in link and exit
   PYTHONPATH=. python api/main.py rotate-encryption-key      encrypt all sensitive variables with a new key
+  PYTHONPATH=. python api/main.py after-restore              once, when the database comes from a backup (docs/backup.md)
 
 All settings are environment variables: api/README.md has their table."""
 
@@ -62,6 +64,8 @@ def main() -> int:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells what it looks at
         if arguments.command == "rotate-encryption-key":
             _say(_rotated(settings))
+        elif arguments.command == "after-restore":
+            _say(settle(_context(settings).database, now=now()))
         elif arguments.sign_in_link:
             _say(_sign_in_link(_context(settings), settings, _address_of(settings)))
         else:
@@ -86,9 +90,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["serve", "rotate-encryption-key"],
+        choices=["serve", "rotate-encryption-key", "after-restore"],
         default="serve",
-        help="what to do; rotate-encryption-key may be interrupted and repeated, while all goes on",
+        help="what to do; the two commands may be interrupted and repeated",
     )
     parser.add_argument(
         "--sign-in-link",
