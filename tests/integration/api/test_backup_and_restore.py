@@ -62,9 +62,9 @@ class Installation:
             one.process.kill()
             one.process.wait()
 
-    def agent(self, cluster_id: UUID, store: Store) -> Configuration:
+    def agent(self, cluster_id: UUID, store: Store, *, version: int = 1) -> Configuration:
         """The agent of one host, as it starts with what its disk holds."""
-        token = agent_token(SERVER_KEY.encode(), cluster_id, version=1)
+        token = agent_token(SERVER_KEY.encode(), cluster_id, version=version)
         client = AgentApiClient(ApiTransport(self.address, token), "demo")
         started = Configuration(client, store, Surroundings("demo", "h1", clock_ns=lambda: 1))
         started.start_from_disk()
@@ -198,7 +198,8 @@ def test_agents_go_on_with_a_restored_installation(
     shutil.copytree(old.folder / "data", tmp_path / "data-backup")
     changed = RevisionCreate(files=[FileUpload.of("check", b"#!/bin/sh\nexit 1\n")])
     api.add_prober_revision("ping", changed, etag=api.prober("ping").etag)
-    agent = old.agent(cluster_id, store)
+    api.rotate_agent_token("demo")
+    agent = old.agent(cluster_id, store, version=2)
     late = _eventually(agent, lambda news: _revision(news) > _revision(first))
     assert _file_of(late) != _file_of(first)
     old.stop()
@@ -206,8 +207,11 @@ def test_agents_go_on_with_a_restored_installation(
     new = installations("new", restore())
     shutil.copytree(tmp_path / "data-backup", new.folder / "data")
     restored = new.start()
+    agent = new.agent(cluster_id, store, version=2)
+    assert "replaced by a newer one" in agent.poll().problem
+    # A token depends on its version alone: the agents' own one is good again.
+    restored.rotate_agent_token("demo", force=True)
     # Without the command agents stay with what the backup does not know.
-    agent = new.agent(cluster_id, store)
     refusal = agent.poll()
     assert "is older than" in refusal.problem
     assert _revision(refusal) == _revision(late)

@@ -98,5 +98,25 @@ def test_a_state_that_is_gone_from_s3_makes_nothing_twice(
     assert newest.steps == []
 
 
+def test_a_cluster_described_again_takes_the_state_over_that_its_row_names(
+    in_s3: InstallationInS3,
+) -> None:
+    in_s3.add_recipe("thing", {"main.tf": THING})
+    in_s3.add_cluster("lost", "thing", {"word": "one"})
+    assert in_s3.run_pass()
+    lost = in_s3.cluster("lost").state_key
+    made = json.loads(in_s3.stored_state("lost"))["resources"]
+    in_s3.update_cluster("lost", deleted_at=in_s3.now())  # the backup does not know it
+
+    in_s3.add_cluster("demo", "thing", {"word": "one"})
+    in_s3.update_cluster("demo", state_key=lost)
+    # The bucket of the settings is for clusters that have no state yet.
+    assert in_s3.run_pass(s3_states_bucket="of-new-clusters"), in_s3.deployments("demo")[0].error
+
+    assert in_s3.cluster("demo").state_key == lost
+    assert json.loads(in_s3.stored_state("lost"))["resources"] == made
+    assert in_s3.stored_state("demo") == b""
+
+
 def _holds(path: Path, access: S3Access) -> bool:
     return path.is_file() and access.secret_access_key.encode() in path.read_bytes()
