@@ -216,18 +216,25 @@ def test_agents_go_on_with_a_restored_installation(
     assert "is older than" in refusal.problem
     assert _revision(refusal) == _revision(late)
 
-    command = new.run("after-restore")
-    assert command.process.wait(60) == 0, command.stderr
-    assert command.stdout.startswith("1 clusters get new documents")
+    _settle(new)
 
     after = _eventually(agent, lambda news: not news.problem)
     assert _revision(after) > _revision(late)
     assert _file_of(after) == _file_of(first)
     _it_is_published_anew(new, _revision(after))
-    # Nothing is applied before a person has compared clusters and cloud.
-    assert restored.installation().applies_stopped
-    assert "after-restore" in {entry.actor for entry in restored.audit_log(kind="installation")}
-    restored.set_installation(InstallationPut(applies_stopped=False))
+    _applies_wait_for_a_person(restored)
+
+
+def _settle(installation: Installation) -> None:
+    command = installation.run("after-restore")
+    assert command.process.wait(60) == 0, command.stderr
+    assert command.stdout.startswith("1 clusters get new documents")
+
+
+def _applies_wait_for_a_person(api: ApiClient) -> None:
+    assert api.installation().applies_stopped
+    assert "after-restore" in {entry.actor for entry in api.audit_log(kind="installation")}
+    api.set_installation(InstallationPut(applies_stopped=False))
 
 
 def _it_is_published_anew(installation: Installation, revision: int) -> None:
