@@ -1,6 +1,6 @@
 """What the last runs said: state and reason per combination, in the order in which reports show them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +34,7 @@ class Standing:
     reason: str = ""
     last_run_at: datetime | None = None
     recent: tuple[Outcome, ...] = ()  # the newest last
+    since: datetime | None = None  # in this state
 
 
 class Board:
@@ -42,6 +43,11 @@ class Board:
     def __init__(self) -> None:
         self._probers: tuple[PlannedProber, ...] = ()
         self._standings: dict[RunKey, Standing] = {}
+        self._paused: Collection[RunKey] = frozenset()
+
+    def pause(self, keys: Collection[RunKey]) -> None:
+        """Show these as paused, whatever their last runs said; reasons are told with the pauses."""
+        self._paused = keys
 
     def apply(self, plan: HostPlan) -> None:
         """Show what is in the plan; whoever was there before keeps the last standing until its next run."""
@@ -53,7 +59,7 @@ class Board:
                 known = before.get(key, Standing())
                 if prober.problem:
                     reason = shortened(prober.problem)
-                    known = Standing(State.BROKEN, reason, known.last_run_at)
+                    known = Standing(State.BROKEN, reason, known.last_run_at, since=known.since)
                 self._standings[key] = known
 
     def record(
@@ -68,13 +74,18 @@ class Board:
         # What is not confirmed yet is no reason for the state that is shown.
         says_why = state is STATE_OF_OUTCOME[result.verdict.outcome]
         reason = result.verdict.reason if says_why else known.reason
-        self._standings[result.key] = standing = Standing(state, reason, ended_at, recent)
+        since = known.since if state is known.state and known.since else ended_at
+        self._standings[result.key] = standing = Standing(state, reason, ended_at, recent, since)
         return standing
 
     def state(self, key: RunKey) -> State | None:
         """How a combination stands; None if it is not in the plan."""
         known = self._standings.get(key)
-        return known.state if known else None
+        return self._shown(key, known) if known else None
+
+    def standing(self, key: RunKey) -> Standing | None:
+        """What its runs said, also in a pause; None if it is not in the plan."""
+        return self._standings.get(key)
 
     def prober_reports(self) -> list[ProberReport]:
         """States as reports carry them."""
@@ -86,7 +97,7 @@ class Board:
             Reason(prober_id=str(prober.id), combination=index, text=standing.reason)
             for prober in self._probers
             for index, key in enumerate(prober.keys)
-            if (standing := self._standings[key]).reason
+            if (standing := self._standings[key]).reason and key not in self._paused
         )
         return [reason for reason, _ in zip(found, range(MAX_REASONS), strict=False)]
 
@@ -96,6 +107,12 @@ class Board:
         return ProberReport(
             prober_id=str(prober.id),
             revision=prober.revision,
-            states="".join(str(standing.state.value) for standing in standings),
+            states="".join(
+                str(self._shown(key, one).value)
+                for key, one in zip(prober.keys, standings, strict=True)
+            ),
             last_run_at=max(runs, default=None),
         )
+
+    def _shown(self, key: RunKey, standing: Standing) -> State:
+        return State.PAUSED if key in self._paused else standing.state

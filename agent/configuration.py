@@ -20,6 +20,7 @@ from agent.errors import (
     OlderDocumentError,
     PublicationUnreadableError,
 )
+from agent.links import Link
 from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
 from agent.publication import Publication
 from agent.rules import Rules
@@ -58,6 +59,8 @@ class ConfigurationNews:
     # When the plan was last known to be the newest, by the scheduler's clock; None: never since the start.
     confirmed_ns: int | None
     source: ConfigurationOrigin = "none"
+    # What the plan was made of, with its large values in place.
+    document: ConfigurationDocument | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Configuration:
         surroundings: Surroundings,
         *,
         publication: Publication | None = None,
+        link: Link | None = None,
     ) -> None:
         """`publication` is read while the `source`, the API, is away."""
         self._source = source
@@ -117,6 +121,10 @@ class Configuration:
         self._host = Host(surroundings.host)
         self._secrets = SecretValues(source, store)
         self._document: ConfigurationDocument | None = None
+        # With large values in place: what was planned last, and what is in use.
+        self._planned_from: ConfigurationDocument | None = None
+        self._filled: ConfigurationDocument | None = None
+        self._link = link or Link()
         self.etag = ""
         self._plan: HostPlan | None = None
         self._incomplete = False
@@ -208,7 +216,7 @@ class Configuration:
         """Ask again for files that could not be had; the plan is another one only if that changed something."""
         plan = self._planned(document, files_from_disk_only=False)
         if plan != self._plan:
-            self._plan = plan
+            self._plan, self._filled = plan, self._planned_from
 
     def _clean_up(self, documents: Sequence[ConfigurationDocument]) -> None:
         try:
@@ -225,7 +233,7 @@ class Configuration:
             log.warning("files that nobody needs any more stay on the disk: %s", error)
 
     def _use(self, document: ConfigurationDocument, content: bytes, plan: HostPlan | None) -> None:
-        self._document = document
+        self._document, self._filled = document, self._planned_from
         self.etag = etag_of(content)
         self._plan = plan
 
@@ -236,10 +244,12 @@ class Configuration:
             from_disk_only=files_from_disk_only or self._api_is_away,
         )
         values = self._large_values(document, files_from_disk_only=files_from_disk_only)
+        filled = document.filled(values) if document.variable_files else document
         probers = tuple(
             self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
-            for prober in resolve(document.filled(values), self._host)
+            for prober in resolve(filled, self._host)
         )
+        self._planned_from = filled
         until = document.applying_until
         return HostPlan(
             document.cluster.id, document.cluster.slug, document.revision, probers,
@@ -312,6 +322,7 @@ class Configuration:
     def _succeed(self) -> None:
         self.failures = 0
         self._problem = ""
+        self._link.succeeded()
         self._confirmed_ns = self._surroundings.clock_ns()
         if self._logged:
             log.info("configuration is up to date again")
@@ -319,6 +330,7 @@ class Configuration:
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
+        self._link.failed(error)
         if not isinstance(error, ApiUnreachableError):
             self._problem = str(error)[:_MAX_PROBLEM_LENGTH]
         # Once per kind of mishap, not at each poll; the text of a network error differs each time.
@@ -329,7 +341,9 @@ class Configuration:
         self._logged = kind
 
     def _news(self) -> ConfigurationNews:
-        return ConfigurationNews(self._plan, self._problem, self._confirmed_ns, self._origin)
+        return ConfigurationNews(
+            self._plan, self._problem, self._confirmed_ns, self._origin, self._filled
+        )
 
 
 def _is_away(error: Exception) -> bool:

@@ -5,6 +5,9 @@ MrProberError
 ├── AgentFolderError           the agent's folder cannot be used
 ├── ScrapePortError            the port of the scrape cannot be listened on
 ├── FileDamagedError           content does not have the SHA-256 by which it was asked for
+├── AgentNotRunningError       no agent answers at the control socket of a folder
+├── ControlRefusedError        an agent says no at its control socket
+├── LoopSilentError            the loop does not answer the control socket
 ├── RulesFileError             the file of the machine's owner holds a mistake
 ├── PublicationUnreadableError object storage does not give what is published there
 └── DocumentRefusedError       a configuration document is not believed; the last good one stays
@@ -13,6 +16,7 @@ MrProberError
 
 from pathlib import Path
 
+from common.contracts.values import Problem
 from common.errors import MrProberError
 
 
@@ -80,3 +84,33 @@ class RulesFileError(MrProberError):
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(f"{path} (MR_PROBER_AGENT_RULES): {reason}")
         self.path = path
+
+
+class LoopSilentError(MrProberError):
+    """The loop of this agent gave no answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the agent's loop does not answer: {reason}")
+        self.reason = reason
+
+
+class AgentNotRunningError(MrProberError):
+    """Nobody answers, or nobody of ours; what is on disk may still tell something."""
+
+    def __init__(self, folder: Path, reason: object) -> None:
+        super().__init__(f"no agent answers in {folder}: {reason}")
+        self.folder = folder
+        self.reason = str(reason)
+
+
+class ControlRefusedError(MrProberError):
+    """An agent refused what it was asked."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.problem.status

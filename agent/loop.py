@@ -7,8 +7,8 @@ import gc
 import logging
 import selectors
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -18,6 +18,9 @@ from agent.board import Board
 from agent.changes import changes_between
 from agent.clocks import Clocks
 from agent.configuration import ConfigurationNews
+from agent.control.desk import Desk
+from agent.control.window import LoopParts, Window
+from agent.flights import Flight
 from agent.identity import Identity
 from agent.mailboxes import Mailbox, Waker
 from agent.metrics import MetricBook, cell_end, closing_cell
@@ -30,6 +33,7 @@ from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
 from agent.sinks.port import Batch, MetricSink
+from common.contracts.control import Pause
 from common.contracts.reports import AgentReport
 from common.contracts.states import Outcome, SkipReason, State
 
@@ -60,6 +64,9 @@ class Ports:
     sink: MetricSink
     send_report: Callable[[AgentReport], None]
     accounts: Accounts
+    desk: Desk[Window] = field(default_factory=lambda: Desk(lambda: None))
+    record_flight: Callable[[Flight], None] = lambda _: None
+    pauses: Sequence[Pause] = ()  # from before the start
 
 
 class AgentLoop:
@@ -96,10 +103,12 @@ class AgentLoop:
             on_result=self._record,
             on_end=self._scheduler.finished,
             clock_ns=clocks.boot_ns,
+            on_flight=self._take_flight,
         )
         self._book = MetricBook()
         self._board = Board()
         self._report_timer = ReportTimer(now_ns=now_ns)
+        self._window = Window(self._parts(), ports.pauses)
         self._applying_until: float | None = None
         self._cell_end = cell_end(clocks.now().timestamp())
         self._clock_look_ns = now_ns
@@ -114,6 +123,14 @@ class AgentLoop:
         self._bad_output_told: set[RunKey] = set()
         self._bugs = 0
 
+    def _parts(self) -> LoopParts:
+        return LoopParts(
+            self._board, self._book, self._scheduler, self._runner, self._clocks,
+            skip=self._skip,
+            changed=self._report_timer.changed,
+            figures=self._figures,
+        )  # fmt: skip
+
     def run(self, stopping: Callable[[], bool]) -> None:
         """Go round until told to stop, then end every run and hand over the last points and the last report."""
         try:
@@ -121,6 +138,7 @@ class AgentLoop:
                 self._go_round()
         finally:
             # Also after a bug of ours: nobody else knows the running programs.
+            self._ports.desk.close()
             self._end_runs()
         self._close_cell(self._cell_end)
         self._send_report(self._clocks.boot_ns())
@@ -132,6 +150,7 @@ class AgentLoop:
         if self._is_woken:
             self._is_woken = False
             self._take_news(now_ns)
+            self._guarded(self._ports.desk.serve, self._window)
         self._start_due(now_ns)
         self._report_if_due(now_ns)
 
@@ -178,7 +197,7 @@ class AgentLoop:
             self._apply(news.plan, now_ns)
         if (news.plan, news.problem) != (self._news.plan, self._news.problem):
             self._report_timer.changed(now_ns)
-        self._news = news
+        self._news = self._window.news = news
 
     def _apply(self, plan: HostPlan, now_ns: int) -> None:
         wanted = plan.specs()
@@ -196,6 +215,7 @@ class AgentLoop:
         self._applying_until = plan.applying_until
         for spec in (*changes.start, *changes.replace):
             self._begin(spec, now_ns)
+        self._window.apply(plan, self._spec_of)
         self._past = None
         self._bad_output_told.clear()
         # A look through everything that stays would hold up starts for tens of milliseconds, again and again.
@@ -251,9 +271,8 @@ class AgentLoop:
             return
         result = self._flagged(result)
         standing = self._board.record(result, self._clocks.now(), confirm=spec.confirm)
-        state = standing.state if standing else before
-        self._book.record(result, state)
-        if state is not before:
+        self._book.record(result, standing.state if standing else before)
+        if self._board.state(result.key) is not before:
             self._report_timer.changed(result.ended_ns)
             self._log_change(result, before)
         if result.printed.bad_lines and result.key not in self._bad_output_told:
@@ -263,15 +282,24 @@ class AgentLoop:
                 self._slug_of(result.key), result.key.combination, result.printed.first_problem,
             )  # fmt: skip
 
+    def _take_flight(self, flight: Flight) -> None:
+        """A run is over, and its results are told."""
+        flight.starved, flight.during_apply = self._flags(flight.whole)
+        if not self._window.take_flight(flight):
+            self._ports.record_flight(flight)
+
     def _flagged(self, result: RunResult) -> RunResult:
-        """What else is known of the circumstances of a run."""
+        starved, during_apply = self._flags(result)
+        if starved or during_apply:
+            return replace(result, starved=starved, during_apply=during_apply)
+        return result
+
+    def _flags(self, result: RunResult) -> tuple[bool, bool]:
+        """What else is known of the circumstances of a run: `starved` and `during_apply`."""
         share = self._pressure.share_since(result.started_ns, result.ended_ns)
         until = self._applying_until
-        return replace(
-            result,
-            starved=is_starved(start_lag_seconds=result.start_lag_seconds, waiting_share=share),
-            during_apply=until is not None and self._clocks.now().timestamp() < until,
-        )
+        starved = is_starved(start_lag_seconds=result.start_lag_seconds, waiting_share=share)
+        return starved, until is not None and self._clocks.now().timestamp() < until
 
     def _log_change(self, result: RunResult, before: State) -> None:
         said = result.verdict
@@ -298,6 +326,7 @@ class AgentLoop:
             host=self._about.host,
             document_revision=plan.document_revision if plan else None,
             configuration_problem=self._news.problem,
+            pauses=self._window.reported_pauses(),
         )
         self._ports.send_report(agent_report(self._board, circumstances, self._clocks.now()))
         self._report_timer.sent(now_ns)
@@ -309,6 +338,7 @@ class AgentLoop:
         left_ns = round((self._cell_end - unix_seconds) * SECOND_NS)
         self._clock_look_ns = now_ns + min(_LONGEST_WAIT_NS, left_ns)
         self._pressure.sample(now_ns)
+        self._window.look(now_ns)
         if closed is not None:
             self._close_cell(closed)
 

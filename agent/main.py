@@ -3,7 +3,6 @@
 import argparse
 import logging
 import re
-import signal
 import sys
 import threading
 from dataclasses import dataclass
@@ -12,15 +11,24 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from agent.accounts import Accounts
-from agent.clocks import Clocks, boot_ns
+from agent.clocks import Clocks, boot_ns, utc_now
 from agent.configuration import Configuration, ConfigurationNews, Surroundings
+from agent.control.desk import Desk
+from agent.control.setup import ControlParts, control_server
+from agent.control.survey import AgentFacts
+from agent.control.window import Window
+from agent.ending import End
 from agent.errors import AgentFolderError, ScrapePortError
 from agent.folder_lock import lock_folder
 from agent.identity import next_identity
+from agent.links import Link, Links
 from agent.local_document import LocalDocument, NoReports
 from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
+from agent.pauses import PauseFile
 from agent.polling import follow
+from agent.powers import Powers, missing_powers
+from agent.pressure import cpu_pressure
 from agent.publication import Publication, is_publication_address, shelf_at
 from agent.reports import ReportSender
 from agent.rules import Rules, rules_in
@@ -154,13 +162,12 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
         _end_leftovers(root, store)
     except OSError as error:
         raise AgentFolderError(root, error) from error
-    if not kernel.adopt_orphans():
-        log.warning("cannot become a sub-reaper: what a killed launcher leaves behind may survive")
+    adopts_orphans = kernel.adopt_orphans()
     # The loop's thread only: what it starts, threads and processes, does not inherit that.
     kernel.put_first()
-    end = _End(Waker(), nudged)
+    end = End(Waker(), nudged)
     end.listen()
-    parts = _Parts(settings, store, end, _Sources(rules, document))
+    parts = _Parts(settings, store, end, _Sources(rules, document, adopts_orphans))
     log.info(
         "agent starts cluster=%s host=%s instance=%s boot=%d",
         settings.cluster, settings.host, about.identity.instance, about.identity.boot,
@@ -180,59 +187,19 @@ def _end_leftovers(root: Path, store: Store) -> None:
     store.wipe_temporary()
 
 
-@dataclass
-class _End:
-    """Tells the loop when to stop, and the process how to exit."""
-
-    waker: Waker
-    nudged: threading.Event
-    asked: bool = False
-    exit_code: int = 0
-    _hung_up: bool = False
-
-    def listen(self) -> None:
-        """End at SIGTERM and SIGINT, and when a thread fails: an agent that lacks a part must not look healthy."""
-        signal.set_wakeup_fd(self.waker.write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._ask())
-        signal.signal(signal.SIGHUP, lambda *_: self._hang_up())
-        threading.excepthook = self._thread_failed
-
-    def is_asked(self) -> bool:
-        """Asked by the loop in each round; here and not in the handler, which must not take the event's lock."""
-        if self._hung_up:
-            self._hung_up = False
-            log.info("the configuration is read now, as SIGHUP asks")
-            self.nudged.set()
-        return self.asked
-
-    def _hang_up(self) -> None:
-        self._hung_up = True
-        self.waker.wake()
-
-    def _ask(self) -> None:
-        self.asked = True
-        self.waker.wake()
-
-    def _thread_failed(self, arguments: threading.ExceptHookArgs) -> None:
-        name = arguments.thread.name if arguments.thread else "?"
-        log.critical("thread %s failed, the agent ends", name, exc_info=arguments.exc_value)
-        self.exit_code = 1
-        self._ask()
-
-
 @dataclass(frozen=True)
 class _Sources:
     """What decides about the configuration beside the API."""
 
     rules: Rules
     document: LocalDocument | None
+    adopts_orphans: bool
 
 
 class _Parts:
     """The loop and the threads around it."""
 
-    def __init__(self, settings: AgentSettings, store: Store, end: _End, sources: _Sources) -> None:
+    def __init__(self, settings: AgentSettings, store: Store, end: End, sources: _Sources) -> None:
         self._settings = settings
         self._store = store
         self._end = end
@@ -240,27 +207,68 @@ class _Parts:
         self._token = "" if sources.document else _token(settings)
         self._news: Mailbox[ConfigurationNews] = Mailbox()
         self._wiper = Wiper()
-        self._accounts = Accounts(settings.agent_dir.absolute())
-        self._reports = ReportSender(NoReports() if sources.document else self._api_client())
-        self._sink = _sink(settings)
+        self._folder = settings.agent_dir.absolute()
+        self._accounts = Accounts(self._folder)
+        self._links = Links()
+        receiver = NoReports() if sources.document else self._api_client()
+        self._reports = ReportSender(receiver, link=self._links.reports)
+        self._sink = _sink(settings, self._links.solomon)
 
     def run(self, about: AboutAgent) -> None:
         """Until the end is asked for; what is left to send then gets a few seconds."""
-        ports = Ports(self._news, self._end.waker, self._sink, self._reports.send, self._accounts)
+        desk: Desk[Window] = Desk(self._end.waker.wake)
+        pauses = PauseFile(self._folder)
+        ports = Ports(
+            self._news, self._end.waker, self._sink, self._reports.send, self._accounts,
+            desk=desk, pauses=pauses.pauses(),
+        )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         users = _users(self._settings)
-        group = make_group(self._settings.agent_dir.absolute())
+        group = make_group(self._folder)
         workplace = Workplace(self._store.temporary, path, users, self._wiper, group)
         loop = AgentLoop(about, ports, workplace, clocks=Clocks(), slots=self._settings.agent_slots)
         stopping = threading.Event()
+        facts = self._facts(about, users, has_group=group is not None)
+        control = control_server(ControlParts(facts, desk, self._links, pauses))
         self._start_threads(stopping)
+        if control:
+            control.start()
         loop.run(self._end.is_asked)
+        if control:
+            control.close()
         if group:
             kill_group(group)
             remove_group(group)
         stopping.set()
         self._end.nudged.set()
         self._close()
+
+    def _facts(self, about: AboutAgent, users: Users, *, has_group: bool) -> AgentFacts:
+        settings = self._settings
+        powers = Powers(
+            may_change_user=users.may_change,
+            user=users.own,
+            adopts_orphans=self._sources.adopts_orphans,
+            has_group=has_group,
+            sees_pressure=bool(cpu_pressure()),
+        )
+        missing = missing_powers(powers)
+        for sentence in missing:
+            log.info("a power is missing: %s", sentence)
+        return AgentFacts(
+            identity=about.identity,
+            cluster=about.cluster_slug,
+            host=about.host,
+            environment=settings.environment,
+            folder=self._folder,
+            user=users.own,
+            default_user=users.default_name,
+            slots=settings.agent_slots,
+            api_url="" if self._sources.document else settings.api_url,
+            solomon_url=settings.solomon_url,
+            missing_powers=missing,
+            started_at=utc_now(),
+        )
 
     def _close(self) -> None:
         """All at the same time, so that one slow server does not take the time of the other."""
@@ -303,7 +311,9 @@ class _Parts:
             is_local=local is not None,
         )
         source = local or self._api_client()
-        return Configuration(source, self._store, surroundings, publication=publication)
+        return Configuration(
+            source, self._store, surroundings, publication=publication, link=self._links.api
+        )
 
     def _deliver(self, news: ConfigurationNews) -> None:
         self._news.put(news)
@@ -330,7 +340,7 @@ def _users(settings: AgentSettings) -> Users:
     return users_of_this_host(settings.agent_user, frozenset(allowed))
 
 
-def _sink(settings: AgentSettings) -> MetricSink:
+def _sink(settings: AgentSettings, link: Link) -> MetricSink:
     bounds = SpoolBounds(
         settings.agent_dir.absolute() / "spool",
         settings.spool_max_bytes,
@@ -340,7 +350,7 @@ def _sink(settings: AgentSettings) -> MetricSink:
     try:
         return sinks_for(
             settings.host,
-            destination=_destination(settings),
+            destination=_destination(settings, link),
             bounds=bounds,
             scrape_port=settings.scrape_port,
         )
@@ -348,7 +358,7 @@ def _sink(settings: AgentSettings) -> MetricSink:
         raise ScrapePortError(settings.scrape_port, error.strerror) from error
 
 
-def _destination(settings: AgentSettings) -> Destination | None:
+def _destination(settings: AgentSettings, link: Link) -> Destination | None:
     if not settings.solomon_url:
         return None
     token = settings.solomon_token.get_secret_value() if settings.solomon_token else None
@@ -359,6 +369,7 @@ def _destination(settings: AgentSettings) -> Destination | None:
         project=settings.solomon_project,
         cluster=settings.environment,
         service=settings.solomon_service,
+        link=link,
     )
 
 

@@ -6,7 +6,7 @@ Counters only ever grow, so that a lost batch loses nothing; what is per cell sa
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.aggregates import Gauge
@@ -50,12 +50,14 @@ class _Series:
     aggregate: str
     since_ns: int  # of the last success, or else of the first time we heard of it
     state: State = State.NOT_RUN_YET
+    paused: bool = False  # shown instead of the state
     runs: Counter[Outcome] = field(default_factory=Counter)
     skipped: Counter[SkipReason] = field(default_factory=Counter)
     starved: int = 0
     during_apply: int | None = None  # None until there was an apply: most series need no such one
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     run_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     printed_counters: dict[PrintedKey, float] = field(default_factory=dict)
     # Of this cell only.
     ended: int = 0
@@ -64,6 +66,17 @@ class _Series:
     peak_rss_bytes: int = 0
     start_lag_seconds: float = 0.0
     printed_gauges: dict[PrintedKey, Gauge] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was counted about one combination since the start."""
+
+    runs: Mapping[Outcome, int]
+    skipped: Mapping[SkipReason, int]
+    starved: int
+    run_seconds: float
+    cpu_seconds: float
 
 
 class MetricBook:
@@ -115,6 +128,7 @@ class MetricBook:
         series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
         series.run_seconds += result.seconds
         series.ended += 1
+        series.cpu_seconds += result.cost.user_seconds + result.cost.system_seconds
         series.user_seconds += result.cost.user_seconds
         series.system_seconds += result.cost.system_seconds
         series.peak_rss_bytes = max(series.peak_rss_bytes, result.cost.peak_rss_bytes)
@@ -128,6 +142,26 @@ class MetricBook:
             points += _points(series, now_ns)
             _begin_cell(series)
         return points
+
+    def pause(self, keys: Collection[RunKey]) -> None:
+        """Show these as paused, and no others; for a new plan to be said again."""
+        for key, series in self._series.items():
+            series.paused = key in keys
+
+    def tally(self, key: RunKey) -> Tally | None:
+        """A copy of the counters of a combination; None if it is not in the plan."""
+        series = self._series.get(key)
+        if series is None:
+            return None
+        return Tally(
+            dict(series.runs), dict(series.skipped),
+            series.starved, series.run_seconds, series.cpu_seconds,
+        )  # fmt: skip
+
+    def points_of(self, keys: Iterable[RunKey], now_ns: int) -> list[Point]:
+        """The points of some combinations as they stand, in the middle of a cell."""
+        known = [series for key in keys if (series := self._series.get(key))]
+        return [point for series in known for point in _points(series, now_ns)]
 
     def _ends(self) -> list[Point]:
         """The last points of who is gone, unless somebody else has the same labels: two points would contradict."""
@@ -167,7 +201,7 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
     labels = series.labels
     silence = max(0.0, (now_ns - series.since_ns) / 1e9)
     points = [
-        Point("mr_prober_state", Kind.IGAUGE, series.state, labels),
+        Point("mr_prober_state", Kind.IGAUGE, _shown_state(series), labels),
         Point("mr_prober_seconds_since_success", Kind.GAUGE, silence, labels),
         Point("mr_prober_run_seconds", Kind.HIST_RATE, _histogram(series), labels),
     ]
@@ -186,6 +220,10 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
             key = {**labels, "reason": reason.value}
             points.append(Point("mr_prober_skipped_runs", Kind.RATE, value, key))
     return points + (_cell_points(series) if series.ended else []) + _printed_points(series)
+
+
+def _shown_state(series: _Series) -> State:
+    return State.PAUSED if series.paused else series.state
 
 
 def _histogram(series: _Series) -> Histogram:

@@ -91,6 +91,11 @@ class RunSpec:
     # Texts that no reason may repeat.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     batch: Batch | None = None
+    # What a record of a run says beside; no reason for a restart.
+    revision: int = field(default=0, compare=False)
+    secret_names: frozenset[str] = field(default=frozenset(), compare=False)  # of its environment
+    evidence: str = field(default="never", compare=False)
+    is_trial: bool = field(default=False, compare=False)  # asked for at the control socket
 
     @property
     def combinations(self) -> tuple[RunKey, ...]:
@@ -176,6 +181,9 @@ def planned_prober(
                 confirm=confirmation(prober.settings.confirm),
                 secrets=_hidden(run.secret_environment, secrets),
                 batch=_batch(run, keys, labels),
+                revision=prober.revision,
+                secret_names=frozenset(run.secret_environment),
+                evidence=prober.settings.evidence,
             )
             for run in prober.runs
         )

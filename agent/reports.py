@@ -3,16 +3,17 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from agent.board import Board
 from agent.identity import Identity
+from agent.links import Link
 from agent.mailboxes import Mailbox
 from agent.scheduler import SECOND_NS
-from common.contracts.reports import REPORT_PERIOD_SECONDS, AgentReport
+from common.contracts.reports import MAX_PAUSES, REPORT_PERIOD_SECONDS, AgentReport, ReportedPause
 from common.errors import ApiError
 from common.version import VERSION
 
@@ -34,6 +35,7 @@ class Circumstances:
     host: str
     document_revision: int | None
     configuration_problem: str
+    pauses: Sequence[ReportedPause] = ()
 
 
 def agent_report(board: Board, circumstances: Circumstances, now: datetime) -> AgentReport:
@@ -48,6 +50,7 @@ def agent_report(board: Board, circumstances: Circumstances, now: datetime) -> A
         configuration_problem=circumstances.configuration_problem,
         probers=board.prober_reports(),
         reasons=board.reasons(),
+        pauses=list(circumstances.pauses[:MAX_PAUSES]),
     )
 
 
@@ -81,8 +84,9 @@ class ReportReceiver(Protocol):
 class ReportSender:
     """Sends the newest report; one that could not be sent is repeated until a newer one takes its place."""
 
-    def __init__(self, receiver: ReportReceiver) -> None:
+    def __init__(self, receiver: ReportReceiver, *, link: Link | None = None) -> None:
         self._receiver = receiver
+        self._link = link or Link()
         self._reports: Mailbox[AgentReport] = Mailbox()
         self._failures = 0
         self._thread = threading.Thread(target=self._work, name="reports", daemon=True)
@@ -117,10 +121,12 @@ class ReportSender:
             if not self._failures:
                 log.warning("reports do not reach the API: %s", error)
             self._failures += 1
+            self._link.failed(error)
             return False
         if self._failures:
             log.info("reports reach the API again")
         self._failures = 0
+        self._link.succeeded()
         return True
 
     def _retry_seconds(self) -> float:

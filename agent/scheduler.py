@@ -10,6 +10,7 @@ when the scheduler is made.
 import hashlib
 import heapq
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -109,6 +110,7 @@ class Scheduler:
         self._running: dict[RunKey, list[_Running]] = {}
         self._groups: Counter[str] = Counter()
         self._in_progress = 0
+        self._paused: Collection[RunKey] = frozenset()
         self._number = 0
 
     def add(self, key: RunKey, rhythm: Rhythm, *, now_ns: int, past: Past | None = None) -> int:
@@ -144,6 +146,33 @@ class Scheduler:
         if beat := self._beats.pop(key, None):
             beat.gone = True
 
+    def pause(self, keys: Collection[RunKey]) -> None:
+        """Beats of these are skipped from now on, those of all others are not; see `resume`."""
+        self._paused = keys
+
+    def resume(self, key: RunKey, now_ns: int) -> int:
+        """After a pause show the state within a second, by a run that does not count; how many beats until now were undecided."""
+        beat = self._beats.get(key)
+        if beat is None:
+            return 0
+        undecided = _open_beats(beat, now_ns)
+        self.add(key, beat.rhythm, now_ns=now_ns, past=Past(now_ns))
+        return undecided
+
+    def next_due_ns(self, key: RunKey) -> int | None:
+        """When the next run of a combination is due; None if there is none."""
+        beat = self._beats.get(key)
+        return beat.due_ns if beat else None
+
+    def admit(self, key: RunKey, exclusive: str) -> SkipReason | None:
+        """Make room for a run outside of the schedule, until `finished`; or why there is none now."""
+        if exclusive and self._groups[exclusive]:
+            return SkipReason.EXCLUSIVE
+        if self._in_progress >= self._slots:
+            return SkipReason.SLOTS
+        self._enter(key, _Running(exclusive, counted=False))
+        return None
+
     def finished(self, key: RunKey) -> None:
         """A run of this combination has ended."""
         if runs := self._running.get(key):
@@ -162,9 +191,8 @@ class Scheduler:
             }
         )
         for key, beat in self._beats.items():
-            if beat.due_ns <= now_ns or beat.catching_up:
-                later = max(0, 1 + (now_ns - beat.following_ns) // beat.rhythm.interval_ns)
-                counts[key] += int(beat.counted) + later
+            if count := _open_beats(beat, now_ns):
+                counts[key] += count
         return +counts
 
     def next_at_ns(self) -> int | None:
@@ -208,7 +236,7 @@ class Scheduler:
         if obstacle is None:
             self._begin(beat)
             decisions.append(Start(beat.key, beat.due_ns, beat.counted))
-        elif beat.catching_up and now_ns + RETRY_NS < beat.following_ns:
+        elif _may_retry(beat, obstacle, now_ns):
             beat.due_ns = now_ns + RETRY_NS
             self._push(beat)
             return decisions
@@ -220,6 +248,8 @@ class Scheduler:
 
     def _obstacle(self, beat: _Beat) -> SkipReason | None:
         rhythm = beat.rhythm
+        if beat.key in self._paused:
+            return SkipReason.PAUSED
         if beat.key in self._running and not rhythm.allow_overlap:
             return SkipReason.OVERLAP
         if rhythm.exclusive and self._groups[rhythm.exclusive]:
@@ -227,8 +257,10 @@ class Scheduler:
         return SkipReason.SLOTS if self._in_progress >= self._slots else None
 
     def _begin(self, beat: _Beat) -> None:
-        run = _Running(beat.rhythm.exclusive, beat.counted)
-        self._running.setdefault(beat.key, []).append(run)
+        self._enter(beat.key, _Running(beat.rhythm.exclusive, beat.counted))
+
+    def _enter(self, key: RunKey, run: _Running) -> None:
+        self._running.setdefault(key, []).append(run)
         self._groups[run.group] += 1
         self._in_progress += 1
 
@@ -255,3 +287,17 @@ class Scheduler:
     def _push(self, beat: _Beat) -> None:
         self._number += 1
         heapq.heappush(self._heap, (beat.due_ns, beat.rhythm.hash, self._number, beat))
+
+
+def _open_beats(beat: _Beat, now_ns: int) -> int:
+    """How many of its beats until now nothing was decided about."""
+    if beat.due_ns > now_ns and not beat.catching_up:
+        return 0
+    later = max(0, 1 + (now_ns - beat.following_ns) // beat.rhythm.interval_ns)
+    return int(beat.counted) + later
+
+
+def _may_retry(beat: _Beat, obstacle: SkipReason, now_ns: int) -> bool:
+    """Whether a late first beat waits a moment longer; a pause may last for days."""
+    is_short = obstacle is not SkipReason.PAUSED
+    return is_short and beat.catching_up and now_ns + RETRY_NS < beat.following_ns

@@ -1,5 +1,7 @@
 """What is kept of a stream: its head and its tail, each within a bound, whatever comes in between. Pure."""
 
+from agent.flights import NOTHING, Excerpt
+
 KEPT_BYTES = 64 * 1024
 
 
@@ -29,6 +31,21 @@ class Capture:
     def cut_bytes(self) -> int:
         """How many bytes between head and tail are lost."""
         return self._tail_cut + max(0, len(self._tail) - self._kept)
+
+    def excerpt(self, limit: int) -> Excerpt:
+        """Head and tail, together at most `limit` bytes."""
+        if not self.fed_bytes:
+            return NOTHING
+        kept = len(self._head) + len(self._tail)
+        if kept <= limit and not self._tail_cut:
+            return Excerpt(bytes(self._head + self._tail), printed_bytes=self.fed_bytes)
+        half = limit // 2
+        tail = bytes(self._tail[-half:])
+        if len(tail) < half and not self._tail_cut:
+            # The two are one piece still.
+            tail = bytes(self._head[len(tail) - half :]) + tail
+        head = bytes(self._head[:half])
+        return Excerpt(head, tail, self.fed_bytes - len(head) - len(tail), self.fed_bytes)
 
     def text(self) -> str:
         """Head and tail; the cut between them is marked on a line of its own."""

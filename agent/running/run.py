@@ -92,6 +92,8 @@ class Run:
     killed: bool = False
     is_watched: bool = False
     counted: bool = True
+    exit_code: int | None = None
+    breach: str = ""
 
     @property
     def printed_bytes(self) -> int:

@@ -9,11 +9,14 @@ import logging
 import os
 import selectors
 import signal
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from agent.batches import BYTES_PER_COMBINATION, batch_results
 from agent.costs import Cost
+from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, NOTHING, Flight
 from agent.outputs.printed import Bounds
 from agent.outputs.table import OUTPUTS
 from agent.plan import RunKey, RunSpec
@@ -56,12 +59,14 @@ class Runner:
         on_result: Callable[[RunResult], None],
         on_end: Callable[[RunKey], None],
         clock_ns: Callable[[], int],
+        on_flight: Callable[[Flight], None] = lambda _: None,
     ) -> None:
-        """`on_end` is told about every run that is over, `on_result` only about those that count."""
+        """`on_end` is told about every run that is over, and `on_flight` after that; `on_result` only about those that count."""
         self._selector = selector
         self._workplace = workplace
         self._on_result = on_result
         self._on_end = on_end
+        self._on_flight = on_flight
         self._clock_ns = clock_ns
         self._orphans = Orphans(str(workplace.temporary))
         self._launchers = Launchers(selector, workplace, self)
@@ -75,6 +80,10 @@ class Runner:
     def in_progress(self) -> int:
         """How many runs are going on."""
         return len(self._runs)
+
+    def in_progress_by_prober(self) -> Counter[UUID]:
+        """The same, by prober."""
+        return Counter(run.spec.key.prober_id for run in self._runs.values())
 
     def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
         """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
@@ -138,6 +147,7 @@ class Runner:
         if run is None:  # it was abandoned long ago
             return
         run.close_pipes(self._selector)
+        run.exit_code, run.breach = end.exit_code, end.breach
         cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
         said = _verdict_of(run, end, cost)
         self._finish(run, said, cost)
@@ -183,7 +193,7 @@ class Runner:
             key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
             started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
         )  # fmt: skip
-        self._tell(result, spec, lines=())
+        self._on_flight(Flight(spec, result, self._tell(result, spec, lines=())))
 
     def _check_output(self, run: Run, now_ns: int) -> None:
         if run.printed_bytes <= run.spec.output_bytes or run.killed:
@@ -241,21 +251,27 @@ class Runner:
     def _finish(self, run: Run, said: Verdict, cost: Cost) -> None:
         del self._runs[run.number]
         self._on_end(run.spec.key)
-        if run.cause is EndCause.NOT_WANTED:
-            return
         result = RunResult(
             key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
             ended_ns=self._clock_ns(), cost=cost, counted=run.counted,
         )  # fmt: skip
-        self._tell(result, run.spec, lines=run.stdout.capture.lines())
+        results: tuple[RunResult, ...] = ()
+        if run.cause is not EndCause.NOT_WANTED:
+            results = self._tell(result, run.spec, lines=run.stdout.capture.lines())
+        self._on_flight(_flight(run, result, results))
 
-    def _tell(self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]) -> None:
+    def _tell(
+        self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]
+    ) -> tuple[RunResult, ...]:
+        """The results that were told."""
         if spec.batch:
-            for one in batch_results(result, spec, spec.batch, lines):
-                self._on_result(one)
+            results = tuple(batch_results(result, spec, spec.batch, lines))
         else:
             samples = OUTPUTS[spec.output].samples
-            self._on_result(replace(result, printed=samples(lines, Bounds(spec.labels.keys()))))
+            results = (replace(result, printed=samples(lines, Bounds(spec.labels.keys()))),)
+        for one in results:
+            self._on_result(one)
+        return results
 
 
 class _Pipes:
@@ -301,6 +317,24 @@ def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
         ),
         OUTPUTS[spec.output].verdict,
     )
+
+
+def _flight(run: Run, whole: RunResult, results: tuple[RunResult, ...]) -> Flight:
+    is_good = bool(results) and all(one.verdict.outcome is Outcome.SUCCESS for one in results)
+    limit = KEPT_OF_A_SUCCESS if is_good and not run.spec.is_trial else KEPT_OF_A_FAILURE
+    out, err = run.stdout.capture, run.stderr.capture
+    return Flight(
+        run.spec, whole, results, run.exit_code,
+        ended_by=_ended_by(run),
+        stdout=out.excerpt(limit) if out.fed_bytes else NOTHING,
+        stderr=err.excerpt(limit) if err.fed_bytes else NOTHING,
+    )  # fmt: skip
+
+
+def _ended_by(run: Run) -> str:
+    if run.cause is EndCause.NOT_WANTED:
+        return NOT_WANTED
+    return run.cause.value if run.cause else run.breach
 
 
 def _kept_bytes(spec: RunSpec) -> int:

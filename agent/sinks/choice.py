@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from agent.links import Link
 from agent.sinks.pace import Pace
 from agent.sinks.port import MetricSink, SeveralSinks
 from agent.sinks.solomon import Deliverer, SinkClocks, SolomonSink, send_offset_seconds
@@ -28,6 +29,7 @@ class Destination:
     project: str
     cluster: str
     service: str
+    link: Link | None = None  # takes notes about its answers
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def solomon_sink(
         ),
         Pace(replays_per_second=bounds.requests_per_second),
         clocks=clocks,
+        link=destination.link,
     )
     return SolomonSink(deliverer, offset_seconds=offset_seconds, clocks=clocks)
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from agent.clocks import boot_ns
+from agent.links import Link
 from agent.sinks.pace import Pace
 from agent.sinks.port import Batch, SinkFigures
 from agent.sinks.spool import Spool
@@ -81,12 +82,14 @@ class Deliverer:
         pace: Pace,
         *,
         clocks: SinkClocks,
+        link: Link | None = None,
     ) -> None:
         self._client = client
         self._encoder = encoder
         self._spool = spool
         self._pace = pace
         self._clocks = clocks
+        self._link = link or Link()
         self._said = PushStatus.OK
         self._waits = False
         self.lost: Counter[str] = Counter()
@@ -195,6 +198,10 @@ class Deliverer:
             level = logging.INFO if result.status is PushStatus.OK else logging.WARNING
             log.log(level, "push to Solomon: %s %s", result.status.value, result.message)
         self._said = result.status
+        if result.status is PushStatus.OK:
+            self._link.succeeded()
+        else:
+            self._link.failed(f"{result.status.value} {result.message}")
 
 
 class SolomonSink:

@@ -102,6 +102,8 @@ class ProberSettings(Input):
     output_mb: int | None = Field(default=None, ge=1, le=1_048_576)
     exclusive: GroupName | None = None
     confirm: Confirmation | None = None
+    # Which runs' records the agent uploads, with what they printed.
+    evidence: Literal["never", "on_failure", "always"] | None = None
     variables: dict[ProberVariableName, JsonValue] | None = None
     matrix: dict[ProberVariableName, MatrixAxis | None] | None = None
 
@@ -147,6 +149,8 @@ class EffectiveSettings(Wire):
     exclusive: str = Field(default="", max_length=63)
     # Of the last M runs, N must say the same bad thing before the state says it.
     confirm: Confirmation = "1 of 1"
+    # `never`, `on_failure`, `always`; any other word of a newer API is as good as `never`.
+    evidence: str = Field(default="never", max_length=32)
     variables: dict[ProberVariableName, JsonValue] = {}
     matrix: dict[ProberVariableName, EffectiveAxis] = {}
 

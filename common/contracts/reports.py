@@ -11,6 +11,7 @@ from common.contracts.values import Wire
 
 MAX_REASONS = 200
 MAX_REASON_BYTES = 200
+MAX_PAUSES = 200
 REPORT_PERIOD_SECONDS = 30
 
 # As a pattern and not as a check of ours: this runs for every text of thousands of reports a second.
@@ -42,6 +43,16 @@ class Reason(TypedDict):
     upload: NotRequired[UuidText | None]
 
 
+class ReportedPause(TypedDict):
+    """A pause of one prober, or without `prober_id` of all probers of the host."""
+
+    prober_id: NotRequired[UuidText | None]
+    since: AwareDatetime
+    until: AwareDatetime
+    who: Annotated[StorableText, Field(max_length=100)]
+    why: Annotated[StorableText, Field(max_length=300)]
+
+
 class AgentReport(Wire):
     """One report; identity is (cluster, host, instance, boot), the newest boot wins."""
 
@@ -57,6 +68,7 @@ class AgentReport(Wire):
     configuration_problem: StorableText = Field(default="", max_length=1000)
     probers: list[ProberReport] = Field(default_factory=list, max_length=2000)
     reasons: list[Reason] = Field(default_factory=list, max_length=MAX_REASONS)
+    pauses: list[ReportedPause] = Field(default_factory=list, max_length=MAX_PAUSES)
 
 
 def shortened(text: str, *, limit: int = MAX_REASON_BYTES) -> str:
