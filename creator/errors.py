@@ -7,11 +7,13 @@ MrProberError
     ├── DeploymentFailedError   what terraform or the recipe did is known: `failed`
     └── DeploymentUnknownError  nobody knows how far terraform came: `unknown`
 
+StepUnclearError ends no deployment: whoever takes its cluster next goes on with the step.
 CreatorStopsError is no mishap: it unwinds a worker when Creator has been told to end.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from common.errors import MrProberError
 
@@ -142,6 +144,13 @@ class TerraformKilledError(DeploymentUnknownError):
             f"terraform {kind} was killed: it did not end after its time limit of"
             f" {time_limit.total_seconds():g} seconds, and not when it was asked to; the next pass plans again"
         )
+
+
+class StepUnclearError(MrProberError):
+    """A step was announced, and the machine does not let us see whether it has begun."""
+
+    def __init__(self, step_id: UUID, reason: object) -> None:
+        super().__init__(f"cannot tell whether step {step_id} has begun: {reason}")
 
 
 class CreatorStopsError(Exception):

@@ -259,12 +259,14 @@ def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str, now: 
     newest = cluster.attempts[0]
     if newest.fingerprint != desired_fingerprint:
         return _reason_for_another(cluster, newest, desired_fingerprint)
-    if newest.state in REASONS_TO_TRY_AGAIN:
-        return REASONS_TO_TRY_AGAIN[newest.state]
-    if newest.state is DeploymentState.WAITING_FOR_APPROVAL and _is_over(newest, now):
-        return "the plan that waited for approval has expired"
     deployed = cluster.deployed_fingerprint == desired_fingerprint
     is_left_alone = _is_quarantined(cluster, desired_fingerprint)
+    if newest.state in REASONS_TO_TRY_AGAIN:
+        # A check that went wrong before it applied anything is no reason to apply what does not help.
+        only_looked = newest.is_check and deployed
+        return "" if only_looked and is_left_alone else REASONS_TO_TRY_AGAIN[newest.state]
+    if newest.state is DeploymentState.WAITING_FOR_APPROVAL and _is_over(newest, now):
+        return "the plan that waited for approval has expired"
     return "" if is_left_alone else _reason_in_policy(cluster, newest, deployed=deployed)
 
 

@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
 from common.contracts.deployments import Gates, Quarantine
+
+
+class Purpose(StrEnum):
+    """What a deployment is for, as its `inputs` remember it."""
+
+    DEPLOY = "deploy"
+    CHECK = "check"  # nobody asked for it
+    DESTROY = "destroy"
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Attempt:
     gate: str = ""  # which rule stopped an automatic apply
     id: UUID | None = None
     plan_expires_at: datetime | None = None  # None: the plan was not kept
+    is_check: bool = False  # nobody asked for it
 
     @property
     def is_approved(self) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from common.contracts.clusters import DeploymentState, PlanSummary
 from creator.planner import ATTEMPTS_LOOKED_AT, REASONS_TO_TRY_AGAIN
-from creator.situations import Attempt, Ruling
+from creator.situations import Attempt, Purpose, Ruling
 from database.models import Cluster, Deployment
 
 _UNDER_WAY = (DeploymentState.PLANNING, DeploymentState.APPLYING)
@@ -27,6 +27,7 @@ _ATTEMPT_COLUMNS = (
     Deployment.decided_at,
     Deployment.gate,
     Deployment.plan,
+    Deployment.inputs["purpose"].as_string().label("purpose"),
 )
 
 
@@ -79,6 +80,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         ruling=_ruling(row),
         gate=row.gate,
         plan_expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+        is_check=row.purpose == Purpose.CHECK,
     )
 
 

@@ -37,6 +37,7 @@ class Attempt:
     approved_plan: KeptPlan | None = None
     # What the approved plan destroys or replaces: the row may show fewer, and not all of a name.
     approved_destroys: tuple[str, ...] = ()
+    approved_miscount: str = ""  # why these may not be all
     events: Events = field(default_factory=Events)
     steps: list[StepResult] = field(default_factory=list)
     init_is_due: bool = True

@@ -27,8 +27,10 @@ from creator.deployment.workspaces import (
 )
 from creator.errors import DeploymentUnknownError, StateMissingError
 from creator.planner import Action, Decision
+from creator.situations import Purpose
 
 _APPLYING = (Kind.APPLY, Kind.DESTROY)
+_PURPOSES = {Action.DESTROY: Purpose.DESTROY, Action.CHECK: Purpose.CHECK}
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,23 @@ class Beginnings:
     states: States
     preparation: Preparation
 
-    def begin(self, description: Description, decision: Decision, lease: Lease) -> Attempt:
-        """The row of a deployment is there; nothing else has happened yet."""
+    def begin(self, description: Description, decision: Decision, lease: Lease) -> Attempt | None:
+        """The row of a deployment is there, nothing else has happened yet; None if a person has decided otherwise meanwhile."""
         cluster = description.cluster
         if decision.action is Action.APPLY:
-            attempt = self._approved(description, lease)
-            if attempt is not None:
-                return attempt
+            return self._approved(description, lease)
         last = self.evidence.last_apply(cluster.id)
         inputs = self.descriptions.inputs(description)
         writes = self.evidence.writes(cluster, last.planned_at if last else None)
         differences = differences_between(last.inputs if last else None, inputs, writes)
         is_destroy = decision.action is Action.DESTROY
+        purpose = _PURPOSES.get(decision.action, Purpose.DEPLOY)
         told = differences if last and not is_destroy else []
         beginning = Beginning(
             cause=cause(decision.reason, told),
             fingerprint=description.fingerprint,
             recipe_revision_id=description.revision.id,
-            inputs=inputs | {"purpose": "destroy" if is_destroy else "deploy"},
+            inputs=inputs | {"purpose": purpose.value},
             differences=differences,
             changed_at=changed_at(differences),
             state_key=self.descriptions.state_key(cluster),
@@ -70,7 +71,7 @@ class Beginnings:
         attempt = self._attempt(deployment_id, description, lease)
         attempt.cause = beginning.cause
         attempt.is_destroy = is_destroy
-        attempt.is_check = decision.action is Action.CHECK
+        attempt.is_check = purpose is Purpose.CHECK
         return attempt
 
     def prepare(self, attempt: Attempt) -> None:
@@ -108,7 +109,8 @@ class Beginnings:
         self.logs.begin_anew(deployment_id, lease, log)
         attempt = self._attempt(deployment_id, description, lease, until_now=log)
         attempt.cause, attempt.fingerprint = left.cause, left.fingerprint
-        attempt.is_destroy = left.is_destroy
+        attempt.is_destroy = left.purpose is Purpose.DESTROY
+        attempt.is_check = left.purpose is Purpose.CHECK
         attempt.approved_plan = kept_plan(left.plan) if left.approved else None
         replayed = attempt.log if is_here else DeploymentLog(())
         attempt.events, attempt.steps = _replayed(left, replayed)
@@ -142,12 +144,11 @@ class Beginnings:
         self.prepare(attempt)
 
     def _approved(self, description: Description, lease: Lease) -> Attempt | None:
-        """The deployment whose plan a person approved, to be gone on with."""
+        """The deployment whose plan a person approved, to be gone on with; None if it was rejected after all."""
         shown = self.evidence.shown(description.cluster.id)
         plan = kept_plan(shown.plan) if shown and shown.approved else None
-        if shown is None or plan is None:
+        if shown is None or plan is None or not self.records.take_up(shown.id, lease):
             return None
-        self.records.go_on(shown.id, lease)
         log = self.logs.until_now(shown.id)
         attempt = self._attempt(shown.id, description, lease, until_now=log)
         attempt.cause = shown.cause

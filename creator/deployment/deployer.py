@@ -71,6 +71,8 @@ class Deployer:
     ) -> DeploymentState | None:
         """Check, deploy, apply an approved plan or destroy; the deployment's state, None if it left no row."""
         attempt = self._beginnings.begin(description, decision, lease)
+        if attempt is None:
+            return None
         return self._carried_out(attempt, self._beginnings.prepare)
 
     def resume(self, deployment_id: UUID, lease: Lease) -> DeploymentState | Unreachable | None:

@@ -104,16 +104,23 @@ class DeploymentRecords:
         return row.id
 
     def go_on(self, deployment_id: UUID, lease: Lease) -> None:
-        """Somebody goes on with a deployment that waited, or that another Creator began."""
+        """Somebody goes on with a deployment that another Creator began."""
         with under(self._database, lease) as session:
-            waits = and_(
-                Deployment.id == deployment_id,
-                Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
-            )
-            values: dict[str, Any] = {"holder": lease.holder, "fencing": lease.fencing}
-            _set(session, deployment_id, values)
-            for one in _deployments_before(session, waits):
-                self._move(session, one, DeploymentState.PLANNING)
+            _set(session, deployment_id, {"holder": lease.holder, "fencing": lease.fencing})
+
+    def take_up(self, deployment_id: UUID, lease: Lease) -> bool:
+        """The deployment goes on with its approved plan; False if nobody approves of it any more. Then it waits no more, either."""
+        approved = and_(
+            Deployment.id == deployment_id,
+            Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
+            Deployment.approved.is_(True),
+        )
+        with under(self._database, lease) as session:
+            found = _deployments_before(session, approved)
+            for one in found:
+                values = {"holder": lease.holder, "fencing": lease.fencing}
+                self._move(session, one, DeploymentState.PLANNING, **values)
+        return bool(found)
 
     def planned(
         self,

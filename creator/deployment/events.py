@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.contracts.clusters import PlanSummary
-from common.contracts.deployments import ChangeAction, ChangeState, ResourceChange
+from common.contracts.deployments import DESTROYING, ChangeAction, ChangeState, ResourceChange
 
 _ACTIONS = {
     "create": ChangeAction.CREATE,
@@ -78,6 +78,9 @@ class Events:
     sensitive_outputs: frozenset[str] = frozenset()
     # Addresses of managed resources that the state knew before the plan.
     existing: set[str] = field(default_factory=set)
+    # How many resources the plan destroys or replaces: as terraform sums it up, and as its events say one by one.
+    _destroyed_in_sum: int | None = None
+    _destroyed_one_by_one: int = 0
     _drifted: set[str] = field(default_factory=set)
     # A replacement is over after its second half.
     _half_done: set[str] = field(default_factory=set)
@@ -91,6 +94,7 @@ class Events:
         self.begin_step()
         self.changes, self.existing = {}, set()
         self._drifted, self._half_done = set(), set()
+        self._destroyed_in_sum, self._destroyed_one_by_one = None, 0
 
     def read(self, line: str) -> str:
         """Take one line of the stream; what a log shows of it, which may be nothing or several lines."""
@@ -119,6 +123,16 @@ class Events:
         return summary_of(self.changes.values())
 
     @property
+    def miscount(self) -> str:
+        """Why it is not certain what the plan destroys: events are missing, or a newer terraform's; empty if it is certain."""
+        told, seen = self._destroyed_in_sum, self._destroyed_one_by_one
+        if told is None:
+            return "terraform does not say how many resources the plan destroys or replaces"
+        if told != seen:
+            return f"terraform counts {told} resources to be destroyed or replaced, its events name {seen}"
+        return ""
+
+    @property
     def errors(self) -> list[Diagnostic]:
         """What made the command fail."""
         return [one for one in self.diagnostics if one.is_error]
@@ -131,6 +145,8 @@ class Events:
             return self._planned(kind, event)
         if kind.startswith("apply_"):
             self._applied(kind, event["hook"])
+        elif kind == "change_summary":
+            self._summed_up(event["changes"])
         elif kind == "refresh_start":
             self.existing.add(event["hook"]["resource"]["addr"])
         elif kind == "outputs":
@@ -164,7 +180,10 @@ class Events:
             return None
         if previous := event["change"].get("previous_resource"):
             self._drifted.discard(previous["addr"])
-        if address in self.changes:  # an apply repeats its plan
+        if self._destroyed_in_sum is None and action in DESTROYING:  # an apply repeats its plan
+            self._destroyed_one_by_one += 1
+        if address in self.changes:
+            self._repeated(address, action)
             return ""
         if action not in {ChangeAction.CREATE, ChangeAction.IMPORT}:
             self.existing.add(address)
@@ -172,6 +191,17 @@ class Events:
             address=address, action=action, is_drift=address in self._drifted
         )
         return None
+
+    def _repeated(self, address: str, action: ChangeAction) -> None:
+        """An older object of that address goes, too: whatever happens to the newer one, something is destroyed."""
+        known = self.changes[address]
+        differs = action is not known.action
+        if differs and (action in DESTROYING or known.action in DESTROYING):
+            self._set(address, action=ChangeAction.REPLACE)
+
+    def _summed_up(self, counts: Mapping[str, Any]) -> None:
+        if counts["operation"] == "plan":
+            self._destroyed_in_sum = int(counts["remove"])
 
     def _applied(self, kind: str, hook: Mapping[str, Any]) -> None:
         address = hook["resource"]["addr"]

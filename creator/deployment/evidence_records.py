@@ -16,6 +16,7 @@ from creator.deployment.differences import Write
 from creator.deployment.perpetual import APPLIES_IN_VAIN, Applied
 from creator.deployment.records import ClusterRecord
 from creator.deployment.terraform import Kind
+from creator.situations import Purpose
 from creator.steps.orders import StepRecord
 from creator.steps.records import step_record
 from database.models import AuditEntry, Deployment, DeploymentStep
@@ -63,7 +64,7 @@ class LeftDeployment:
     cluster_id: UUID
     cause: str
     fingerprint: str
-    is_destroy: bool
+    purpose: Purpose
     approved: bool
     plan: Mapping[str, Any] | None
     changes: Sequence[ResourceChange]
@@ -165,7 +166,7 @@ class EvidenceRecords:
                 cluster_id=row.cluster_id,
                 cause=row.cause,
                 fingerprint=row.fingerprint,
-                is_destroy=(row.inputs or {}).get("purpose") == "destroy",
+                purpose=Purpose((row.inputs or {}).get("purpose", Purpose.DEPLOY)),
                 approved=bool(row.approved),
                 plan=row.plan,
                 changes=[ResourceChange.model_validate(one) for one in row.changes],

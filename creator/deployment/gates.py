@@ -32,6 +32,8 @@ class Plan:
 
     changes: Sequence[ResourceChange]
     existing_count: int
+    # Why it is not certain that these are all changes; empty if it is.
+    miscount: str = ""
 
     @property
     def destroyed(self) -> list[str]:
@@ -55,6 +57,9 @@ def judge(plan: Plan, rules: Rules) -> Judgement:
     """What becomes of the plan. Protected addresses come first: neither policy nor approval passes them."""
     if stopped := protection(plan.destroyed, rules.gates):
         return Judgement(Verdict.REFUSE if rules.is_destroy else Verdict.WAIT, stopped)
+    if plan.miscount and rules.gates.protected:
+        text = f"{plan.miscount}: whether protected resources would be destroyed cannot be told, and nobody can approve that"
+        return Judgement(Verdict.REFUSE if rules.is_destroy else Verdict.WAIT, text)
     # Who deletes a cluster has decided that it goes, who approves a plan that it is done.
     if rules.is_destroy or rules.is_approved:
         return Judgement(Verdict.APPLY)
@@ -64,6 +69,8 @@ def judge(plan: Plan, rules: Rules) -> Judgement:
 def limit_passed(plan: Plan, gates: Gates) -> str:
     """Which limit of an apply without a person the plan passes; empty if none."""
     count = len(plan.destroyed)
+    if plan.miscount and (gates.destroyed_count, gates.destroyed_percent) != (None, None):
+        return f"{plan.miscount}: whether that passes a limit cannot be told"
     if gates.destroyed_count is not None and count > gates.destroyed_count:
         rule = f"{count} resources would be destroyed or replaced, more than {gates.destroyed_count} (destroyed_count)"
         return f"{rule}: {listed(plan.destroyed)}"

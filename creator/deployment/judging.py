@@ -122,13 +122,14 @@ class Judging:
 
 def _judgement(attempt: Attempt, perpetual: Collection[str]) -> Judgement:
     cluster, events = attempt.cluster, attempt.events
-    changes = list(events.changes.values())
+    changes, miscount = list(events.changes.values()), events.miscount
     if attempt.approved_plan is not None:
+        miscount = attempt.approved_miscount
         changes = [
             ResourceChange(address=address, action=ChangeAction.DELETE)
             for address in attempt.approved_destroys
         ]
-    plan = Plan(changes=changes, existing_count=len(events.existing))
+    plan = Plan(changes=changes, existing_count=len(events.existing), miscount=miscount)
     rules = Rules(
         policy=cluster.deploy_policy,
         gates=cluster.gates,

@@ -43,6 +43,7 @@ class SavedPlan:
     path: Path
     fingerprint: str
     destroyed: Sequence[str] = ()
+    miscount: str = ""  # why these may not be all
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class RestoredPlan:
 
     content: bytes = field(repr=False)
     destroyed: tuple[str, ...] = ()
+    miscount: str = ""
 
 
 class _Document(Wire):
@@ -58,6 +60,7 @@ class _Document(Wire):
 
     plan: bytes  # base64
     destroyed: list[str]
+    miscount: str = ""
 
 
 class Plans:
@@ -72,7 +75,11 @@ class Plans:
         """Store the plan; OSError, ObjectStorageError, EncryptionError."""
         content = saved.path.read_bytes()
         lineage, serial = state_of(saved.path)
-        document = _Document(plan=base64.b64encode(content), destroyed=list(saved.destroyed))
+        document = _Document(
+            plan=base64.b64encode(content),
+            destroyed=list(saved.destroyed),
+            miscount=saved.miscount,
+        )
         key = plan_key(deployment_id)
         plain = document.model_dump_json().encode()
         sealed = self._keyring.encrypt(plain, context=_context(deployment_id))
@@ -101,7 +108,7 @@ class Plans:
         content = base64.b64decode(document.plan)
         if hashlib.sha256(content).hexdigest() != plan.sha256:
             return None
-        return RestoredPlan(content, tuple(document.destroyed))
+        return RestoredPlan(content, tuple(document.destroyed), document.miscount)
 
     def remove(self, key: str) -> bool:
         """Whether it is gone; a storage that is away is asked again another time."""

@@ -66,7 +66,12 @@ class Preparation:
         """Keep the saved plan until a person has decided; OSError, ObjectStorageError, EncryptionError."""
         changes = list(attempt.events.changes.values())
         destroyed = Plan(changes, existing_count=0).destroyed
-        saved = SavedPlan(attempt.workspace.saved_plan, attempt.fingerprint, destroyed)
+        saved = SavedPlan(
+            attempt.workspace.saved_plan,
+            attempt.fingerprint,
+            destroyed,
+            miscount=attempt.events.miscount,
+        )
         return self.plans.keep(attempt.id, saved, lock=_lock_of(attempt), now=self.clock())
 
     def _restore(self, attempt: Attempt, plan: KeptPlan) -> None:
@@ -80,6 +85,7 @@ class Preparation:
         saved.touch(mode=0o600)
         saved.write_bytes(restored.content)
         attempt.approved_destroys = restored.destroyed
+        attempt.approved_miscount = restored.miscount
 
     def _inputs(self, attempt: Attempt) -> str:
         return init_inputs(

@@ -18,7 +18,7 @@ from creator.deployment.events import is_stale, needs_init
 from creator.deployment.procedure import StepResult
 from creator.deployment.step_output import StepOutput
 from creator.deployment.terraform import Arguments, Kind, error_in
-from creator.errors import CreatorStopsError, TerraformRefusedError
+from creator.errors import CreatorStopsError, TerraformNotStartedError, TerraformRefusedError
 from creator.steps.commands import Commands
 from creator.steps.orders import StepEnd, StepOrder, StepRecord, Unreachable
 from creator.steps.state_locks import LockReader, lock_in_the_way
@@ -62,13 +62,16 @@ class Runner:
         return self._terraform.engine.arguments
 
     def step(self, attempt: Attempt, kind: Kind, arguments: Sequence[str]) -> StepResult:
-        """Start a recorded command and wait for its end; TerraformNotStartedError, CreatorStopsError, OSError."""
+        """Start a recorded command and wait for its end; TerraformNotStartedError, StepUnclearError, CreatorStopsError, OSError."""
         if self._terraform.stop.is_set():
             raise CreatorStopsError
         attempt.log.add(header(arguments))
         order = self._order(attempt, kind, arguments)
         running = self._terraform.steps.start(attempt.id, order, require=attempt.lease.require)
-        return self._result(attempt, kind, self._watched(attempt, running))
+        end = self._watched(attempt, running)
+        if end.exit_code is None and end.error:
+            raise TerraformNotStartedError(end.error)
+        return self._result(attempt, kind, end)
 
     def resumed(self, attempt: Attempt, step: StepRecord) -> StepResult | Unreachable | None:
         """Wait for a command that another Creator started; None if it never ran."""

@@ -21,6 +21,7 @@ _PROGRAM = (
 # The wrapper only looks at its folder and forks: longer means that it is stuck on a dead disk.
 _LONGEST_START_SECONDS = 30
 _BUFFER_BYTES = 1 << 20
+_NO_ANSWER = "its wrapper was killed, or is stuck"
 
 
 class Launcher:
@@ -32,16 +33,26 @@ class Launcher:
         self._starter: processes.Process | None = None
 
     def start(self, launch: Launch) -> None:
-        """Return when terraform runs, or when the folder says that somebody else decided; TerraformNotStartedError."""
+        """Return when terraform runs, or when the folder says that somebody else decided.
+
+        TerraformNotStartedError: it never will. OSError: nobody can tell, as nothing can be written into the folder.
+        """
+        complaint = _NO_ANSWER
+        # Asked twice because the starter may have been killed: in one folder only one wrapper claims the step.
         for _ in range(2):
-            # Asked twice because the starter may have been killed: in one folder only one wrapper claims the step.
-            answer = self._ask(launch)
+            try:
+                answer = self._ask(launch)
+            except OSError as error:
+                complaint = str(error)
+                continue
             if answer == STARTED:
                 return
             if answer:
-                raise TerraformNotStartedError(answer.decode(errors="replace"))
-        if RunFolder(Path(launch.folder)).abandon():
-            raise TerraformNotStartedError("its wrapper was killed, or is stuck")
+                complaint = answer.decode(errors="replace")
+                break
+        # An earlier one, whose answer nobody heard, may have claimed it nevertheless.
+        if _never_starts(RunFolder(Path(launch.folder))):
+            raise TerraformNotStartedError(complaint)
 
     def close(self) -> None:
         """End the starter; what it started goes on."""
@@ -49,13 +60,11 @@ class Launcher:
             self._forget()
 
     def _ask(self, launch: Launch) -> bytes:
-        """What the wrapper answers; nothing if it died, or if it is stuck."""
+        """What the wrapper answers; nothing if it died, or if it is stuck. OSError."""
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb") as answers:
             try:
                 self._send(launch.to_json(), writing)
-            except OSError as error:
-                raise TerraformNotStartedError(str(error)) from error
             finally:
                 os.close(writing)
             readable, _, _ = select.select([answers], [], [], _LONGEST_START_SECONDS)
@@ -89,3 +98,11 @@ class Launcher:
         if self._starter is not None:
             self._starter.wait()  # it ends when the socket does
         self._socket = self._starter = None
+
+
+def _never_starts(folder: RunFolder) -> bool:
+    """Whether nobody has claimed the step, who then never can, or who did has failed to start terraform. OSError."""
+    if folder.abandon():
+        return True
+    end = folder.exit()
+    return end is not None and end.exit_code is None and bool(end.error)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from common.contracts.deployments import StateLock
-from creator.errors import TerraformNotStartedError
+from creator.errors import StepUnclearError, TerraformNotStartedError
 from creator.steps.adoption import TAKE_OVER_MARGIN, Here, situation
 from creator.steps.commands import Commands, new_step
 from creator.steps.orders import GRACE, StepEnd, StepOrder, StepRecord, Unreachable
@@ -22,6 +22,7 @@ from creator.steps.records import StepRecords
 from creator.steps.run_folder import RunFolder
 from creator.steps.state_locks import LockReader, first_sign_of_the_lock, is_held_by, may_be_freed
 from creator.steps.watch import PAUSE, wait_for_end
+from database.leases import LeaseLostError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Steps:
     ) -> "RunningStep":
         """Commit the row, unless `require` (of the lease) objects in that transaction, and start terraform.
 
-        TerraformNotStartedError: it did not start and never will.
+        TerraformNotStartedError: it did not start and never will. StepUnclearError: only `resume` can tell.
         """
         step = new_step(order, self._commands.here, self._records.now())
         folder = RunFolder(step.folder)
@@ -56,7 +57,7 @@ class Steps:
         folder.make()
         try:
             self._records.begin(deployment_id, step, require=require)
-        except BaseException:
+        except LeaseLostError:  # of all errors the one after which the row is surely not there
             folder.path.rmdir()
             raise
         try:
@@ -64,6 +65,8 @@ class Steps:
         except TerraformNotStartedError:
             self._records.ended(step.id, None)
             raise
+        except OSError as error:
+            raise StepUnclearError(step.id, error) from error
         return self._running(step, grace=order.grace, lock=order.lock)
 
     def resume(

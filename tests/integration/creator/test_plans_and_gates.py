@@ -1,11 +1,15 @@
 """What is approved is what is applied; what a gate stops waits; with the real terraform."""
 
 from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import JsonValue
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from creator.deployment.deployment_records import DeploymentRecords
+from creator.deployment.leased import Lease
 from tests.integration.creator.installation import Installation
 from tests.integration.creator.recipes import NEVER_FRESH
 
@@ -23,6 +27,8 @@ output "mr_prober_hosts" {
 }
 """
 
+RESTLESS = 'resource "terraform_data" "restless" { input = timestamp() }'
+
 
 @pytest.fixture
 def described(sqlite_installation: Installation) -> Installation:
@@ -32,6 +38,14 @@ def described(sqlite_installation: Installation) -> Installation:
 
 def _states(installation: Installation) -> list[str]:
     return [row.state.value for row in installation.deployments("demo")]
+
+
+def _instead_of_terraform(installation: Installation, folder: Path, words: str) -> str:
+    """A program that does this before terraform's own work."""
+    program, real = folder / "instead", installation.environment()["MR_PROBER_TERRAFORM"]
+    program.write_text(f'#!/bin/sh\n{words.replace("REAL", real)}\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    return str(program)
 
 
 def _kept_plans(installation: Installation) -> list[str]:
@@ -163,8 +177,7 @@ def test_a_protected_resource_stays_whoever_approves(described: Installation) ->
 
 
 def test_what_differs_again_after_each_apply_is_quarantined(described: Installation) -> None:
-    recipe = 'resource "terraform_data" "restless" { input = timestamp() }'
-    described.add_recipe("restless", {"main.tf": recipe})
+    described.add_recipe("restless", {"main.tf": RESTLESS})
     described.add_cluster("demo", "restless")
     for _ in range(3):
         described.run_pass(creator_maximum_plan_age=NEVER_FRESH)
@@ -183,6 +196,74 @@ def test_what_differs_again_after_each_apply_is_quarantined(described: Installat
     described.run_pass()
     described.run_pass(creator_maximum_plan_age=NEVER_FRESH)
     assert described.cluster("demo").quarantine is None
+
+
+def test_a_failed_check_of_what_is_quarantined_does_not_apply_it(
+    described: Installation, tmp_path: Path
+) -> None:
+    described.add_recipe("restless", {"main.tf": RESTLESS})
+    described.add_cluster("demo", "restless")
+    for _ in range(4):
+        described.run_pass(creator_maximum_plan_age=NEVER_FRESH)
+    failing = _instead_of_terraform(described, tmp_path, 'if [ "$1" = plan ]; then exit 1; fi')
+    assert not described.run_pass(creator_maximum_plan_age=NEVER_FRESH, terraform=failing)
+    assert _states(described) == ["failed", "succeeded", "succeeded", "succeeded", "succeeded"]
+
+    described.run_pass()
+    assert len(_states(described)) == 5
+    described.run_pass(creator_maximum_plan_age=NEVER_FRESH)
+    newest = described.deployments("demo")[0]
+    assert (newest.state.value, [step.kind for step in newest.steps]) == ("succeeded", ["plan"])
+    assert "differ again after each apply" in newest.gate
+
+
+def test_what_terraform_counts_otherwise_waits_and_what_is_protected_stays(
+    described: Installation, tmp_path: Path
+) -> None:
+    """Its events are lost on a full disk, or a newer terraform has other ones."""
+    described.add_cluster("demo", "things", {"word": "one"})
+    described.run_pass()
+    described.update_cluster("demo", gates={"destroyed_count": 5})
+    described.set_variable("demo", "word", "two")
+    part = 'if [ "$1" = plan ]; then REAL "$@" > all; code=$?; grep -v planned_change all; exit $code; fi'
+    described.settings["terraform"] = _instead_of_terraform(described, tmp_path, part)
+
+    described.run_pass()
+
+    newest = described.deployments("demo")[0]
+    assert newest.state is DeploymentState.WAITING_FOR_APPROVAL
+    assert newest.gate.startswith("terraform counts 4 resources to be destroyed or replaced")
+    described.update_cluster("demo", gates={"protected": ["terraform_data.thing[1]"]})
+    described.rule("demo", approved=True)
+    described.run_pass()
+    described.run_pass()
+    newest = described.deployments("demo")[0]
+    assert newest.state is DeploymentState.WAITING_FOR_APPROVAL
+    assert "whether protected resources would be destroyed cannot be told" in newest.gate
+    assert described.cluster("demo").hosts["demo-0"]["address"] == "one"
+    described.update_cluster("demo", gates={})
+    described.rule("demo", approved=True)
+    described.run_pass()
+    assert described.cluster("demo").hosts["demo-0"]["address"] == "two"
+
+
+def test_a_plan_that_is_rejected_at_the_last_moment_is_not_applied(
+    described: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _waiting(described)
+    described.rule("demo", approved=True)
+    take_up = DeploymentRecords.take_up
+
+    def rejected_first(records: DeploymentRecords, deployment_id: UUID, lease: Lease) -> bool:
+        described.rule("demo", approved=False)
+        return take_up(records, deployment_id, lease)
+
+    monkeypatch.setattr(DeploymentRecords, "take_up", rejected_first)
+    assert described.run_pass()
+    described.run_pass()
+
+    assert _states(described) == ["superseded"]
+    assert not described.state("demo").exists()
 
 
 def test_a_resource_that_is_to_be_replaced_is_replaced_once(described: Installation) -> None:

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from database.session import Database
 from tests.integration.creator.installation import Installation
+from tests.integration.creator.recipes import NEVER_FRESH
 
 MARKING = """
 variable "marks" {}
@@ -74,10 +76,12 @@ def death(monkeypatch: pytest.MonkeyPatch) -> Death:
     return Death(monkeypatch)
 
 
-def _die_and_come_back(installation: Installation, death: Death, writes: int) -> bool:
+def _die_and_come_back(
+    installation: Installation, death: Death, writes: int, **settings: object
+) -> bool:
     """Whether there was anything to interrupt; afterwards another Creator has done what was due."""
     death.after(writes)
-    loop = installation.loop()
+    loop = installation.loop(**settings)
     try:
         loop.run_once()
     except CreatorDiedError:
@@ -112,6 +116,28 @@ def test_whatever_was_written_last_the_next_creator_goes_on(
         assert sqlite_installation.cluster("demo").applying_until is None
         if not was_interrupted:
             assert writes > 10
+            return
+    pytest.fail("there are more writes than that")
+
+
+def test_a_check_that_is_gone_on_with_still_leaves_no_row(
+    sqlite_installation: Installation, death: Death, tmp_path: Path
+) -> None:
+    variables: dict[str, JsonValue] = {"marks": str(tmp_path / "marks"), "word": "0"}
+    sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
+    sqlite_installation.add_cluster("demo", "marking", variables)
+    sqlite_installation.run_pass()
+    for writes in range(1, MOST_WRITES):
+        planned_at = sqlite_installation.cluster("demo").last_planned_at
+        was_interrupted = _die_and_come_back(
+            sqlite_installation, death, writes, creator_maximum_plan_age=NEVER_FRESH
+        )
+
+        (deployment,) = sqlite_installation.deployments("demo")
+        assert deployment.cause == "new cluster", f"after {writes} writes"
+        assert sqlite_installation.cluster("demo").last_planned_at != planned_at or writes < 3
+        if not was_interrupted:
+            assert writes > 5
             return
     pytest.fail("there are more writes than that")
 

@@ -1,5 +1,6 @@
 """A Creator is killed at every point of a step; whoever comes next finds the one right thing to do."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,8 +13,10 @@ import psutil
 import pytest
 
 from common.processes import start
-from creator.errors import TerraformNotStartedError
+from creator.errors import StepUnclearError, TerraformNotStartedError
 from creator.steps.adoption import TAKE_OVER_MARGIN
+from creator.steps.detached import Launcher
+from creator.steps.launches import Launch
 from creator.steps.orders import GRACE, StepEnd, Unreachable
 from creator.steps.process_table import ProcessIdentity, identity_of, is_alive
 from creator.steps.run_folder import Exit
@@ -254,6 +257,57 @@ def test_a_killed_starter_is_replaced(bench: Bench) -> None:
     step = bench.steps().start(bench.deployment_id, bench.apply())
 
     assert step.wait(stop=lambda: False, meanwhile=lambda: None).exit_code == 0
+
+
+class HardOfHearing(Launcher):
+    """Hears nothing of the first wrapper, and that a second one is refused."""
+
+    def __init__(self, refusal: bytes | OSError) -> None:
+        super().__init__()
+        self._refusal = refusal
+        self._asked = 0
+
+    def _ask(self, launch: Launch) -> bytes:
+        self._asked += 1
+        if self._asked == 1:
+            super()._ask(launch)
+            return b""
+        if isinstance(self._refusal, OSError):
+            raise self._refusal
+        return self._refusal
+
+
+@pytest.mark.parametrize("refusal", [b"it came too late", OSError("too many open files")])
+def test_a_step_whose_first_wrapper_was_not_heard_is_not_called_dead(
+    bench: Bench, refusal: bytes | OSError
+) -> None:
+    bench.write(SLOW_COMMAND)
+    bench.launcher.close()
+    bench.launcher = HardOfHearing(refusal)
+
+    step = bench.steps().start(bench.deployment_id, bench.apply())
+
+    assert bench.row().finished_at is None
+    finished(bench, step)
+
+
+class Blind(Launcher):
+    """On a machine that cannot even write down that a step was given up."""
+
+    def start(self, launch: Launch) -> None:  # noqa: ARG002 - a port
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_step_of_which_nothing_can_be_told_keeps_its_row_open(bench: Bench) -> None:
+    bench.write("true")
+    bench.launcher.close()
+    bench.launcher = Blind()
+
+    with pytest.raises(StepUnclearError, match="No space left"):
+        bench.steps().start(bench.deployment_id, bench.apply())
+
+    assert bench.row().finished_at is None
+    assert was_never_begun(bench, bench.resume())
 
 
 def test_no_secret_of_creators_is_in_any_environment_or_command_line(

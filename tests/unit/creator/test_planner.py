@@ -169,6 +169,17 @@ def test_what_differs_after_each_apply_is_left_alone_until_the_description_chang
     assert decide(QUARANTINED, OTHER, NOW, pace=PACE).action is Action.DEPLOY
 
 
+def test_a_check_of_it_that_went_wrong_is_no_reason_to_apply() -> None:
+    for went_wrong in (FAILED_LONG_AGO, UNKNOWN):
+        check = replace(went_wrong, is_check=True)
+        checked = replace(QUARANTINED, attempts=[check])
+        assert decision_about(checked).action is Action.QUARANTINE
+        # What a person asked for is tried again, and so is what had begun to apply.
+        assert decision_about(replace(checked, attempts=[went_wrong])).action is Action.DEPLOY
+        assert decision_about(replace(checked, deployed_fingerprint="")).action is Action.DEPLOY
+        assert decision_about(replace(checked, quarantine=None)).action is Action.DEPLOY
+
+
 def test_a_person_may_ask_for_what_is_in_quarantine() -> None:
     assert decided(QUARANTINED, ASKED) == ("deploy", "asked for by bob")
 

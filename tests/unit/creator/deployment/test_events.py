@@ -1,6 +1,7 @@
 """terraform's JSON stream, as terraform 1.11 writes it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -63,6 +64,47 @@ def test_a_plan_becomes_changes_and_counts() -> None:
     assert events.summary == PlanSummary(create=2, change=1, destroy=2)
     assert events.existing == {"a.kept", "a.other", "a.again", "a.gone", "a.forgotten", "a.moved"}
     assert log[:3] == ["", "refreshing", "a.new: Plan to create"]
+
+
+def _sum(remove: int, operation: str = "plan") -> str:
+    counts = {"add": 0, "change": 0, "import": 0, "remove": remove, "operation": operation}
+    return _event("change_summary", f"Plan: {remove} to destroy.", changes=counts)
+
+
+@pytest.mark.parametrize(
+    ("lines", "miscount"),
+    [
+        ([_change("delete", "a.b"), _change("replace", "a.c"), _sum(2)], ""),
+        ([_change("create", "a.b"), _sum(0)], ""),
+        ([_change("delete", "a.b")], "does not say how many"),
+        ([_sum(1)], "counts 1 resources to be destroyed or replaced, its events name 0"),
+        ([_change("delete", "a.b"), _change("vaporize", "a.c"), _sum(2)], "their|name 1"),
+        # An older object of the address, which a failed replacement left.
+        ([_change("delete", "a.b"), _change("delete", "a.b"), _sum(2)], ""),
+    ],
+)
+def test_what_a_plan_destroys_is_certain_if_terraform_counts_the_same(
+    lines: list[str], miscount: str
+) -> None:
+    events, _ = _read(*lines)
+    assert re.search(miscount, events.miscount) if miscount else not events.miscount
+    # An apply repeats the plan and sums up in its own way.
+    for line in [*lines[:-1], _sum(0, "apply"), _sum(7, "destroy")]:
+        events.read(line)
+    assert bool(events.miscount) is bool(miscount)
+    events.begin_plan()
+    assert events.miscount
+
+
+@pytest.mark.parametrize("other", ["create", "update"])
+def test_an_older_object_of_an_address_that_goes_is_not_forgotten(other: str) -> None:
+    for lines in (
+        [_change(other, "a.b"), _change("delete", "a.b")],
+        [_change("delete", "a.b"), _change(other, "a.b")],
+    ):
+        events, _ = _read(*lines, _sum(1))
+        assert events.changes["a.b"].action is ChangeAction.REPLACE
+        assert events.miscount == ""
 
 
 def test_what_differs_without_anybody_having_described_it_is_drift() -> None:

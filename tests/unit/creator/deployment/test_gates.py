@@ -1,5 +1,7 @@
 """What becomes of a plan: the whole table."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.contracts.clusters import DeployPolicy
@@ -84,6 +86,26 @@ def test_nobody_can_approve_that_a_protected_resource_goes() -> None:
     assert "vm.a (vm.*)" in approved.gate
     assert "nobody can approve" in approved.gate
     assert judge(_plan("vm.a"), Rules(AUTOMATIC, gates, is_destroy=True)).verdict is Verdict.REFUSE
+
+
+def test_where_terraform_counts_otherwise_what_gates_limit_waits() -> None:
+    plan = replace(_plan(), miscount="terraform counts 3, its events name 0")
+    for gates in (Gates(destroyed_count=5), Gates(destroyed_percent=100)):
+        stopped = judge(plan, Rules(AUTOMATIC, gates))
+        assert stopped.verdict is Verdict.WAIT
+        assert stopped.gate == f"{plan.miscount}: whether that passes a limit cannot be told"
+        assert judge(plan, Rules(AUTOMATIC, gates, is_approved=True)).verdict is Verdict.APPLY
+        assert judge(plan, Rules(AUTOMATIC, gates, is_destroy=True)).verdict is Verdict.APPLY
+    assert judge(plan, Rules(AUTOMATIC, Gates())).verdict is Verdict.APPLY
+
+
+def test_where_terraform_counts_otherwise_nothing_protected_can_go() -> None:
+    plan, gates = replace(_plan(), miscount="terraform counts 3"), Gates(protected=["vm.*"])
+    for policy, approved in ((AUTOMATIC, False), (APPROVE, True)):
+        stopped = judge(plan, Rules(policy, gates, is_approved=approved))
+        assert stopped.verdict is Verdict.WAIT
+        assert "nobody can approve" in stopped.gate
+    assert judge(plan, Rules(AUTOMATIC, gates, is_destroy=True)).verdict is Verdict.REFUSE
 
 
 def test_what_differs_after_each_apply_is_only_shown() -> None:

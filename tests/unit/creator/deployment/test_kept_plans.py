@@ -55,12 +55,12 @@ def test_a_kept_plan_is_sealed_and_comes_back_as_it_was(
     storage: FileSystemObjectStorage, saved: Path
 ) -> None:
     plans = Plans(storage, KEYRING, life=timedelta(hours=1))
-    plan = plans.keep(DEPLOYMENT, SavedPlan(saved, "f", ["vm.a"]), lock="lock", now=NOON)
+    plan = plans.keep(DEPLOYMENT, SavedPlan(saved, "f", ["vm.a"], "so many"), lock="lock", now=NOON)
     assert kept_plan(plan.model_dump(mode="json")) == plan
     assert (plan.lineage, plan.serial) == ("l", 7)
     assert b"secret inside" not in (storage.read(plan.key) or b"")
     assert b"vm.a" not in (storage.read(plan.key) or b"")
-    assert plans.read(DEPLOYMENT, plan) == RestoredPlan(saved.read_bytes(), ("vm.a",))
+    assert plans.read(DEPLOYMENT, plan) == RestoredPlan(saved.read_bytes(), ("vm.a",), "so many")
 
 
 def test_a_plan_of_another_deployment_a_changed_or_a_lost_one_is_none(
