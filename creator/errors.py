@@ -104,12 +104,12 @@ class StateElsewhereError(DeploymentFailedError):
 class StateMissingError(DeploymentFailedError):
     """Something was applied, and its state is gone: terraform would make everything a second time, and destroy nothing."""
 
-    def __init__(self, state_key: str) -> None:
+    def __init__(self, slug: str, state_key: str) -> None:
         where = "in this Creator's data folder" if state_key == "local" else f"at {state_key}"
         super().__init__(
-            f"the state of this cluster is missing {where}, and it was deployed before: bring the state back,"
+            f"the state of this cluster is missing or empty {where}, and it was there before: bring it back,"
             " or give Creator the data folder or bucket that has it; only if nothing of the cluster exists"
-            " any more, put an empty file there"
+            f" any more, say so: creator/break_glass/main.py forget-state {slug}"
         )
 
 

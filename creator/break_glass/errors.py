@@ -3,6 +3,7 @@
 MrProberError
 └── BreakGlassError
     ├── NoSuchClusterError, NothingAppliedError, NoSuchResourceError    it is not there
+    ├── StateThereError                                                 there is nothing to forget
     ├── NoLockError, OtherLockError, LockOfProcessError                 the lock is another one
     └── BusyClusterError                                                Creator is at it
 """
@@ -39,6 +40,15 @@ class NoSuchResourceError(BreakGlassError):
     def __init__(self, slug: str, address: str, addresses: Sequence[str]) -> None:
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN]) or "nothing"
         super().__init__(f"the state of cluster {slug} has no {address}; it has: {shown}")
+
+
+class StateThereError(BreakGlassError):
+    """The state is where it should be."""
+
+    def __init__(self, slug: str, state_key: str) -> None:
+        super().__init__(
+            f"the state of cluster {slug} is there ({state_key}): what it names is known and stays known"
+        )
 
 
 class NoLockError(BreakGlassError):

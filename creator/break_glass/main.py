@@ -29,6 +29,7 @@ examples:
   creator/break_glass/main.py show demo --json                the same for programs
   creator/break_glass/main.py unlock demo --lock-id 4f2c…     free a lock whose holder is gone for good
   creator/break_glass/main.py replace demo 'vm.host["a"]'     have a sick machine made anew, through gates and policy
+  creator/break_glass/main.py forget-state demo               its state is lost, and nothing of it exists any more
 
 exit codes: 0 done, 1 nothing was done: the message says why, 64 wrong usage
 
@@ -79,6 +80,10 @@ def _run(tools: BreakGlass, options: argparse.Namespace) -> None:
         lock = tools.unlock(options.cluster, options.lock_id)
         said = f"freed the lock {lock.id} of {lock.who}, {lock.operation}, since {lock.created}"
         _print({"freed": lock.model_dump()} if options.json else said)
+    elif options.command == "forget-state":
+        tools.forget_state(options.cluster)
+        said = f"the next deployment of {options.cluster} makes everything anew"
+        _print({"cluster": options.cluster} if options.json else said)
     else:
         tools.replace(options.cluster, options.address)
         said = f"the next deployment of {options.cluster} makes {options.address} anew"
@@ -111,7 +116,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     show = commands.add_parser("show", help="show the state without secrets")
     unlock = commands.add_parser("unlock", help="free a lock whose holder is gone for good")
     replace = commands.add_parser("replace", help="have the next deployment make a resource anew")
-    for command in (show, unlock, replace):
+    forget = commands.add_parser(
+        "forget-state", help="say that a lost state names nothing that still exists"
+    )
+    for command in (show, unlock, replace, forget):
         command.add_argument("cluster", metavar="CLUSTER", help="its slug")
         command.add_argument("--json", action="store_true", help="answer as JSON")
     unlock.add_argument("--lock-id", required=True, metavar="ID", help="as `show` tells it")

@@ -23,8 +23,10 @@ from creator.break_glass.errors import (
     NoSuchResourceError,
     NothingAppliedError,
     OtherLockError,
+    StateThereError,
 )
 from creator.deployment.assembly import Deployments, Ground
+from creator.deployment.leased import under
 from creator.deployment.preparation import secrets_of
 from creator.deployment.records import LOCAL_STATE, ClusterRecord
 from creator.deployment.terraform import Kind, error_in
@@ -90,10 +92,7 @@ class BreakGlass:
                 raise OtherLockError(slug, lock)
             if cluster.state_key == LOCAL_STATE:
                 raise LockOfProcessError(slug, lock)
-            if self.deployments.clusters.unfinished(cluster.id):
-                raise BusyClusterError(
-                    slug, "a deployment of Creator's is under way, or is to be gone on with"
-                )
+            self._refuse_under_way(cluster)
             with self._workplace(cluster) as (folder, _):
                 arguments = self.ground.engine.arguments.force_unlock(lock_id)
                 lease.require()  # `init` may have taken its time
@@ -114,6 +113,25 @@ class BreakGlass:
             row.replace_addresses = sorted({*row.replace_addresses, address})
             row.deploy_requested_at, row.deploy_requested_by = now, self.operator
             self._audit(session, cluster, "replace resource", {"address": address})
+
+    def forget_state(self, slug: str) -> None:
+        """Nothing of the cluster exists any more, and its state is gone: the next deployment makes everything anew."""
+        cluster = self._cluster(slug)
+        with self._lease(cluster) as lease:
+            self._refuse_under_way(cluster)
+            if not self.ground.states.is_missing(cluster.id, cluster.state_key):
+                raise StateThereError(slug, cluster.state_key)
+            with under(self.ground.database, lease) as session:
+                row = session.get_one(Cluster, cluster.id, with_for_update=True)
+                row.has_state = False
+                row.deploy_requested_at = self.ground.clock()
+                row.deploy_requested_by = self.operator
+                self._audit(session, cluster, "forget state", {"state": cluster.state_key})
+
+    def _refuse_under_way(self, cluster: ClusterRecord) -> None:
+        if self.deployments.clusters.unfinished(cluster.id):
+            reason = "a deployment of Creator's is under way, or is to be gone on with"
+            raise BusyClusterError(cluster.slug, reason)
 
     def _cluster(self, slug: str) -> ClusterRecord:
         query = select(Cluster.id).where(Cluster.slug == slug, Cluster.deleted_at.is_(None))

@@ -93,7 +93,10 @@ class Applying:
         replaced: Sequence[str],
     ) -> None:
         cluster, lease = attempt.cluster, attempt.lease
-        self.records.cluster_deployed(cluster.id, lease, attempt.fingerprint, hosts)
+        was_applied = any(step.kind is Kind.APPLY for step in attempt.steps)
+        self.records.cluster_deployed(
+            cluster.id, lease, attempt.fingerprint, hosts, was_applied=was_applied
+        )
         if replaced:
             self.records.replaced(cluster.id, lease, replaced)
         keep_secrets(attempt.workspace, attempt.description.secrets)

@@ -42,7 +42,10 @@ class States(Protocol):
         """What of it decides whether a cluster is deployed anew: the same on every host."""
 
     def is_missing(self, cluster_id: UUID, state_key: str) -> bool:
-        """Whether nothing at all is where the state should be; one that cannot be seen just now is not missing. OSError."""
+        """Whether nothing is where the state should be, or an empty file; one that cannot be seen just now is not missing. OSError.
+
+        A terraform that is killed while it writes a file leaves an empty one, which the next one takes for no state at all.
+        """
 
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:
         """Where the lock of the state shows; None if that is not in this place."""
@@ -73,8 +76,11 @@ class LocalStates:
         return {"local": {"path": str(self.path(cluster_id))}}
 
     def is_missing(self, cluster_id: UUID, state_key: str) -> bool:  # noqa: ARG002 - the folder is named by the id
-        """Whether there is no such file."""
-        return not self.path(cluster_id).exists()
+        """Whether there is no such file, or nothing in it."""
+        try:
+            return self.path(cluster_id).stat().st_size == 0
+        except FileNotFoundError:
+            return True
 
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:
         """What terraform writes beside the file."""
@@ -132,15 +138,14 @@ class S3States:
         return {"key": state_key}
 
     def is_missing(self, cluster_id: UUID, state_key: str) -> bool:  # noqa: ARG002 - a port
-        """Whether S3 says that there is no such object."""
+        """Whether S3 says that there is no such object, or nothing in it."""
         bucket, _, key = state_key.removeprefix(_SCHEME).partition("/")
         try:
-            self.client.head_object(Bucket=bucket, Key=key)
+            return bool(self.client.head_object(Bucket=bucket, Key=key)["ContentLength"] == 0)
         except ClientError as error:
             return bool(error.response["Error"]["Code"] in {"404", "NoSuchKey"})
         except BotoCoreError:
             return False
-        return False
 
     def lock_reader(self, cluster_id: UUID, state_key: str) -> LockReader | None:  # noqa: ARG002 - a port
         """The object beside the state."""

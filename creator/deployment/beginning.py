@@ -78,9 +78,7 @@ class Beginnings:
         """Load what the workspace is made of, and make it; DeploymentError, OSError, ObjectStorageError, EncryptionError."""
         cluster_id, state_key = attempt.cluster.id, self.descriptions.state_key(attempt.cluster)
         attempt.backend = self.states.backend(cluster_id, state_key)
-        is_missing = self.states.is_missing(cluster_id, state_key)
-        if is_missing and self.evidence.was_applied_well(cluster_id):
-            raise StateMissingError(state_key)
+        self._look_for_state(attempt, state_key)
         material = self.descriptions.material(attempt.description)
         attempt.material = material
         attempt.log.hide(secrets_of(material))
@@ -90,6 +88,15 @@ class Beginnings:
                 f"The recipe does not declare these variables, they are for probers: {names}"
             )
         self.preparation.prepare(attempt)
+
+    def _look_for_state(self, attempt: Attempt, state_key: str) -> None:
+        """Take note of a state that is there; StateMissingError if one was there, and is no more."""
+        cluster = attempt.cluster
+        if not self.states.is_missing(cluster.id, state_key):
+            if not cluster.has_state:
+                self.records.state_seen(cluster.id, attempt.lease)
+        elif cluster.has_state:
+            raise StateMissingError(cluster.slug, state_key)
 
     def resumed(self, deployment_id: UUID, lease: Lease) -> tuple[Attempt, LeftStep | None]:
         """The attempt as it was left, and its step whose end nobody has recorded, if there is one."""

@@ -238,15 +238,27 @@ class DeploymentRecords:
         with under(self._database, lease) as session:
             set_cluster(session, Cluster.id == cluster_id, {"last_planned_at": self._clock()})
 
+    def state_seen(self, cluster_id: UUID, lease: Lease) -> None:
+        """The cluster's state is there."""
+        with under(self._database, lease) as session:
+            set_cluster(session, Cluster.id == cluster_id, {"has_state": True})
+
     def cluster_deployed(
         self,
         cluster_id: UUID,
         lease: Lease,
         fingerprint: str,
         hosts: Mapping[str, HostDescription] | None,
+        *,
+        was_applied: bool,
     ) -> None:
         """The cluster is what its description says; `hosts` None = they were not read, they stay."""
-        values = {"deployed_fingerprint": fingerprint, "last_planned_at": self._clock()}
+        values: dict[str, Any] = {
+            "deployed_fingerprint": fingerprint,
+            "last_planned_at": self._clock(),
+        }
+        if was_applied:  # terraform has written a state
+            values["has_state"] = True
         with under(self._database, lease) as session:
             if hosts is not None:
                 stored = {name: host.model_dump() for name, host in sorted(hosts.items())}

@@ -90,18 +90,6 @@ class EvidenceRecords:
             row = session.execute(query).first()
         return LastApply(inputs=row[0], planned_at=row[1]) if row else None
 
-    def was_applied_well(self, cluster_id: UUID) -> bool:
-        """Whether an apply has succeeded: then there is a state."""
-        query = (
-            select(DeploymentStep.id)
-            .join(Deployment, Deployment.id == DeploymentStep.deployment_id)
-            .where(Deployment.cluster_id == cluster_id)
-            .where(DeploymentStep.kind == Kind.APPLY.value, DeploymentStep.exit_code == 0)
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            return session.scalar(query) is not None
-
     def writes(self, cluster: ClusterRecord, since: datetime | None) -> list[Write]:
         """What people wrote about the cluster, its variables and its recipe, newest first."""
         entry = AuditEntry

@@ -61,6 +61,7 @@ _CLUSTER_COLUMNS = (
     Cluster.recipe_id,
     Cluster.gates,
     Cluster.state_key,
+    Cluster.has_state,
     Cluster.applied_snapshot,
     Cluster.replace_addresses,
 )
@@ -85,6 +86,8 @@ class ClusterRecord:
     gates: Gates = field(default_factory=Gates)
     # Where the state is: chosen at the first deployment; empty before it.
     state_key: str = ""
+    # It was seen there.
+    has_state: bool = False
     # Key of the object with recipe and values of the newest apply.
     applied_snapshot: str = ""
     # What the next deployment makes anew.
@@ -245,6 +248,7 @@ def _cluster_record(
         recipe_id=row.recipe_id,
         gates=Gates.model_validate(row.gates or {}),
         state_key=row.state_key,
+        has_state=row.has_state,
         applied_snapshot=row.applied_snapshot,
         replace_addresses=tuple(row.replace_addresses or ()),
         situation=ClusterSituation(
@@ -254,7 +258,7 @@ def _cluster_record(
             last_planned_at=row.last_planned_at,
             attempts=attempts,
             # The deployments that tell of it may be so old that they were removed.
-            was_applied=applied is not None or bool(row.applied_snapshot),
+            was_applied=applied is not None or bool(row.applied_snapshot) or row.has_state,
             recipe_problem=wanted.problem if wanted else "",
             verdict_expected_until=wanted.verdict_expected_until if wanted else None,
             switches=switches,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.contracts.clusters import ClusterState, DeployPolicy
@@ -94,6 +94,8 @@ class Cluster(Model):
     replace_addresses: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     # Where terraform's state is, chosen at the first deployment and never computed again.
     state_key: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # That state was seen there: if nothing is there any more, it is lost.
+    has_state: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Key of the object with recipe and values of the newest apply, encrypted: what a destroy works from.
     applied_snapshot: Mapped[str] = mapped_column(Text, default="", server_default="")
     # Deadline of the apply under way; documents carry it, runs until then are flagged.

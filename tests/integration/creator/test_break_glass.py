@@ -116,6 +116,25 @@ def test_a_lock_is_freed_only_by_its_id_and_while_nobody_works(deployed: Install
     assert (code, "goes with the process that holds it" in complained) == (1, True)
 
 
+def test_a_lost_state_is_forgotten_only_by_a_person_who_says_that_nothing_is_left(
+    deployed: Installation,
+) -> None:
+    code, _, complained = _run(deployed, "forget-state", "demo")
+    assert (code, "the state of cluster demo is there" in complained) == (1, True)
+    deployed.state("demo").unlink()
+    deployed.add_secret("demo", "planted", "another-secret")
+    assert not deployed.run_pass()
+
+    code, said, _ = _run(deployed, "forget-state", "demo")
+
+    assert (code, "makes everything anew" in said) == (0, True)
+    assert _audit(deployed) == [("os:ann", "forget state", "demo")]
+    assert deployed.run_pass()
+    assert deployed.deployments("demo")[0].state is DeploymentState.SUCCEEDED
+    assert deployed.resources("demo") == ["terraform_data.thing"]
+    assert deployed.cluster("demo").has_state
+
+
 @pytest.mark.parametrize("arguments", [[], ["unlock", "demo"], ["no-such-command"], ["show"]])
 def test_wrong_usage_has_its_own_code(deployed: Installation, arguments: list[str]) -> None:
     code, _, complained = _run(deployed, *arguments)

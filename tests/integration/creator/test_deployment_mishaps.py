@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlalchemy import delete
 
-from common.contracts.clusters import ClusterState, DeploymentState
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from database.models import Deployment, DeploymentStep
 from tests.integration.creator.installation import Installation
 
@@ -47,6 +47,13 @@ def deployed(sqlite_installation: Installation) -> Installation:
     sqlite_installation.add_cluster("demo", "thing", {"word": "one"})
     assert sqlite_installation.run_pass()
     return sqlite_installation
+
+
+def _forget_deployments(installation: Installation) -> None:
+    """What retention does in the end."""
+    with installation.database.writing() as session:
+        session.execute(delete(DeploymentStep))
+        session.execute(delete(Deployment))
 
 
 def test_a_provider_that_cannot_be_downloaded_fails_the_deployment_and_nothing_else(
@@ -172,7 +179,8 @@ def test_a_destroy_that_fails_says_what_is_left_and_is_tried_again(
 def test_where_the_state_is_lost_nothing_is_made_twice_and_nothing_called_destroyed(
     deployed: Installation, is_deleted: bool
 ) -> None:
-    """Or Creator was given another data folder than the one before."""
+    """Or Creator was given another data folder than the one before; whatever rows retention has left."""
+    _forget_deployments(deployed)
     state = deployed.state("demo").rename(deployed.data_folder / "kept")
     if is_deleted:
         deployed.delete_cluster("demo")
@@ -181,7 +189,7 @@ def test_where_the_state_is_lost_nothing_is_made_twice_and_nothing_called_destro
     assert not deployed.run_pass()
     newest = deployed.deployments("demo")[0]
     assert newest.state is DeploymentState.FAILED
-    assert "the state of this cluster is missing in this Creator's data folder" in newest.error
+    assert "the state of this cluster is missing or empty in this Creator's data" in newest.error
     assert newest.steps == []
     assert deployed.cluster("demo").state is not ClusterState.DESTROYED
     state.rename(deployed.state("demo"))
@@ -189,21 +197,45 @@ def test_where_the_state_is_lost_nothing_is_made_twice_and_nothing_called_destro
     assert deployed.deployments("demo")[0].state is DeploymentState.SUCCEEDED
 
 
-def test_who_knows_that_nothing_is_left_may_begin_with_an_empty_state(
-    deployed: Installation,
-) -> None:
+def test_a_state_that_was_cut_to_nothing_is_a_lost_one(deployed: Installation) -> None:
+    """A terraform that is killed in the middle of its write leaves that, and the next one would call it no state."""
+    content = deployed.state("demo").read_bytes()
     deployed.set_variable("demo", "word", "two")
     deployed.state("demo").write_bytes(b"")
+    assert not deployed.run_pass()
+    newest = deployed.deployments("demo")[0]
+    assert "missing or empty" in newest.error
+    assert "forget-state demo" in newest.error
+    assert newest.steps == []
+    deployed.state("demo").write_bytes(content)
     assert deployed.run_pass()
-    assert deployed.resources("demo") == ["terraform_data.thing"]
+
+
+def test_a_state_that_somebody_brought_is_guarded_and_destroyed_too(
+    sqlite_installation: Installation,
+) -> None:
+    """Moved to a new database, for instance: no row of ours tells of an apply."""
+    installation = sqlite_installation
+    installation.add_recipe("thing", {"main.tf": THING})
+    installation.add_cluster("donor", "thing", {"word": "one"})
+    installation.run_pass()
+    brought = installation.state("donor").read_bytes()
+    policy = DeployPolicy.PLAN_ONLY
+    installation.add_cluster("demo", "thing", {"word": "one"}, deploy_policy=policy)
+    installation.state("demo").parent.mkdir()
+    installation.state("demo").write_bytes(brought)
+    installation.run_pass()
+    assert installation.cluster("demo").has_state
+    installation.delete_cluster("demo")
+    assert installation.run_pass()
+    assert installation.cluster("demo").state is ClusterState.DESTROYED
+    assert installation.resources("demo") == []
 
 
 def test_what_was_applied_is_destroyed_although_no_deployment_tells_of_it_any_more(
     deployed: Installation,
 ) -> None:
-    with deployed.database.writing() as session:
-        session.execute(delete(DeploymentStep))
-        session.execute(delete(Deployment))
+    _forget_deployments(deployed)
     deployed.delete_cluster("demo")
     assert deployed.run_pass()
     assert deployed.cluster("demo").state is ClusterState.DESTROYED

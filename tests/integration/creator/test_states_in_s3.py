@@ -94,7 +94,7 @@ def test_a_state_that_is_gone_from_s3_makes_nothing_twice(
     in_s3.delete_cluster("demo")
     assert not in_s3.run_pass()
     newest = in_s3.deployments("demo")[0]
-    assert f"missing at s3://{STATES}/test/{cluster_id}" in newest.error
+    assert f"missing or empty at s3://{STATES}/test/{cluster_id}" in newest.error
     assert newest.steps == []
 
 
