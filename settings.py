@@ -286,6 +286,10 @@ class AgentSettings(SolomonSettings):
     spool_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = Field(
         50.0, description="how fast it goes out when Solomon is back, 1000 points a request at most"
     )
+    recorder_max_bytes: Annotated[int, Field(ge=1024 * 1024)] = Field(
+        64 * 1024 * 1024,
+        description="so much of the last runs is kept on disk: what they did and said",
+    )
     scrape_port: Port | None = Field(
         None, description="port on 127.0.0.1 where Prometheus finds the same numbers; unset: none"
     )

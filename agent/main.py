@@ -14,8 +14,10 @@ from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns, utc_now
 from agent.configuration import Configuration, ConfigurationNews, Surroundings
 from agent.control.desk import Desk
+from agent.control.server import ControlServer
 from agent.control.setup import ControlParts, control_server
 from agent.control.survey import AgentFacts
+from agent.control.trials import TrialRules
 from agent.control.window import Window
 from agent.ending import End
 from agent.errors import AgentFolderError, ScrapePortError
@@ -30,6 +32,7 @@ from agent.polling import follow
 from agent.powers import Powers, missing_powers
 from agent.pressure import cpu_pressure
 from agent.publication import Publication, is_publication_address, shelf_at
+from agent.recorder.recorder import Recorder
 from agent.reports import ReportSender
 from agent.rules import Rules, rules_in
 from agent.running import kernel
@@ -38,6 +41,7 @@ from agent.running.launchers import Workplace
 from agent.running.orphans import kill_marked
 from agent.running.users import Users, users_of_this_host
 from agent.running.wiper import Wiper
+from agent.secret_values import kept_secrets
 from agent.sinks.choice import Destination, SpoolBounds, sinks_for, token_source
 from agent.sinks.port import MetricSink
 from agent.store import Store
@@ -45,6 +49,7 @@ from common.agent_api_client import AgentApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.contracts.identifiers import HOST_PATTERN, is_slug
+from common.contracts.resolution import Host
 from common.deadline_http import is_http_address
 from common.errors import MrProberError
 from common.logs import set_up_logging
@@ -167,12 +172,12 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
     kernel.put_first()
     end = End(Waker(), nudged)
     end.listen()
-    parts = _Parts(settings, store, end, _Sources(rules, document, adopts_orphans))
+    parts = _Parts(settings, store, end, _Sources(rules, document, about, adopts_orphans))
     log.info(
         "agent starts cluster=%s host=%s instance=%s boot=%d",
         settings.cluster, settings.host, about.identity.instance, about.identity.boot,
     )  # fmt: skip
-    parts.run(about)
+    parts.run()
     log.info("agent ends")
     return end.exit_code
 
@@ -189,10 +194,11 @@ def _end_leftovers(root: Path, store: Store) -> None:
 
 @dataclass(frozen=True)
 class _Sources:
-    """What decides about the configuration beside the API."""
+    """What is known before any part is built."""
 
     rules: Rules
     document: LocalDocument | None
+    about: AboutAgent
     adopts_orphans: bool
 
 
@@ -213,23 +219,29 @@ class _Parts:
         receiver = NoReports() if sources.document else self._api_client()
         self._reports = ReportSender(receiver, link=self._links.reports)
         self._sink = _sink(settings, self._links.solomon)
+        self._users = _users(settings)
+        self._recorder = Recorder(
+            self._folder,
+            max_bytes=settings.recorder_max_bytes,
+            boot=sources.about.identity.boot,
+            default_user=self._users.default_name,
+        )
 
-    def run(self, about: AboutAgent) -> None:
+    def run(self) -> None:
         """Until the end is asked for; what is left to send then gets a few seconds."""
         desk: Desk[Window] = Desk(self._end.waker.wake)
         pauses = PauseFile(self._folder)
         ports = Ports(
             self._news, self._end.waker, self._sink, self._reports.send, self._accounts,
-            desk=desk, pauses=pauses.pauses(),
+            desk=desk, record_flight=self._recorder.take, pauses=pauses.pauses(),
         )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
-        users = _users(self._settings)
         group = make_group(self._folder)
-        workplace = Workplace(self._store.temporary, path, users, self._wiper, group)
-        loop = AgentLoop(about, ports, workplace, clocks=Clocks(), slots=self._settings.agent_slots)
+        workplace = Workplace(self._store.temporary, path, self._users, self._wiper, group)
+        slots = self._settings.agent_slots
+        loop = AgentLoop(self._sources.about, ports, workplace, clocks=Clocks(), slots=slots)
         stopping = threading.Event()
-        facts = self._facts(about, users, has_group=group is not None)
-        control = control_server(ControlParts(facts, desk, self._links, pauses))
+        control = self._control(desk, pauses, has_group=group is not None)
         self._start_threads(stopping)
         if control:
             control.start()
@@ -243,8 +255,18 @@ class _Parts:
         self._end.nudged.set()
         self._close()
 
-    def _facts(self, about: AboutAgent, users: Users, *, has_group: bool) -> AgentFacts:
-        settings = self._settings
+    def _control(
+        self, desk: Desk[Window], pauses: PauseFile, *, has_group: bool
+    ) -> ControlServer | None:
+        facts = self._facts(has_group=has_group)
+        host = Host(facts.host)
+        trial_rules = TrialRules(self._sources.rules, self._users, host, kept_secrets(self._store))
+        return control_server(
+            ControlParts(facts, desk, self._links, pauses, trial_rules, self._recorder)
+        )
+
+    def _facts(self, *, has_group: bool) -> AgentFacts:
+        settings, about, users = self._settings, self._sources.about, self._users
         powers = Powers(
             may_change_user=users.may_change,
             user=users.own,
@@ -274,7 +296,7 @@ class _Parts:
         """All at the same time, so that one slow server does not take the time of the other."""
         closings = [
             threading.Thread(target=part.close, kwargs={"time_limit_seconds": _CLOSE_SECONDS})
-            for part in (self._reports, self._sink, self._wiper)
+            for part in (self._reports, self._sink, self._wiper, self._recorder)
         ]
         for closing in closings:
             closing.start()
@@ -284,6 +306,7 @@ class _Parts:
     def _start_threads(self, stopping: threading.Event) -> None:
         self._reports.start()
         self._sink.start()
+        self._recorder.start()
         arguments = {
             "wait": self._settings.agent_poll_interval,
             "stopping": stopping,

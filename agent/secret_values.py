@@ -1,7 +1,7 @@
 """The values of the secrets that this host's probers need: from disk or from the API; they go into environments only."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from pydantic import JsonValue
@@ -65,3 +65,12 @@ def _holds(kept: ClusterSecrets, needed: Mapping[str, int]) -> bool:
     """Whether exactly these versions are there: a variable that was made anew counts from 1 again."""
     versions = {name: secret.version for name, secret in kept.secrets.items()}
     return all(versions.get(name) == version for name, version in needed.items())
+
+
+def kept_secrets(store: Store) -> Callable[[], dict[str, JsonValue]]:
+    """A look at the values on disk; from any thread."""
+
+    def values() -> dict[str, JsonValue]:
+        return {name: secret.value for name, secret in store.secrets().secrets.items()}
+
+    return values

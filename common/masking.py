@@ -9,6 +9,8 @@ from pydantic import JsonValue
 # Shorter ones would blot out half of every text, and are no secrets.
 MINIMUM_LENGTH = 8
 MASK = "(sensitive)"
+# So many characters of a secret help nobody to guess the rest.
+_LEAST_PART = 3
 
 
 def without_secrets(text: str, secrets: Sequence[str]) -> str:
@@ -20,6 +22,20 @@ def without_secrets(text: str, secrets: Sequence[str]) -> str:
         else:
             text = text.replace(secret, MASK)
     return text
+
+
+def without_partial_secrets(head: str, tail: str, secrets: Sequence[str]) -> tuple[str, str]:
+    """Two sides of a cut without what is left of a secret that the cut went through."""
+    for secret in secrets:
+        for length in range(len(secret) - 1, _LEAST_PART - 1, -1):
+            if head.endswith(secret[:length]):
+                head = head[:-length] + MASK
+                break
+        for length in range(len(secret) - 1, _LEAST_PART - 1, -1):
+            if tail.startswith(secret[-length:]):
+                tail = MASK + tail[length:]
+                break
+    return head, tail
 
 
 def forms_of(value: JsonValue) -> tuple[str, ...]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from agent.clocks import boot_ns
 from agent.control.desk import Desk
 from agent.control.explaining import Explaining
+from agent.control.local_files import LocalFiles
 from agent.control.pause_desk import PauseDesk
 from agent.control.server import ControlServer, Service
-from agent.control.service import ControlService
+from agent.control.service import ControlService, longest_body
 from agent.control.survey import AgentFacts, Survey
+from agent.control.trials import TrialRules, Trials
 from agent.control.window import Window
 from agent.links import Links
 from agent.pauses import PauseFile
+from agent.recorder.recorder import Recorder
 from common.contracts.resolution import Host
 
 log = logging.getLogger(__name__)
@@ -26,18 +29,27 @@ class ControlParts:
     desk: Desk[Window]
     links: Links
     pauses: PauseFile
+    trial_rules: TrialRules
+    recorder: Recorder
 
 
 def control_server(parts: ControlParts) -> ControlServer | None:
     """The server, not yet started; None where no socket can be made: probers are worth more than it."""
-    survey = Survey(parts.desk, parts.facts, parts.links, clock_ns=boot_ns)
+    folder = parts.facts.folder
+    survey = Survey(
+        parts.desk, parts.facts, parts.links, clock_ns=boot_ns, recorder=parts.recorder.state
+    )
+    files = LocalFiles(folder)
     service = ControlService(
         survey=survey,
         explaining=Explaining(survey, Host(parts.facts.host)),
         pauses=PauseDesk(parts.desk, parts.pauses),
+        trials=Trials(parts.desk, survey, parts.trial_rules, files),
+        recorder=parts.recorder,
     )
     try:
-        return ControlServer(parts.facts.folder, Service(service.answer))
+        files.wipe()
+        return ControlServer(folder, Service(service.answer, longest_body))
     except OSError as error:
-        log.warning("no control socket in %s: %s", parts.facts.folder, error)
+        log.warning("no control socket in %s: %s", folder, error)
         return None
