@@ -44,6 +44,8 @@ Argument = TypeVar("Argument")
 # The scheduler takes a much longer silence for a pause of the host.
 _LONGEST_WAIT_NS = SECOND_NS
 _LAST_SWEEPS_NS = 2 * SECOND_NS
+# What happens so shortly before the next moment is served then.
+_NAP_SECONDS = 0.025
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,12 @@ class AgentLoop:
 
     def _wait_and_serve(self, until_ns: int) -> None:
         """Serve the running probers, and the 15 s grid, until something happens or that moment comes."""
-        events = self._selector.select(self._wait_seconds(until_ns))
+        seconds = self._wait_seconds(until_ns)
+        if seconds < _NAP_SECONDS and self._runner.is_patient:
+            # To be woken by every end of a short run would cost more than to start it.
+            time.sleep(seconds)
+            seconds = 0.0
+        events = self._selector.select(seconds)
         now_ns = self._clocks.boot_ns()
         if now_ns >= self._clock_look_ns:
             self._look_at_the_clock(now_ns)

@@ -87,13 +87,13 @@ class Run:
 
     __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "started_ns")
 
-    def __init__(self, request: wire.StartRequest, name: str, pid: int) -> None:
+    def __init__(self, request: wire.StartRequest, name: str, pid: int, *, started_ns: int) -> None:
         """`name` is that of its TMPDIR."""
         self.number = request.number
         self.name = name
         self.cpu_seconds = request.cpu_seconds
         self.pid = pid
-        self.started_ns = _now_ns()
+        self.started_ns = started_ns
         self.breach = ""
 
 
@@ -110,6 +110,8 @@ class Launcher:
         self._sweep_at_ns = self._watch_at_ns = _now_ns() + _SWEEP_NS
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._folders = Folders(sandbox.temporary)
+        # Whether children may have ended that were not looked at.
+        self._more_ended = False
         self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -121,17 +123,21 @@ class Launcher:
         poll.register(self._wakeup, select.POLLIN)
         agent = self._agent.fileno()
         while True:
-            ready = dict(poll.poll(self._wait_ms()))
+            ready = [descriptor for descriptor, _ in poll.poll(self._wait_ms())]
             if self._wakeup in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
-            self._reap()
+                self._more_ended = True
+            if self._more_ended:
+                self._reap()
             if agent in ready and not self._take_request():
                 break
             self._look_after()
         self._end_all()
 
     def _wait_ms(self) -> float:
+        if self._more_ended:
+            return 0.0
         moment_ns = self._sweep_at_ns
         if self._runs:
             moment_ns = min(moment_ns, self._watch_at_ns)
@@ -159,7 +165,7 @@ class Launcher:
         return bool(packet)
 
     def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
-        name = ""
+        name, now_ns = "", _now_ns()
         try:
             name = self._folders.take()
             request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
@@ -178,7 +184,7 @@ class Launcher:
             with contextlib.suppress(OSError):
                 seconds = request.cpu_seconds
                 resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 1))
-            run = self._runs[pid] = Run(request, name, pid)
+            run = self._runs[pid] = Run(request, name, pid, started_ns=now_ns)
             self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
         finally:
             for descriptor in descriptors:
@@ -206,6 +212,7 @@ class Launcher:
                 kernel.send_group(run.pid, signal_number)
 
     def _reap(self) -> None:
+        self._more_ended = False
         for _ in range(_REAPED_PER_ROUND):
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -218,6 +225,7 @@ class Launcher:
                 os.waitpid(ended.si_pid, 0)
             else:
                 self._finish(run)
+        self._more_ended = True
 
     def _finish(self, run: Run) -> None:
         # Before the wait: as long as nobody waited, the number of the group cannot belong to somebody else.
@@ -225,11 +233,15 @@ class Launcher:
         _, status, usage = os.wait4(run.pid, 0)
         figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
         exit_code = os.waitstatus_to_exitcode(status)
-        self._send(wire.end_message(wire.RunEnd(run.number, exit_code, run.breach, figures)))
+        now_ns = _now_ns()
+        end = wire.RunEnd(
+            run.number, exit_code, run.breach, figures, elapsed_us=(now_ns - run.started_ns) // 1000
+        )
+        self._send(wire.end_message(end))
         if not self._folders.give_back(run.name):
             self._send(wire.litter_message(run.name))
         self._sweep_pause_ns = _SWEEP_SOON_NS
-        self._sweep_at_ns = min(self._sweep_at_ns, _now_ns() + _SWEEP_SOON_NS)
+        self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
 
     def _look_after(self) -> None:
         now_ns = _now_ns()

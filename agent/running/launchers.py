@@ -10,8 +10,9 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,16 +33,6 @@ _MESSAGES_PER_EVENT = 64
 # It kills what it has started and ends; only one that was stopped or hangs takes longer.
 _END_SECONDS = 6.0
 _IDLE_NS = 600 * 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Program:
-    """One start of a program."""
-
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-    folder: Path
-    cpu_seconds: int
 
 
 class Listener(Protocol):
@@ -68,16 +59,13 @@ class Launcher:
         self.runs: set[int] = set()
         self.used_at_ns = 0
 
-    def start(self, number: int, program: Program, descriptors: tuple[int, int]) -> None:
-        """Start a program whose output goes to the descriptors; OSError or ValueError if that cannot even be tried."""
-        request = wire.StartRequest(
-            number, folder=str(program.folder), cpu_seconds=program.cpu_seconds
-        )  # fmt: skip
-        packet = wire.start_request(request, program.arguments, program.environment)
+    def start(self, number: int, program: bytes, descriptors: tuple[int, int]) -> None:
+        """Start a program (`wire.encoded_program`) whose output goes to the descriptors; OSError if that cannot even be tried."""
+        packet = wire.start_request(number, program)
         self.runs.add(number)
         try:
             if len(packet) < wire.MAX_PACKET_BYTES:
-                socket.send_fds(self.socket, [packet], descriptors)
+                self._send(packet, descriptors)
             else:
                 self._send_in_file(packet, descriptors)
         except OSError as error:
@@ -93,9 +81,14 @@ class Launcher:
         try:
             with open(file, "wb", closefd=False) as writer:
                 writer.write(packet)
-            socket.send_fds(self.socket, [wire.IN_FILE], [*descriptors, file])
+            self._send(wire.IN_FILE, (*descriptors, file))
         finally:
             os.close(file)
+
+    def _send(self, packet: bytes, descriptors: tuple[int, ...]) -> None:
+        # Not `socket.send_fds`, which imports and makes an array each time.
+        content = struct.pack(f"{len(descriptors)}i", *descriptors)
+        self.socket.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, content)])
 
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send a signal to the process group of a run; nothing happens if it has just ended."""

@@ -11,19 +11,18 @@ import selectors
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from agent.batches import BYTES_PER_COMBINATION, batch_results
 from agent.costs import Cost
 from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, NOTHING, Flight
-from agent.outputs.printed import Bounds
+from agent.outputs.printed import Bounds, Printed
 from agent.outputs.table import OUTPUTS
 from agent.plan import RunKey, RunSpec
 from agent.results import RunResult
 from agent.running import wire
 from agent.running.capture import KEPT_BYTES
-from agent.running.launchers import Launchers, Program, Workplace
+from agent.running.launchers import Launchers, Workplace
 from agent.running.orphans import Orphans
 from agent.running.run import EndCause, Pipe, Run
 from agent.scheduler import SECOND_NS
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _SUCCESS = Verdict(Outcome.SUCCESS)
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
+# Who prints more than this must be read at once: a pipe holds 64 KiB, and then the program stands still.
+_LOUD_BYTES = 16 * 1024
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
 # Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
@@ -71,6 +72,9 @@ class Runner:
         self._orphans = Orphans(str(workplace.temporary))
         self._launchers = Launchers(selector, workplace, self)
         self._runs: dict[int, Run] = {}
+        # What is sent to start a run, as long as its spec stays the same.
+        self._programs: dict[RunKey, tuple[RunSpec, bytes]] = {}
+        self._loud = 0
         # Numbers, not runs: what finished long before its time limit must not stay in memory until then.
         self._deadlines: list[tuple[int, int, int]] = []
         self._sweep_at_ns = clock_ns()
@@ -84,6 +88,11 @@ class Runner:
     def in_progress_by_prober(self) -> Counter[UUID]:
         """The same, by prober."""
         return Counter(run.spec.key.prober_id for run in self._runs.values())
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether nothing suffers from being served a little later: ends carry their own time, quiet pipes hold what comes."""
+        return not self._loud
 
     def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
         """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
@@ -102,6 +111,7 @@ class Runner:
 
     def end(self, key: RunKey, now_ns: int) -> int:
         """End the runs of a combination that nobody wants any more: they give no result; how many count for that."""
+        self._programs.pop(key, None)
         ended = [run for run in self._runs.values() if run.spec.key == key and run.cause is None]
         for run in ended:
             self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
@@ -137,8 +147,12 @@ class Runner:
 
     def next_at_ns(self) -> int:
         """When `tick` has something to do."""
-        if self._deadlines:
-            return min(self._deadlines[0][0], self._sweep_at_ns)
+        while self._deadlines:
+            deadline_ns, deadline_number, number = self._deadlines[0]
+            run = self._runs.get(number)
+            if run and run.deadline_number == deadline_number:
+                return min(deadline_ns, self._sweep_at_ns)
+            heapq.heappop(self._deadlines)
         return self._sweep_at_ns
 
     def ended(self, end: wire.RunEnd) -> None:
@@ -149,8 +163,7 @@ class Runner:
         run.close_pipes(self._selector)
         run.exit_code, run.breach = end.exit_code, end.breach
         cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
-        said = _verdict_of(run, end, cost)
-        self._finish(run, said, cost)
+        self._finish(run, _verdict_of(run, end, cost), cost, elapsed_us=end.elapsed_us)
 
     def refused(self, number: int, error: OSError) -> None:
         """See `Listener`."""
@@ -167,15 +180,7 @@ class Runner:
 
     def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
-        environment = run_environment(spec.environment, path=self._workplace.path)
-        if spec.batch:
-            environment[wire.TARGETS] = spec.batch.targets
-        program = Program(
-            arguments=spec.arguments,
-            environment=environment,
-            folder=spec.folder,
-            cpu_seconds=spec.cpu_seconds,
-        )
+        program = self._program_of(spec)
         with _Pipes() as pipes:
             launcher.start(number, program, pipes.its_ends)
             return Run(
@@ -183,6 +188,19 @@ class Runner:
                 stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
+
+    def _program_of(self, spec: RunSpec) -> bytes:
+        known = self._programs.get(spec.key)
+        if known and known[0] is spec:
+            return known[1]
+        environment = run_environment(spec.environment, path=self._workplace.path)
+        if spec.batch:
+            environment[wire.TARGETS] = spec.batch.targets
+        program = wire.encoded_program(
+            spec.arguments, environment, folder=str(spec.folder), cpu_seconds=spec.cpu_seconds
+        )
+        self._programs[spec.key] = spec, program
+        return program
 
     def _refuse(
         self, spec: RunSpec, due_ns: int, started_ns: int, *, error: Exception, counted: bool
@@ -196,6 +214,9 @@ class Runner:
         self._on_flight(Flight(spec, result, self._tell(result, spec, lines=())))
 
     def _check_output(self, run: Run, now_ns: int) -> None:
+        if not run.is_loud and run.printed_bytes > _LOUD_BYTES:
+            run.is_loud = True
+            self._loud += 1
         if run.printed_bytes <= run.spec.output_bytes or run.killed:
             return
         if run.cause is None:
@@ -248,27 +269,33 @@ class Runner:
         end = wire.RunEnd(run.number, -signal.SIGKILL, "", (0, 0, 0))
         self._finish(run, _verdict_of(run, end, Cost()), Cost())
 
-    def _finish(self, run: Run, said: Verdict, cost: Cost) -> None:
+    def _finish(
+        self, run: Run, said: Verdict, cost: Cost, *, elapsed_us: int | None = None
+    ) -> None:
         del self._runs[run.number]
-        self._on_end(run.spec.key)
+        self._loud -= run.is_loud
+        spec = run.spec
+        self._on_end(spec.key)
+        is_wanted = run.cause is not EndCause.NOT_WANTED
+        ended_ns = self._clock_ns()
+        if elapsed_us is not None:
+            # We may hear of it later.
+            ended_ns = min(ended_ns, run.started_ns + elapsed_us * 1000)
+        lines = run.stdout.capture.lines() if is_wanted else ()
         result = RunResult(
-            key=run.spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
-            ended_ns=self._clock_ns(), cost=cost, counted=run.counted,
+            key=spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
+            ended_ns=ended_ns, cost=cost, counted=run.counted, printed=_printed(spec, lines),
         )  # fmt: skip
-        results: tuple[RunResult, ...] = ()
-        if run.cause is not EndCause.NOT_WANTED:
-            results = self._tell(result, run.spec, lines=run.stdout.capture.lines())
+        results = self._tell(result, spec, lines=lines) if is_wanted else ()
         self._on_flight(_flight(run, result, results))
 
     def _tell(
         self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]
     ) -> tuple[RunResult, ...]:
         """The results that were told."""
+        results: tuple[RunResult, ...] = (result,)
         if spec.batch:
             results = tuple(batch_results(result, spec, spec.batch, lines))
-        else:
-            samples = OUTPUTS[spec.output].samples
-            results = (replace(result, printed=samples(lines, Bounds(spec.labels.keys()))),)
         for one in results:
             self._on_result(one)
         return results
@@ -335,6 +362,13 @@ def _ended_by(run: Run) -> str:
     if run.cause is EndCause.NOT_WANTED:
         return NOT_WANTED
     return run.cause.value if run.cause else run.breach
+
+
+def _printed(spec: RunSpec, lines: Sequence[str]) -> Printed:
+    """Of a batch nothing yet: its lines belong to its combinations."""
+    if spec.batch:
+        return Printed()
+    return OUTPUTS[spec.output].samples(lines, Bounds(spec.labels.keys()))
 
 
 def _kept_bytes(spec: RunSpec) -> int:

@@ -19,7 +19,7 @@ IN_FILE = b"file"
 
 
 class StartRequest:
-    """A program to start; its output goes to the two descriptors that come along."""
+    """A program to start, as the launcher understands it; its output goes to the two descriptors that come along."""
 
     __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number")
 
@@ -35,29 +35,50 @@ class StartRequest:
 class RunEnd:
     """How the process of a run ended and what it used; `breach` is the setting whose limit it was killed for."""
 
-    __slots__ = ("breach", "exit_code", "number", "peak_rss_bytes", "system_us", "user_us")
+    __slots__ = (
+        "breach",
+        "elapsed_us",
+        "exit_code",
+        "number",
+        "peak_rss_bytes",
+        "system_us",
+        "user_us",
+    )
 
-    def __init__(self, number: int, exit_code: int, breach: str, usage: Sequence[int]) -> None:
-        """`usage`: microseconds of user and system time, peak memory in bytes."""
+    def __init__(
+        self,
+        number: int,
+        exit_code: int,
+        breach: str,
+        usage: Sequence[int],
+        *,
+        elapsed_us: int | None = None,
+    ) -> None:
+        """`usage`: microseconds of user and system time, peak memory in bytes; `elapsed_us` from start to end, if known."""
         self.number = number
         self.exit_code = exit_code
         self.breach = breach
         self.user_us, self.system_us, self.peak_rss_bytes = usage
+        self.elapsed_us = elapsed_us
 
 
-def start_request(
-    request: StartRequest, arguments: Sequence[str], environment: Mapping[str, str]
+def encoded_program(
+    arguments: Sequence[str], environment: Mapping[str, str], *, folder: str, cpu_seconds: int
 ) -> bytes:
-    """The packet; ValueError if a text holds NUL, which no program could get."""
+    """What is the same in all starts of a program; ValueError if a text holds NUL, which no program could get."""
     fields = [
-        START.decode(), str(request.number), request.folder, str(request.cpu_seconds),
-        str(len(arguments)), *arguments,
+        folder, str(cpu_seconds), str(len(arguments)), *arguments,
         *(f"{name}={value}" for name, value in environment.items()),
     ]  # fmt: skip
     packet = "\0".join(fields)
     if packet.count("\0") != len(fields) - 1:
         raise ValueError("an argument or a variable holds a NUL character")
     return packet.encode(errors="surrogateescape")
+
+
+def start_request(number: int, program: bytes) -> bytes:
+    """The packet that starts an encoded program as this run."""
+    return b"%s\0%d\0%s" % (START, number, program)
 
 
 def parsed_start(fields: Sequence[bytes]) -> StartRequest:
@@ -78,16 +99,20 @@ def signal_request(number: int, signal_number: int) -> bytes:
 
 def end_message(end: RunEnd) -> bytes:
     """A run is over and its process waited for."""
-    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d" % (
+    elapsed_us = -1 if end.elapsed_us is None else end.elapsed_us
+    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d\0%d" % (
         ENDED, end.number, end.exit_code, end.breach.encode(),
-        end.user_us, end.system_us, end.peak_rss_bytes,
+        end.user_us, end.system_us, end.peak_rss_bytes, elapsed_us,
     )  # fmt: skip
 
 
 def parsed_end(fields: Sequence[bytes]) -> RunEnd:
     """The opposite of `end_message`."""
-    _, number, exit_code, breach, *usage = fields
-    return RunEnd(int(number), int(exit_code), breach.decode(), [int(field) for field in usage])
+    number, exit_code, user, system, peak, elapsed = map(int, (*fields[1:3], *fields[4:]))
+    return RunEnd(
+        number, exit_code, fields[3].decode(), (user, system, peak),
+        elapsed_us=None if elapsed < 0 else elapsed,
+    )  # fmt: skip
 
 
 def refusal(number: int, error: OSError) -> bytes:

@@ -18,8 +18,8 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0="), min_size
 def test_a_start_comes_through(
     arguments: list[str], environment: dict[str, str], folder: str
 ) -> None:
-    asked = wire.StartRequest(7, folder=folder, cpu_seconds=3)
-    packet = wire.start_request(asked, arguments, environment)
+    program = wire.encoded_program(arguments, environment, folder=folder, cpu_seconds=3)
+    packet = wire.start_request(7, program)
     heard = wire.parsed_start(packet.split(b"\0"))
     assert (heard.number, heard.folder, heard.cpu_seconds) == (7, folder, 3)
     assert (heard.arguments, heard.environment) == (arguments, environment)
@@ -31,14 +31,21 @@ def test_a_start_comes_through(
 def test_what_no_program_could_get_is_refused(
     arguments: list[str], environment: dict[str, str]
 ) -> None:
-    asked = wire.StartRequest(1, folder="/", cpu_seconds=1)
     with pytest.raises(ValueError, match="NUL"):
-        wire.start_request(asked, arguments, environment)
+        wire.encoded_program(arguments, environment, folder="/", cpu_seconds=1)
 
 
-@given(exit_code=st.integers(-64, 255), usage=st.tuples(*[st.integers(0, 2**62)] * 3))
-def test_an_end_comes_through(exit_code: int, usage: tuple[int, int, int]) -> None:
-    packet = wire.end_message(wire.RunEnd(5, exit_code, "memory_mb", usage))
+@given(
+    exit_code=st.integers(-64, 255),
+    usage=st.tuples(*[st.integers(0, 2**62)] * 3),
+    elapsed_us=st.none() | st.integers(0, 2**62),
+)
+def test_an_end_comes_through(
+    exit_code: int, usage: tuple[int, int, int], elapsed_us: int | None
+) -> None:
+    end = wire.RunEnd(5, exit_code, "memory_mb", usage, elapsed_us=elapsed_us)
+    packet = wire.end_message(end)
     heard = wire.parsed_end(packet.split(b"\0"))
     assert (heard.number, heard.exit_code, heard.breach) == (5, exit_code, "memory_mb")
     assert (heard.user_us, heard.system_us, heard.peak_rss_bytes) == usage
+    assert heard.elapsed_us == elapsed_us
