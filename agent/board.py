@@ -1,6 +1,6 @@
 """What the last runs said: state and reason per combination, in the order in which reports show them. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,6 +44,15 @@ class Board:
         self._probers: tuple[PlannedProber, ...] = ()
         self._standings: dict[RunKey, Standing] = {}
         self._paused: Collection[RunKey] = frozenset()
+        self._uploads: dict[RunKey, str] = {}
+
+    def uploaded(self, keys: Iterable[RunKey], evidence: str) -> None:
+        """The newest evidence of these combinations, which is told as long as they are not green."""
+        self._uploads |= dict.fromkeys((key for key in keys if key in self._standings), evidence)
+
+    def upload_of(self, key: RunKey) -> str | None:
+        """The id of the newest evidence of a combination."""
+        return self._uploads.get(key)
 
     def pause(self, keys: Collection[RunKey]) -> None:
         """Show these as paused, whatever their last runs said; reasons are told with the pauses."""
@@ -61,6 +70,7 @@ class Board:
                     reason = shortened(prober.problem)
                     known = Standing(State.BROKEN, reason, known.last_run_at, since=known.since)
                 self._standings[key] = known
+        self._uploads = {key: one for key, one in self._uploads.items() if key in self._standings}
 
     def record(
         self, result: RunResult, ended_at: datetime, *, confirm: tuple[int, int] = (1, 1)
@@ -74,6 +84,8 @@ class Board:
         # What is not confirmed yet is no reason for the state that is shown.
         says_why = state is STATE_OF_OUTCOME[result.verdict.outcome]
         reason = result.verdict.reason if says_why else known.reason
+        if state is State.SUCCESS and self._uploads and known.state is not state:
+            self._uploads.pop(result.key, None)
         since = known.since if state is known.state and known.since else ended_at
         self._standings[result.key] = standing = Standing(state, reason, ended_at, recent, since)
         return standing
@@ -94,12 +106,18 @@ class Board:
     def reasons(self) -> list[Reason]:
         """Why combinations are not green, as many as a report carries."""
         found = (
-            Reason(prober_id=str(prober.id), combination=index, text=standing.reason)
+            self._reason(prober, index, standing.reason)
             for prober in self._probers
             for index, key in enumerate(prober.keys)
             if (standing := self._standings[key]).reason and key not in self._paused
         )
         return [reason for reason, _ in zip(found, range(MAX_REASONS), strict=False)]
+
+    def _reason(self, prober: PlannedProber, index: int, text: str) -> Reason:
+        reason = Reason(prober_id=str(prober.id), combination=index, text=text)
+        if upload := self._uploads.get(prober.keys[index]):
+            reason["upload"] = upload
+        return reason
 
     def _report(self, prober: PlannedProber) -> ProberReport:
         standings = [self._standings[key] for key in prober.keys]

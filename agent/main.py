@@ -8,14 +8,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns, utc_now
 from agent.configuration import Configuration, ConfigurationNews, Surroundings
 from agent.control.desk import Desk
 from agent.control.server import ControlServer
-from agent.control.setup import ControlParts, control_server
+from agent.control.setup import ControlParts, control_server, uploads_told_to
 from agent.control.survey import AgentFacts
 from agent.control.trials import TrialRules
 from agent.control.window import Window
@@ -29,10 +29,11 @@ from agent.loop import AboutAgent, AgentLoop, Ports
 from agent.mailboxes import Mailbox, Waker
 from agent.pauses import PauseFile
 from agent.polling import follow
-from agent.powers import Powers, missing_powers
+from agent.powers import Powers, told_missing_powers
 from agent.pressure import cpu_pressure
 from agent.publication import Publication, is_publication_address, shelf_at
 from agent.recorder.recorder import Recorder
+from agent.recorder.uploads import UploadPorts, Uploads
 from agent.reports import ReportSender
 from agent.rules import Rules, rules_in
 from agent.running import kernel
@@ -42,7 +43,13 @@ from agent.running.orphans import kill_marked
 from agent.running.users import Users, users_of_this_host
 from agent.running.wiper import Wiper
 from agent.secret_values import kept_secrets
-from agent.sinks.choice import Destination, SpoolBounds, sinks_for, token_source
+from agent.sinks.choice import (
+    Destination,
+    SpoolBounds,
+    sinks_for,
+    solomon_mistakes,
+    token_source,
+)
 from agent.sinks.port import MetricSink
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
@@ -50,7 +57,6 @@ from common.api_transport import ApiTransport
 from common.atomic_files import read_key
 from common.contracts.identifiers import HOST_PATTERN, is_slug
 from common.contracts.resolution import Host
-from common.deadline_http import is_http_address
 from common.errors import MrProberError
 from common.logs import set_up_logging
 from settings import AgentSettings
@@ -126,32 +132,12 @@ def _refuse_unusable(settings: AgentSettings, *, needs_token: bool) -> None:
     if settings.fallback_url and not is_publication_address(settings.fallback_url):
         # Not shown: it is a secret of the cluster's agents.
         mistakes.append("MR_PROBER_FALLBACK_URL: expected https://… or file:///…")
-    mistakes += _mistakes_about_solomon(settings)
+    token = settings.solomon_token.get_secret_value() if settings.solomon_token else None
+    mistakes += solomon_mistakes(
+        settings.solomon_url, settings.metadata_url, dialect=settings.solomon_dialect, token=token
+    )
     if mistakes:
         raise ValueError("\n".join(mistakes))
-
-
-def _mistakes_about_solomon(settings: AgentSettings) -> list[str]:
-    if not settings.solomon_url:
-        return []
-    mistakes = [
-        f"{name}: {url!r} is not the address of an HTTP server"
-        for name, url in (
-            ("MR_PROBER_SOLOMON_URL", settings.solomon_url),
-            ("MR_PROBER_METADATA_URL", settings.metadata_url),
-        )
-        if not is_http_address(url)
-    ]
-    if settings.solomon_token is None and settings.solomon_dialect == "classic":
-        mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
-    elif settings.solomon_token and not _fits_a_header(settings.solomon_token):
-        mistakes.append("MR_PROBER_SOLOMON_TOKEN: has letters that no HTTP header carries")
-    return mistakes
-
-
-def _fits_a_header(token: SecretStr) -> bool:
-    text = token.get_secret_value()
-    return text.isascii() and text.isprintable()
 
 
 def _run(settings: AgentSettings, document: LocalDocument | None, nudged: threading.Event) -> int:
@@ -226,14 +212,20 @@ class _Parts:
             boot=sources.about.identity.boot,
             default_user=self._users.default_name,
         )
+        self._desk: Desk[Window] = Desk(end.waker.wake)
+        self._uploads = None
+        if not sources.document:
+            user = self._users.default_name
+            ports = UploadPorts(settings.host, user, self._api_client, uploads_told_to(self._desk))
+            self._uploads = Uploads(ports)
+            self._recorder.on_kept = self._uploads.consider
 
     def run(self) -> None:
         """Until the end is asked for; what is left to send then gets a few seconds."""
-        desk: Desk[Window] = Desk(self._end.waker.wake)
         pauses = PauseFile(self._folder)
         ports = Ports(
             self._news, self._end.waker, self._sink, self._reports.send, self._accounts,
-            desk=desk, record_flight=self._recorder.take, pauses=pauses.pauses(),
+            desk=self._desk, record_flight=self._recorder.take, pauses=pauses.pauses(),
         )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         group = make_group(self._folder)
@@ -241,7 +233,7 @@ class _Parts:
         slots = self._settings.agent_slots
         loop = AgentLoop(self._sources.about, ports, workplace, clocks=Clocks(), slots=slots)
         stopping = threading.Event()
-        control = self._control(desk, pauses, has_group=group is not None)
+        control = self._control(pauses, has_group=group is not None)
         self._start_threads(stopping)
         if control:
             control.start()
@@ -255,14 +247,13 @@ class _Parts:
         self._end.nudged.set()
         self._close()
 
-    def _control(
-        self, desk: Desk[Window], pauses: PauseFile, *, has_group: bool
-    ) -> ControlServer | None:
+    def _control(self, pauses: PauseFile, *, has_group: bool) -> ControlServer | None:
         facts = self._facts(has_group=has_group)
         host = Host(facts.host)
         trial_rules = TrialRules(self._sources.rules, self._users, host, kept_secrets(self._store))
+        records = (self._recorder, self._uploads)
         return control_server(
-            ControlParts(facts, desk, self._links, pauses, trial_rules, self._recorder)
+            ControlParts(facts, self._desk, self._links, pauses, trial_rules, *records)
         )
 
     def _facts(self, *, has_group: bool) -> AgentFacts:
@@ -274,9 +265,6 @@ class _Parts:
             has_group=has_group,
             sees_pressure=bool(cpu_pressure()),
         )
-        missing = missing_powers(powers)
-        for sentence in missing:
-            log.info("a power is missing: %s", sentence)
         return AgentFacts(
             identity=about.identity,
             cluster=about.cluster_slug,
@@ -288,16 +276,16 @@ class _Parts:
             slots=settings.agent_slots,
             api_url="" if self._sources.document else settings.api_url,
             solomon_url=settings.solomon_url,
-            missing_powers=missing,
+            missing_powers=told_missing_powers(powers),
             started_at=utc_now(),
         )
 
     def _close(self) -> None:
         """All at the same time, so that one slow server does not take the time of the other."""
-        closings = [
-            threading.Thread(target=part.close, kwargs={"time_limit_seconds": _CLOSE_SECONDS})
-            for part in (self._reports, self._sink, self._wiper, self._recorder)
-        ]
+        closes = [part.close for part in (self._reports, self._sink, self._wiper, self._recorder)]
+        closes += [self._uploads.close] if self._uploads else []
+        arguments = {"time_limit_seconds": _CLOSE_SECONDS}
+        closings = [threading.Thread(target=close, kwargs=arguments) for close in closes]
         for closing in closings:
             closing.start()
         for closing in closings:
@@ -307,6 +295,8 @@ class _Parts:
         self._reports.start()
         self._sink.start()
         self._recorder.start()
+        if self._uploads:
+            self._uploads.start()
         arguments = {
             "wait": self._settings.agent_poll_interval,
             "stopping": stopping,

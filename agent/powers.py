@@ -1,6 +1,9 @@
-"""What an agent cannot do on this host, each with what follows from it: *decide*. Pure."""
+"""What an agent cannot do on this host, each with what follows from it: *decide*."""
 
+import logging
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +30,12 @@ def missing_powers(powers: Powers) -> list[str]:
         )
     if not powers.sees_pressure:
         missing.append("no /proc/pressure: only late starts show that the host was too busy")
+    return missing
+
+
+def told_missing_powers(powers: Powers) -> list[str]:
+    """The same, each once in the log."""
+    missing = missing_powers(powers)
+    for sentence in missing:
+        log.info("a power is missing: %s", sentence)
     return missing

@@ -282,4 +282,5 @@ def _combination(
         next_run_at=moment.at(view.next_ns),
         recent=list(standing.recent),
         figures=figures_of([view.tally]),
+        upload=view.upload,
     )

@@ -32,6 +32,7 @@ class CombinationView:
     standing: Standing
     tally: Tally
     next_ns: int | None
+    upload: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ class Window:
         if key in self._trials:
             self._parts.runner.end(key, self._parts.clocks.boot_ns())
 
+    def uploaded(self, keys: Sequence[RunKey], evidence: UUID) -> None:
+        """The record of a run of these combinations can be read at the API."""
+        self._parts.board.uploaded(keys, str(evidence))
+        self._parts.changed(self._parts.clocks.boot_ns())
+
     def take_flight(self, flight: Flight) -> bool:
         """Whether the run was one that somebody asked for; then they get it."""
         on_flight = self._trials.pop(flight.spec.key, None)
@@ -145,7 +151,8 @@ class Window:
                 continue
             spec = self._specs.get(key)
             next_ns = self._parts.scheduler.next_due_ns(spec.key) if spec else None
-            found.append(CombinationView(key, state, standing, tally, next_ns))
+            upload = self._parts.board.upload_of(key)
+            found.append(CombinationView(key, state, standing, tally, next_ns, upload))
         return found
 
     def points(self, keys: Sequence[RunKey]) -> list[Point]:

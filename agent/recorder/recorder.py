@@ -62,14 +62,14 @@ class Recorder:
         max_bytes: int,
         boot: int,
         default_user: str = "",
-        on_kept: Callable[[Iterable[Kept]], None] = lambda _: None,
         clock_ns: Callable[[], int] = boot_ns,
     ) -> None:
-        """`boot` makes numbers grow over restarts; `on_kept` is told about new runs, on the recorder's thread."""
+        """`boot` makes numbers grow over restarts."""
         self._agent_folder = agent_folder
         self._max_bytes = max_bytes
         self._default_user = default_user
-        self._on_kept = on_kept
+        # Told about new runs, on the recorder's thread; for whoever is made after it.
+        self.on_kept: Callable[[Iterable[Kept]], None] = lambda _: None
         self._clock_ns = clock_ns
         self._files = RecordFiles(agent_folder, max_bytes=max_bytes)
         self._waiting: deque[Flight] = deque()
@@ -159,7 +159,7 @@ class Recorder:
         self._keep_failures(kept)
         self._keep_successes(last=last)
         if kept:
-            self._on_kept(kept)
+            self.on_kept(kept)
 
     def _drained(self) -> list[Kept]:
         moment = Moment(datetime.now(UTC), self._clock_ns())

@@ -10,6 +10,7 @@ from agent.sinks.pace import Pace
 from agent.sinks.port import MetricSink, SeveralSinks
 from agent.sinks.solomon import Deliverer, SinkClocks, SolomonSink, send_offset_seconds
 from agent.sinks.spool import Spool
+from common.deadline_http import is_http_address
 from common.solomon.classic import ClassicDialect
 from common.solomon.client import HttpSolomonClient, PushAddress, classic_address, cloud_address
 from common.solomon.cloud import CloudDialect
@@ -40,6 +41,27 @@ class SpoolBounds:
     max_bytes: int
     max_age: timedelta
     requests_per_second: float
+
+
+def solomon_mistakes(
+    url: str, metadata_url: str, *, dialect: DialectName, token: str | None
+) -> list[str]:
+    """What is wrong with the settings of Solomon, one line for each; nothing is if it is not used."""
+    if not url:
+        return []
+    mistakes = [
+        f"{name}: {address!r} is not the address of an HTTP server"
+        for name, address in (
+            ("MR_PROBER_SOLOMON_URL", url),
+            ("MR_PROBER_METADATA_URL", metadata_url),
+        )
+        if not is_http_address(address)
+    ]
+    if token is None and dialect == "classic":
+        mistakes.append("MR_PROBER_SOLOMON_TOKEN: must be set, since MR_PROBER_SOLOMON_URL is")
+    elif token and not (token.isascii() and token.isprintable()):
+        mistakes.append("MR_PROBER_SOLOMON_TOKEN: has letters that no HTTP header carries")
+    return mistakes
 
 
 def token_source(token: str | None, metadata_url: str) -> TokenSource:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from api.services.sightings import Sighting, Speaker, remembered, speakers
-from common.contracts.agents import Grid, GridCell, GridHost, Presence
+from common.contracts.agents import AgentPause, Grid, GridCell, GridHost, Presence
 from common.contracts.clusters import HostDescription
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.references import as_text
@@ -53,7 +53,7 @@ def grid_of(
 
     `shapes` may remember what `shapes_of` gives for this document.
     """
-    shapes = shapes or partial(shapes_of, document)
+    place = _Place(shapes or partial(shapes_of, document), now)
     by_host = speakers(remembered(sightings, document.hosts, now), now)
     names = sorted({*document.hosts, *by_host}, key=_natural)
     return Grid(
@@ -61,8 +61,16 @@ def grid_of(
         document_revision=document.revision,
         generated_at=now,
         probers=sorted(prober.slug for prober in document.probers),
-        hosts=[_row(document.hosts.get(name), name, by_host.get(name), shapes) for name in names],
+        hosts=[_row(document.hosts.get(name), name, by_host.get(name), place) for name in names],
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What all rows share."""
+
+    shapes: ShapesOf
+    now: datetime
 
 
 @dataclass(frozen=True)
@@ -72,21 +80,29 @@ class _Said:
     labels: Mapping[str, str] = field(default_factory=dict)
     probers: Mapping[str, ProberReport] = field(default_factory=dict)
     reasons: Mapping[str, Mapping[int, Reason]] = field(default_factory=dict)
+    # That of all probers by the empty text.
+    pauses: Mapping[str, AgentPause] = field(default_factory=dict)
 
     @classmethod
-    def by(cls, report: AgentReport) -> "_Said":
+    def by(cls, report: AgentReport, now: datetime) -> "_Said":
         reasons: dict[str, dict[int, Reason]] = {}
         for reason in report.reasons:
             reasons.setdefault(reason["prober_id"], {})[reason["combination"]] = reason
         probers = {prober["prober_id"]: prober for prober in report.probers}
-        return cls(labels=report.labels, probers=probers, reasons=reasons)
+        pauses = {
+            pause.get("prober_id") or "": AgentPause.model_validate(pause)
+            for pause in report.pauses
+            # A silent agent cannot tell that it is over.
+            if pause["until"] > now
+        }
+        return cls(labels=report.labels, probers=probers, reasons=reasons, pauses=pauses)
 
 
 def _row(
-    description: HostDescription | None, name: str, speaker: Speaker | None, shapes: ShapesOf
+    description: HostDescription | None, name: str, speaker: Speaker | None, place: _Place
 ) -> GridHost:
     report = speaker.sighting.report if speaker else None
-    said = _Said.by(report) if report else _Said()
+    said = _Said.by(report, place.now) if report else _Said()
     return GridHost(
         name=name,
         address=description.address if description else "",
@@ -95,7 +111,8 @@ def _row(
         agent_version=report.version if report else "",
         problem=report.configuration_problem if report else "",
         conflict=speaker.conflict if speaker else False,
-        cells={shape.slug: _cell(shape, said) for shape in shapes(Host(name, said.labels))},
+        cells={shape.slug: _cell(shape, said) for shape in place.shapes(Host(name, said.labels))},
+        pause=said.pauses.get(""),
     )
 
 
@@ -128,6 +145,7 @@ def _cell(prober: CellShape, said: _Said) -> GridCell:
             index: upload for index, reason in reasons.items() if (upload := reason.get("upload"))
         },
         last_run_at=report.get("last_run_at"),
+        pause=said.pauses.get(prober.id),
     )
 
 

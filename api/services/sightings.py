@@ -77,6 +77,7 @@ _FROM_REPORT = {
     "version",
     "document_revision",
     "configuration_problem",
+    "pauses",
 }
 
 

@@ -24,6 +24,11 @@ function age(moment, now) {
   return `${Math.round(seconds / 86400)} d`;
 }
 
+function pauseText(pause) {
+  const until = new Date(pause.until).toISOString().slice(0, 16).replace("T", " ");
+  return `${SIGNS[5]} paused by ${pause.who} until ${until} UTC: ${pause.why}`;
+}
+
 function lines(cell) {
   const all = [...cell.states].map((state, index) => {
     const name = cell.combinations[index] ?? `combination ${index + 1}`;
@@ -54,7 +59,8 @@ function marks(cell) {
 function cellOf(host, prober, cell) {
   if (!cell) return element("td", { className: "none" });
   const all = lines(cell);
-  const title = all.length > 20 ? [...worstFirst(all).slice(0, 20), `… and ${all.length - 20} more`] : all;
+  const title = all.length > 20 ? [...worstFirst(all).slice(0, 20), `… and ${all.length - 20} more`] : [...all];
+  if (cell.pause) title.unshift(pauseText(cell.pause));
   const button = element("button", { type: "button", title: title.join("\n"), className: "states" }, ...marks(cell));
   button.dataset.key = `${host}\n${prober}`;
   button.setAttribute("aria-label", `${prober} on ${host}: ${NAMES[cell.state]}`);
@@ -72,7 +78,7 @@ function hostOf(host) {
   const head = element("th", { scope: "row" }, element("span", { className: "host", textContent: host.name }));
   if (host.address) head.append(element("span", { className: "quiet", textContent: ` ${host.address}` }));
   const words = { reporting: "", silent: "⚠ silent", expected: "⚠ never seen" };
-  const notes = [words[host.presence], host.conflict ? "⚠ two agents speak for this host" : "", host.problem];
+  const notes = [words[host.presence], host.conflict ? "⚠ two agents speak for this host" : "", host.problem, host.pause ? pauseText(host.pause) : ""];
   for (const note of notes.filter(Boolean)) head.append(element("div", { className: "note", textContent: note }));
   if (host.reported_at) {
     const when = element("span", {});
@@ -94,7 +100,9 @@ function detailsOf(grid) {
   const cell = host && host.cells[opened[1]];
   if (!cell) return null;
   const list = element("ul", {}, ...lines(cell).map((line, index) => element("li", {}, line, ...evidenceOf(cell, index))));
-  return element("section", { className: "card" }, element("h2", { textContent: `${opened[1]} on ${opened[0]}` }), list);
+  const pause = cell.pause ?? host.pause;
+  const notes = pause ? [element("p", { textContent: pauseText(pause) })] : [];
+  return element("section", { className: "card" }, element("h2", { textContent: `${opened[1]} on ${opened[0]}` }), ...notes, list);
 }
 
 function tableOf(grid) {

@@ -32,6 +32,16 @@ class MissingHost(Wire):
     address: str
 
 
+class AgentPause(Wire):
+    """Somebody on a host paused one of its probers, or without `prober_id` all of them, until a moment."""
+
+    prober_id: UUID | None = None
+    since: datetime
+    until: datetime
+    who: str
+    why: str
+
+
 class Agent(Wire):
     """The newest report of one agent, without its states."""
 
@@ -51,6 +61,8 @@ class Agent(Wire):
     presence: Presence
     # Another live instance reports for the same host.
     conflict: bool
+    # As of the report; some may be over by now.
+    pauses: list[AgentPause] = []
 
 
 class GridCell(Wire):
@@ -63,6 +75,8 @@ class GridCell(Wire):
     # By combination the id of the evidence that its agent uploaded: …/uploads/{id}.
     uploads: dict[int, str] = {}
     last_run_at: datetime | None
+    # The prober is paused on this host.
+    pause: AgentPause | None = None
 
 
 class GridHost(Wire):
@@ -76,6 +90,8 @@ class GridHost(Wire):
     problem: str
     conflict: bool
     cells: dict[str, GridCell]
+    # All probers are paused on this host.
+    pause: AgentPause | None = None
 
 
 class Grid(Wire):

@@ -150,7 +150,7 @@ class EffectiveSettings(Wire):
     # Of the last M runs, N must say the same bad thing before the state says it.
     confirm: Confirmation = "1 of 1"
     # `never`, `on_failure`, `always`; any other word of a newer API is as good as `never`.
-    evidence: str = Field(default="never", max_length=32)
+    evidence: str = Field(default="on_failure", max_length=32)
     variables: dict[ProberVariableName, JsonValue] = {}
     matrix: dict[ProberVariableName, EffectiveAxis] = {}
 

@@ -73,6 +73,9 @@ class StubApi:
         self.asked: list[tuple[str, int]] = []
         self.token = "test-token"
         self.refuse_posts = False
+        self.refuse_uploads = 0  # with this status
+        self.announced: list[Any] = []
+        self.uploads: dict[str, str] = {}  # by id
         api = self
 
         class Handler(_Quiet):
@@ -81,6 +84,9 @@ class StubApi:
 
             def do_POST(self) -> None:
                 api._post(self)
+
+            def do_PUT(self) -> None:
+                api._put(self)
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -110,10 +116,33 @@ class StubApi:
 
     def _post(self, handler: "_Quiet") -> None:
         report = json.loads(handler.body())
+        if handler.path.endswith("/uploads"):
+            self._announced(handler, report)
+            return
         if self.refuse_posts:
             self._answer(handler, 503, _problem(503))
             return
         self.reports.append(report)
+        self._answer(handler, 204, b"")
+
+    def _announced(self, handler: "_Quiet", announcement: Any) -> None:
+        if self.refuse_uploads:
+            self._answer(handler, self.refuse_uploads, _problem(self.refuse_uploads))
+            return
+        self.announced.append(announcement)
+        id_ = f"01890000-0000-7000-8000-{len(self.announced):012}"
+        address = {
+            "id": id_,
+            "method": "PUT",
+            "url": f"/api/v1/uploads/{id_}?signature=s",
+            "headers": {"Content-Length": str(announcement["size"])},
+            "expires_at": "2100-01-01T00:00:00Z",
+        }
+        self._answer(handler, 201, json.dumps(address).encode())
+
+    def _put(self, handler: "_Quiet") -> None:
+        id_ = urlsplit(handler.path).path.rpartition("/")[2]
+        self.uploads[id_] = handler.body().decode()
         self._answer(handler, 204, b"")
 
     def _answer(self, handler: "_Quiet", status: int, body: bytes) -> None:

@@ -1,6 +1,6 @@
 """From results to states: a state changes only when it is confirmed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -62,3 +62,45 @@ def test_without_confirmation_the_last_run_is_the_state(recent: list[Outcome]) -
 def test_a_wrong_confirmation_says_what_was_expected(text: str) -> None:
     with pytest.raises(ValueError, match="N of M"):
         confirmation(text)
+
+
+def test_a_paused_combination_says_so_and_keeps_what_its_runs_said() -> None:
+    board = Board()
+    board.apply(host_plan(planned(1)))
+    board.record(run_result(Outcome.FAILURE, reason="no answer"), NOW)
+    board.pause({run_key()})
+    assert board.state(run_key()) is State.PAUSED
+    assert board.prober_reports()[0]["states"] == "5"
+    assert board.reasons() == []
+    standing = board.standing(run_key())
+    assert standing
+    assert standing.state is State.FAILURE
+    board.pause(frozenset())
+    assert board.prober_reports()[0]["states"] == "1"
+    assert board.reasons()[0]["text"] == "no answer"
+
+
+def test_knows_since_when_it_stands_like_that() -> None:
+    board = Board()
+    board.apply(host_plan(planned(1)))
+    moments = [NOW + timedelta(seconds=number) for number in range(5)]
+    letters = "ffssf"
+    since = []
+    for letter, moment in zip(letters, moments, strict=True):
+        board.record(run_result(LETTERS[letter]), moment)
+        standing = board.standing(run_key())
+        assert standing
+        since.append(standing.since)
+    assert since == [moments[0], moments[0], moments[2], moments[2], moments[4]]
+
+
+def test_leads_to_evidence_until_the_combination_is_green_again() -> None:
+    board = Board()
+    board.apply(host_plan(planned(1)))
+    board.uploaded([run_key(), run_key(7)], "some-id")
+    board.record(run_result(Outcome.FAILURE, reason="no answer"), NOW)
+    assert board.reasons()[0].get("upload") == "some-id"
+    assert board.upload_of(run_key(7)) is None
+    board.record(run_result(Outcome.SUCCESS), NOW)
+    board.record(run_result(Outcome.FAILURE, reason="no answer"), NOW)
+    assert "upload" not in board.reasons()[0]

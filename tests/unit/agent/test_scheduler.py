@@ -307,3 +307,99 @@ def test_the_ledger_balances_over_agents_that_are_killed(
         now_ns += silence_ns
     expected = beats(hash_, interval_ns, after_ns=begin_ns, until_ns=past.until_ns)
     assert handed_over + past.open_beats == expected
+
+
+def test_a_paused_beat_is_skipped_and_counted_and_a_run_goes_on() -> None:
+    plan = scheduler()
+    plan.add(key(), rhythm(), now_ns=0)
+    first = plan.next_at_ns()
+    assert first is not None
+    assert plan.decide(first) == [Start(key(), first)]
+    plan.pause({key()})
+    later = plan.next_at_ns()
+    assert later is not None
+    assert plan.decide(later) == [Skip(key(), SkipReason.PAUSED, 1)]
+
+
+def test_a_pause_does_not_keep_a_late_first_beat_asking() -> None:
+    plan = scheduler()
+    plan.pause({key()})
+    plan.add(key(), Rhythm(beat_at(-1), MINUTE_NS), now_ns=0)
+    first = plan.next_at_ns()
+    assert first is not None
+    assert first < SECOND_NS
+    assert plan.decide(first) == [Skip(key(), SkipReason.PAUSED, 1)]
+    assert plan.next_at_ns() == 59 * SECOND_NS
+
+
+def test_after_a_pause_the_state_is_shown_soon_by_a_run_that_does_not_count() -> None:
+    plan = scheduler()
+    plan.add(key(), Rhythm(beat_at(-1), MINUTE_NS), now_ns=0)
+    plan.pause({key()})
+    first = plan.next_at_ns()
+    assert first is not None
+    plan.decide(first)
+    plan.pause(frozenset())
+    assert plan.resume(key(), 2 * SECOND_NS) == 0
+    soon = plan.next_at_ns()
+    assert soon is not None
+    assert soon < 3 * SECOND_NS
+    assert plan.decide(soon) == [Start(key(), soon, counted=False)]
+
+
+def test_what_was_undecided_at_the_end_of_a_pause_is_said() -> None:
+    plan = scheduler()
+    plan.add(key(), Rhythm(beat_at(10), 20 * SECOND_NS), now_ns=9 * SECOND_NS)
+    assert plan.resume(key(), 11 * SECOND_NS) == 1
+    assert plan.resume(key(2), 11 * SECOND_NS) == 0
+
+
+@given(
+    interval_ms=st.sampled_from([100, 700, 1000, 7000, 60_000]),
+    hash_=st.integers(0, 2**64 - 1),
+    steps=st.lists(st.tuples(st.integers(1, 5 * 10**9), st.booleans()), min_size=1, max_size=60),
+    duration=st.integers(0, 3),
+)
+def test_the_ledger_balances_over_pauses(
+    interval_ms: int, hash_: int, steps: list[tuple[int, bool]], duration: int
+) -> None:
+    """Each step may begin or end a pause; counted starts + skips = beats from interval and phase alone."""
+    interval_ns = interval_ms * 1_000_000
+    begin_ns = now_ns = 10**12
+    plan = scheduler(now_ns)
+    counted = plan.add(key(), Rhythm(hash_, interval_ns), now_ns=now_ns, past=Past(now_ns))
+    paused, running = False, 0
+    for step_ns, pauses in steps:
+        now_ns += step_ns
+        if paused and not pauses:
+            plan.pause(frozenset())
+            counted += plan.resume(key(), now_ns)
+        elif pauses:
+            plan.pause({key()})
+        paused = pauses
+        for decision in plan.decide(now_ns):
+            assert not (paused and isinstance(decision, Start))
+            if isinstance(decision, Start):
+                running = duration
+                counted += decision.counted
+            else:
+                counted += decision.count
+        running -= 1
+        if running <= 0:
+            plan.finished(key())
+    expected = beats(hash_, interval_ns, after_ns=begin_ns, until_ns=now_ns)
+    # Runs that go on are open beats as well, and were counted when they started.
+    undecided = plan.open_beats(now_ns)[key()]
+    plan.finished(key())
+    assert counted + plan.open_beats(now_ns)[key()] == expected, undecided
+
+
+def test_a_run_outside_of_the_schedule_waits_for_slots_and_groups() -> None:
+    plan = Scheduler(epoch_offset_ns=EPOCH_OFFSET_NS, now_ns=0, slots=2)
+    assert plan.admit(key(1), "disk") is None
+    assert plan.admit(key(2), "disk") is SkipReason.EXCLUSIVE
+    assert plan.admit(key(2), "") is None
+    assert plan.admit(key(3), "") is SkipReason.SLOTS
+    plan.finished(key(1))
+    assert plan.admit(key(3), "disk") is None
+    assert plan.open_beats(10**15) == {}

@@ -158,3 +158,26 @@ def test_carries_what_the_agent_says_of_its_configuration() -> None:
 def test_a_combination_free_prober_has_one_state() -> None:
     shown = cell(document(configs=[{"slug": "all"}]), sighting(states="0"))
     assert (shown.states, shown.combinations) == ("0", [""])
+
+
+def paused(prober_id: str | None, *, until: datetime) -> dict[str, Any]:
+    since = NOW - timedelta(minutes=1)
+    return {"prober_id": prober_id, "since": since, "until": until, "who": "ann", "why": "moving"}
+
+
+def test_shows_who_paused_what_until_when() -> None:
+    doc = document()
+    until = NOW + timedelta(minutes=5)
+    own = paused(str(doc.probers[0].id), until=until)
+    shown = cell(doc, sighting(states="55", pauses=[own]))
+    assert shown.pause
+    assert (shown.pause.who, shown.pause.why, shown.pause.until) == ("ann", "moving", until)
+    row = rows(doc, sighting(states="55", pauses=[paused(None, until=until)]))["demo-1"]
+    assert row.pause
+    assert row.pause.who == "ann"
+    assert row.cells[doc.probers[0].slug].pause is None
+
+
+def test_a_pause_that_a_silent_agent_cannot_end_is_over_all_the_same() -> None:
+    over = paused(None, until=NOW - timedelta(seconds=1))
+    assert rows(document(), sighting(pauses=[over]))["demo-1"].pause is None

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import JsonValue
 
-from common.masking import MASK, forms_of, without_secrets
+from common.masking import MASK, forms_of, without_partial_secrets, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_what_is_too_short_to_be_a_secret_blots_nothing_out(value: JsonValue) ->
 
 def test_longer_secrets_go_first() -> None:
     assert without_secrets("password-long", ["password", "password-long"]) == MASK
+
+
+def test_what_a_cut_leaves_of_a_secret_is_hidden_too() -> None:
+    secrets = ("correct-horse-battery",)
+    head, tail = without_partial_secrets("the key is correct-ho", "rse-battery, he said", secrets)
+    assert head == f"the key is {MASK}"
+    assert tail == f"{MASK}, he said"
+    assert without_partial_secrets("no co", "ry no", secrets) == ("no co", "ry no")

@@ -44,3 +44,17 @@ def test_never_loses_more_than_it_says(chunks: list[bytes], kept: int) -> None:
 
 def test_bytes_that_are_no_text_do_no_harm() -> None:
     assert captured(b"\xff\x00ok").text() == "�\x00ok"
+
+
+@given(st.lists(st.binary(max_size=30), max_size=30), st.integers(1, 20), st.integers(2, 60))
+def test_an_excerpt_is_within_its_bound_and_says_what_it_lacks(
+    chunks: list[bytes], kept: int, limit: int
+) -> None:
+    whole = b"".join(chunks)
+    excerpt = captured(*chunks, kept_bytes=kept).excerpt(limit)
+    held = len(excerpt.head) + len(excerpt.tail)
+    assert held <= limit
+    assert excerpt.printed_bytes == len(whole) == held + excerpt.cut_bytes
+    assert whole.startswith(excerpt.head)
+    assert whole.endswith(excerpt.tail)
+    assert excerpt.cut_bytes or excerpt.head == whole
