@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.services.errors import ChangedMeanwhileError, PreconditionMissingError
+from api.services.errors import ChangedMeanwhileError, ManagedError, PreconditionMissingError
 
+ANY_MANAGER = "*"  # whoever manages it: this write is wanted
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 _STRONG_TAG = re.compile(r'(?<!W/)("[^"]*")')
 
@@ -24,10 +25,11 @@ def none_match(header: str | None, etag: str) -> bool:
 
 @dataclass(frozen=True)
 class Precondition:
-    """What a writer says that it knows: `If-Match` and `If-None-Match`."""
+    """What a writer says that it knows, `If-Match` and `If-None-Match`, and who it is: `Mr-Prober-Manager`."""
 
     if_match: str | None = None
     if_none_match: str | None = None
+    manager: str = ""
 
     def require(self, kind: str, name: object, etag: str) -> None:
         """Before an object is changed or deleted, with its row locked.
@@ -42,6 +44,11 @@ class Precondition:
         if self.if_match.strip() != "*" and etag not in _STRONG_TAG.findall(self.if_match):
             raise ChangedMeanwhileError(kind, name, etag)
 
+    def require_manager(self, kind: str, name: object, managed_by: str) -> None:
+        """Before what somebody manages is described otherwise: its manager would undo it. ManagedError."""
+        if managed_by and self.manager not in {managed_by, ANY_MANAGER}:
+            raise ManagedError(kind, name, managed_by)
+
     def require_absent(self, kind: str, name: object) -> None:
         """Before an object is made under a name that the writer chose: it must not expect one there."""
         if self.if_match is not None:
@@ -49,4 +56,4 @@ class Precondition:
 
 
 # For writers that are no callers: our own start, and tests.
-ANY_VERSION = Precondition(if_match="*")
+ANY_VERSION = Precondition(if_match="*", manager=ANY_MANAGER)

@@ -80,11 +80,12 @@ async def _writing(
     response: Response,
     if_match: Annotated[str | None, Header(max_length=1000)] = None,
     if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
+    mr_prober_manager: Annotated[str, Header(max_length=100)] = "",
 ) -> Writing:
     return Writing(
         context=context_of(request),
         author=_author_of(request.state.identity, getattr(request.state, "request_id", "")),
-        precondition=Precondition(if_match, if_none_match),
+        precondition=Precondition(if_match, if_none_match, mr_prober_manager),
         _response=response,
     )
 

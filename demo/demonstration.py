@@ -172,7 +172,8 @@ class Demonstration:
 
     def _client(self) -> ApiClient:
         key = read_key(self._plan.folders.admin_key)
-        return ApiClient(ApiTransport(api_url(self._plan.ports), key))
+        # Its end takes down what synchronize manages.
+        return ApiClient(ApiTransport(api_url(self._plan.ports), key, manager="*"))
 
     def _api_answers(self) -> bool:
         if not self._plan.folders.admin_key.exists():

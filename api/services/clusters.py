@@ -53,6 +53,10 @@ SORTING = Sorting(
 )
 
 
+# What anybody turns in an emergency, whoever describes the rest.
+_SWITCHES = {"protected"}
+
+
 @dataclass(frozen=True)
 class ClusterFilter:
     """Which clusters: those that match all that is said."""
@@ -110,6 +114,7 @@ def create_cluster(session: Session, new: ClusterCreate) -> Written[Cluster]:
         deploy_policy=new.deploy_policy,
         gates=_stored(new.gates),
         managed_by=new.managed_by,
+        protected=new.protected,
         variables=[
             models.ClusterVariable(name=name, value=value, managed_by=new.managed_by)
             for name, value in sorted(new.variables.items())
@@ -132,6 +137,8 @@ def update_cluster(
 ) -> Written[Cluster]:
     """Change the fields that the caller named; with `force` also to a revision that the values do not fit yet."""
     row = active_cluster(session, slug, expected)
+    if changes.model_fields_set - _SWITCHES:
+        expected.require_manager("cluster", slug, row.managed_by)
     last = last_deployments(session, [row.id]).get(row.id)
     before = _described(row, last)
     if "recipe_revision" in changes.model_fields_set:
@@ -144,8 +151,8 @@ def update_cluster(
         row.deploy_policy = changes.deploy_policy
     if "gates" in changes.model_fields_set:
         row.gates = _stored(changes.gates)
-    if "protected" in changes.model_fields_set:
-        row.protected = changes.protected
+    for name in changes.model_fields_set & {"protected", "managed_by"}:
+        setattr(row, name, getattr(changes, name))
     if session.is_modified(row):
         row.version += 1
     session.flush()
@@ -155,6 +162,7 @@ def update_cluster(
 def delete_cluster(session: Session, slug: str, expected: Precondition) -> Written[Cluster]:
     """Ask Creator to destroy it; asking twice is asking once."""
     row = _expected_cluster(session, slug, expected)
+    expected.require_manager("cluster", slug, row.managed_by)
     last = last_deployments(session, [row.id]).get(row.id)
     before = _described(row, last)
     if row.protected:

@@ -7,6 +7,7 @@ MrProberError
     ├── ConflictError
     │   ├── SlugTakenError      an object of this name lives
     │   ├── InUseError          others need it
+    │   ├── ManagedError        a tool manages it, and would undo the change
     │   ├── ProtectedError      the cluster must not be deleted
     │   ├── ActionError         a request that does not fit how things stand
     │   ├── NotActiveError      the cluster is being deleted
@@ -134,6 +135,17 @@ class ChangedMeanwhileError(ApiServiceError):
         now = f"its ETag is {etag} now" if etag else "it is not there"
         super().__init__(f"{kind} {name} changed meanwhile: {now}; read it and decide again")
         self.etag = etag
+
+
+class ManagedError(ConflictError):
+    """A change by hand of what a tool manages."""
+
+    def __init__(self, kind: str, name: object, managed_by: str) -> None:
+        super().__init__(
+            f"{kind} {name} is managed by {managed_by}, which would undo the change: make it there,"
+            " or send it with `Mr-Prober-Manager: *`"
+        )
+        self.managed_by = managed_by
 
 
 class ProtectedError(ConflictError):

@@ -51,7 +51,7 @@ def config(session: Session, prober_slug: str, slug: str) -> ProberConfig:
 def put_config(
     session: Session, prober_slug: str, slug: str, new: ProberConfigPut, expected: Precondition
 ) -> Written[ProberConfig]:
-    """Create or replace a config; the same content again changes nothing."""
+    """Create or replace a config; the same content again changes nothing. Who manages it stays, if it is unsaid."""
     prober = living_prober(session, prober_slug, lock=True)
     row = _expected_config(prober, slug, expected)
     values: dict[str, Any] = new.model_dump(mode="json", exclude={"settings"})
@@ -64,6 +64,8 @@ def put_config(
         session.flush()
         return Written(_subject(prober, row), None, described_config(row))
     before = described_config(row)
+    if "managed_by" not in new.model_fields_set:
+        del values["managed_by"]
     globs = {*row.clusters, *new.clusters}
     for name, value in values.items():
         if canonical_json(getattr(row, name)) != canonical_json(value):
@@ -138,6 +140,7 @@ def _expected_config(
         expected.require_absent("config", name)
     else:
         expected.require("config", name, etag_of(row.id, row.version))
+        expected.require_manager("config", name, row.managed_by)
     return row
 
 

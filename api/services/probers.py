@@ -128,6 +128,8 @@ def delete_prober(
 ) -> Deleted[Prober]:
     """Leave a tombstone and take its configs away: agents stop it with their next document."""
     row = _expected_prober(session, slug, expected)
+    for config in row.configs:
+        expected.require_manager("config", f"{slug}/{config.slug}", config.managed_by)
     before = _with_revision(session, row)
     mark_clusters_of(session, _cluster_globs(row))
     row.configs.clear()
@@ -178,6 +180,7 @@ def described_config(row: models.ProberConfig) -> ProberConfig:
 def _expected_prober(session: Session, slug: str, expected: Precondition) -> models.Prober:
     row = living_prober(session, slug, lock=True)
     expected.require("prober", slug, etag_of(row.id, row.version))
+    expected.require_manager("prober", slug, row.managed_by)
     return row
 
 

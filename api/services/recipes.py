@@ -57,6 +57,8 @@ def update_recipe(
     before = _with_revision(session, row)
     if "description" in changes.model_fields_set:
         row.description = changes.description or ""
+    if "managed_by" in changes.model_fields_set:
+        row.managed_by = changes.managed_by
     if session.is_modified(row):
         row.version += 1
     session.flush()
@@ -135,6 +137,7 @@ def find_living_recipe(session: Session, slug: str, *, lock: bool = False) -> mo
 def _expected_recipe(session: Session, slug: str, expected: Precondition) -> models.Recipe:
     row = living_recipe(session, slug, lock=True)
     expected.require("recipe", slug, etag_of(row.id, row.version))
+    expected.require_manager("recipe", slug, row.managed_by)
     return row
 
 

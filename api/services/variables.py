@@ -45,7 +45,7 @@ def put_variable(
     *,
     keyring: Keyring = NO_KEYS,
 ) -> Written[Variable]:
-    """Set a variable; the same value again changes nothing."""
+    """Set a variable; the same value again changes nothing. Who manages it stays, if it is unsaid."""
     row = active_cluster(session, slug)
     found = _expected(row, name, expected)
     require_fitting_value(session, row, name, new.value)
@@ -57,7 +57,8 @@ def put_variable(
         return Written(_subject(row, found), None, _described(found))
     before = _described(found)
     is_new_value = set_value(found, new, keyring=keyring)
-    found.managed_by = new.managed_by
+    if "managed_by" in new.model_fields_set:
+        found.managed_by = new.managed_by
     if session.is_modified(found):  # asked before any query: those write first
         found.version += 1
     if is_new_value:
@@ -88,7 +89,9 @@ def _expected(
     if found is None:
         expected.require_absent("variable", f"{row.slug}/{name}")
     else:
-        expected.require("variable", f"{row.slug}/{name}", etag_of(found.id, found.version))
+        full_name = f"{row.slug}/{name}"
+        expected.require("variable", full_name, etag_of(found.id, found.version))
+        expected.require_manager("variable", full_name, found.managed_by)
     return found
 
 

@@ -57,6 +57,7 @@ class ClusterCreate(Input):
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
     gates: Gates = Gates()
     variables: dict[ClusterVariableName, JsonValue] = {}
+    protected: bool = False  # it cannot be deleted
     managed_by: str = Field(default="", max_length=100)
 
 
@@ -98,10 +99,11 @@ class ClusterUpdate(Input):
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
     gates: Gates = Gates()
     protected: bool = False
+    managed_by: str = Field(default="", max_length=100)
 
 
 class VariablePut(Input):
-    """The new value of a variable; without `sensitive` it stays as sensitive as it is."""
+    """The new value of a variable; as sensitive as it is, and whose it is, stays where it is unsaid."""
 
     value: JsonValue = Field(repr=False)
     sensitive: bool = False

@@ -191,10 +191,14 @@ class ProberUpdate(Input):
     severity: Severity = Severity.NONE
     command: Command = ["true"]
     defaults: ProberSettings = ProberSettings()
+    managed_by: str = Field(default="", max_length=100)
 
 
 class ProberConfigPut(Input):
-    """Where a prober runs and with which settings; globs select, labels must be equal."""
+    """Where a prober runs and with which settings; globs select, labels must be equal.
+
+    Of a config that is there, `managed_by` stays where it is unsaid.
+    """
 
     order: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     clusters: list[Glob] = Field(min_length=1, max_length=1000)

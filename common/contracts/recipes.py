@@ -60,6 +60,7 @@ class RecipeUpdate(Input):
     """A change of a recipe's own fields; absent fields stay."""
 
     description: str | None = Field(default=None, max_length=2000)
+    managed_by: str = Field(default="", max_length=100)
 
 
 class RevisionCreate(Input):

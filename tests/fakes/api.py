@@ -33,6 +33,8 @@ from common.contracts.recipes import (
 from common.contracts.values import Input, Problem
 from common.errors import ApiRefusedError, ApiUnreachableError
 
+MANAGER = "synchronize"
+
 Row = TypeVar("Row", Recipe, Prober, Cluster)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,6 +56,8 @@ class ApiInMemory:
         self.writes: list[str] = []
         self.refused: set[str] = set()
         self.away_after: int | None = None
+        # Who writes, as the header Mr-Prober-Manager says; `*` insists.
+        self.manager = MANAGER
         self._version = 0
 
     # Reading
@@ -154,6 +158,9 @@ class ApiInMemory:
         if any(config.order == body.order for config in others):
             raise refusal(422, "this order is taken")
         fields = body.model_dump(mode="json", exclude={"settings"})
+        present = next((one for one in row.configs if one.slug == slug), None)
+        if present and "managed_by" not in body.model_fields_set:
+            fields["managed_by"] = present.managed_by
         config = ProberConfig(
             id=new_id(), slug=slug, etag=self._next_etag(), **fields,
             settings=_stored(body.settings), updated_at=NOW,
@@ -176,7 +183,7 @@ class ApiInMemory:
             raise refusal(422, "no such recipe, or slug is taken")
         self.cluster_rows[body.slug] = Cluster(
             id=new_id(), slug=body.slug, etag=self._next_etag(), recipe=body.recipe, recipe_revision=body.recipe_revision,
-            deploy_policy=body.deploy_policy, gates=_shown(body.gates), state=ClusterState.ACTIVE, variables={}, hosts={},
+            deploy_policy=body.deploy_policy, gates=_shown(body.gates), state=ClusterState.ACTIVE, variables={}, hosts={}, protected=body.protected,
             managed_by=body.managed_by, last_deployment=None, last_planned_at=None, created_at=NOW, updated_at=NOW,
         )  # fmt: skip
         for name, value in body.variables.items():
@@ -191,7 +198,9 @@ class ApiInMemory:
         force: bool = False,  # noqa: ARG002 - its values always fit
     ) -> Cluster:
         self._write(f"change cluster {slug}")
-        row: Cluster = self._expected(self.cluster_rows, slug, etag)
+        row: Cluster = self._expected(
+            self.cluster_rows, slug, etag, is_switch=body.model_fields_set <= {"protected"}
+        )
         fields = _set_fields(body)
         if "gates" in fields:
             fields["gates"] = _shown(body.gates)
@@ -200,6 +209,8 @@ class ApiInMemory:
     def delete_cluster(self, slug: str, *, etag: str) -> Cluster:
         self._write(f"delete cluster {slug}")
         row: Cluster = self._expected(self.cluster_rows, slug, etag)
+        if row.protected:
+            raise refusal(409, f"cluster {slug} is protected")
         ended = row.model_copy(update={"state": ClusterState.DELETING})
         return self._kept(self.cluster_rows, slug, ended)
 
@@ -237,13 +248,17 @@ class ApiInMemory:
             raise refusal(404, f"no {key}")
         return rows[key]
 
-    def _expected(self, rows: dict[Any, Any], key: Any, etag: str) -> Any:
+    def _expected(
+        self, rows: dict[Any, Any], key: Any, etag: str, *, is_switch: bool = False
+    ) -> Any:
         """The row, if the caller knows it as it is; an empty ETag says that there is none."""
         if not etag and key not in rows:
             return None
         row = self._row(rows, key)
         if etag not in ("*", row.etag):
             raise refusal(412, f"{key} changed meanwhile")
+        if not is_switch and row.managed_by and self.manager not in ("*", row.managed_by):
+            raise refusal(409, f"{key} is managed by {row.managed_by}")
         return row
 
     def _kept(self, rows: dict[str, Row], key: str, row: Row) -> Row:
@@ -255,9 +270,11 @@ class ApiInMemory:
         return f'"{self._version}"'
 
     def _store(self, cluster: str, name: str, body: VariablePut) -> Variable:
+        present = self.variable_rows.get((cluster, name))
+        stays = present and "managed_by" not in body.model_fields_set
         row = Variable(
-            name=name, etag=self._next_etag(), value=body.value, managed_by=body.managed_by,
-            updated_at=NOW,
+            name=name, etag=self._next_etag(), value=body.value,
+            managed_by=present.managed_by if present and stays else body.managed_by, updated_at=NOW,
         )  # fmt: skip
         self.variable_rows[cluster, name] = row
         return row

@@ -15,6 +15,7 @@ from common.contracts.clusters import ClusterState, VariablePut
 from common.contracts.files import FileUpload
 from common.contracts.probers import ProberConfigPut
 from common.contracts.recipes import RecipeCreate
+from common.errors import ApiRefusedError
 from tests.integration.tools.conftest import ROOT, RunningApi
 from tools.synchronize.apply import apply
 from tools.synchronize.current import read_current
@@ -176,19 +177,19 @@ def test_a_name_that_somebody_made_by_hand_is_refused_before_anything_happens(
     assert api.client().probers() == []
 
 
-def test_a_config_edited_by_hand_is_refused_until_it_is_deleted_there_as_the_message_says(
+def test_a_hand_edit_is_refused_and_one_that_insists_is_drift_by_field(
     api: RunningApi, synchronize: Synchronize, capsys: Output
 ) -> None:
     synchronize("apply")
-    edited = ProberConfigPut(clusters=["*"])
+    edited = ProberConfigPut(clusters=["*"], hosts=["demo-*"])
+    with pytest.raises(ApiRefusedError, match="config ping/some is managed by synchronize"):
+        api.client(manager="").put_config("ping", "some", edited, etag=ANY_VERSION)
     api.client().put_config("ping", "some", edited, etag=ANY_VERSION)
-    assert synchronize("apply") == 1
-    printed = capsys.readouterr().out
-    assert "! config ping/some exists in the API and was made or changed by hand" in printed
-    assert "delete it there" in printed
-    api.client().delete_config("ping", "some", etag=ANY_VERSION)
+    capsys.readouterr()
+    assert synchronize("plan") == 2
+    assert '    clusters: ["*"] → ["demo"]' in capsys.readouterr().out
     assert synchronize("apply") == 0
-    assert api.client().config("ping", "some").managed_by == "synchronize"
+    assert api.client().config("ping", "some").clusters == ["demo"]
 
 
 def test_a_terminal_that_knows_no_arrows_still_shows_the_plan(

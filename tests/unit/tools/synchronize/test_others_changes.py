@@ -35,10 +35,7 @@ def test_a_hand_edit_of_a_variable_is_taken_back() -> None:
     api = api_with(wanted)
     api.put_variable("demo", "hosts", VariablePut(value=5), etag="*")
     (change,) = plan_of(wanted, api).changes
-    assert change.fields == (
-        FieldChange("managed_by", "", MANAGER),
-        FieldChange("value", 5, 3),
-    )
+    assert change.fields == (FieldChange("value", 5, 3),)
 
 
 def test_what_others_made_is_left_alone() -> None:
