@@ -333,6 +333,57 @@ class SynchronizeSettings(ToolSettings):
     configs: Path = Field(Path("configs"), description="the config repository")
 
 
+class MeeseeksSettings(ToolSettings, SolomonSettings):
+    """Settings of `yc-mr-prober-meeseeks`."""
+
+    compute_admin_endpoint: str = Field("", description="`host:port` of the Compute Admin API")
+    compute_admin_authorities: Path | None = Field(
+        None,
+        description="file (PEM) of the authorities that may vouch for its certificate; default: the well-known ones",
+    )
+    compute_admin_plaintext: bool = Field(
+        False, description="whether it is called without TLS, which only loopback permits"
+    )
+    compute_admin_token: SecretStr | None = Field(
+        None, description="IAM token for it; with neither this nor a file: the VM's own"
+    )
+    compute_admin_token_file: Path | None = Field(
+        None, description="file that holds the token, read for each call"
+    )
+    compute_admin_call_limit: Annotated[Duration, Field(gt=timedelta(0))] = Field(
+        timedelta(seconds=10), description="longest time of one call to it, seconds"
+    )
+    compute_admin_list_limit: Annotated[Duration, Field(gt=timedelta(0))] = Field(
+        timedelta(minutes=2), description="longest time of a whole list, seconds"
+    )
+    metadata_url: str = Field(
+        "http://169.254.169.254", description="address of the VM's metadata service"
+    )
+    proto_specs: Path = Field(
+        default_factory=lambda: Path(__file__).parent,
+        description="folder in which `./build_proto_specs.sh` put `yandex/`; default: the root of the repository",
+    )
+    host: str = Field(
+        default_factory=socket.getfqdn, description="label `host` of its metrics; default: the FQDN"
+    )
+    meeseeks_interval: Annotated[Duration, Field(gt=timedelta(0))] = Field(
+        timedelta(minutes=1), description="pause between two rounds of `--watch`, seconds"
+    )
+    meeseeks_largest_share: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="share of the nodes that may go or change at once without `--force`, from 10 nodes up",
+    )
+    meeseeks_metrics_port: Port | None = Field(
+        None,
+        description="port on 127.0.0.1 where Prometheus finds the metrics of `--watch`; 0: any; unset: none",
+    )
+    meeseeks_metrics_file: Path | None = Field(
+        None, description="file into which each round writes the same metrics; unset: none"
+    )
+
+
 class DemoSettings(_Settings):
     """Settings of `make demo`."""
 

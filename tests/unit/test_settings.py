@@ -13,6 +13,7 @@ from settings import (
     AgentSettings,
     ApiSettings,
     CreatorSettings,
+    MeeseeksSettings,
     SolomonStandInSettings,
     SynchronizeSettings,
 )
@@ -48,7 +49,7 @@ def settings_table(settings: type[BaseSettings]) -> list[str]:
         ("creator/README.md", [CreatorSettings]),
         ("agent/README.md", [AgentSettings]),
         ("solomon_stand_in/README.md", [SolomonStandInSettings]),
-        ("tools/README.md", [SynchronizeSettings]),
+        ("tools/README.md", [SynchronizeSettings, MeeseeksSettings]),
     ],
 )
 def test_the_settings_table_of_a_readme_is_that_of_its_classes(

@@ -1,0 +1,214 @@
+"""Meeseeks against the real API and a real gRPC server: what its user does, on both databases."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.api_client import ANY_VERSION, ApiClient
+from common.contracts.clusters import ClusterCreate, VariablePut
+from common.contracts.files import FileUpload
+from common.contracts.recipes import RecipeCreate
+from common.errors import ApiRefusedError
+from tests.integration.tools.conftest import RunningApi
+from tests.integration.tools.meeseeks.compute_admin import ComputeAdmin, aborting, answering
+from tools.meeseeks.main import run
+
+ROOT = Path(__file__).parents[4]
+Meeseeks = Callable[..., int]
+Output = pytest.CaptureFixture[str]
+
+
+def promised_declaration() -> str:
+    """The variable as proto_specs/README.md tells authors of recipes to declare it."""
+    found = re.search(r"```hcl\n(.*?)```", (ROOT / "proto_specs/README.md").read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def client(api: RunningApi) -> ApiClient:
+    """Our API with a cluster `meeseeks`."""
+    made = api.client()
+    main = FileUpload.of("main.tf", promised_declaration().encode())
+    made.create_recipe(RecipeCreate(slug="vms", files=[main]))
+    made.create_cluster(ClusterCreate(slug="meeseeks", recipe="vms"))
+    return made
+
+
+def stored(client: ApiClient, name: str = "compute_nodes") -> list[Any]:
+    value = client.variable("meeseeks", name).value
+    assert isinstance(value, list)
+    return value
+
+
+def names(client: ApiClient) -> list[str]:
+    return [node["name"] for node in stored(client)]
+
+
+def as_json(capsys: Output) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return value
+
+
+@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+def test_a_day_of_an_operator(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    _the_first_list(client, admin, meeseeks, capsys)
+    _the_same_nodes_are_no_change(client, admin, meeseeks)
+    _one_goes_and_one_comes(client, admin, meeseeks)
+    _half_a_list_is_refused_until_forced(client, admin, meeseeks, capsys)
+    _somebody_faster_keeps_what_he_wrote(client, admin, meeseeks, capsys)
+
+
+def _the_first_list(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    admin.fill(20)
+    assert meeseeks() == 2
+    assert "20 listed, 20 wanted, 0 known: 20 to add, 0 to remove" in capsys.readouterr().out
+    with pytest.raises(ApiRefusedError):
+        client.variable("meeseeks", "compute_nodes")
+    assert meeseeks("apply") == 0
+    assert client.variable("meeseeks", "compute_nodes").managed_by == "meeseeks"
+    assert names(client) == [f"node-{number:04}" for number in (*range(0, 20, 2), *range(1, 20, 2))]
+
+
+def _the_same_nodes_are_no_change(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks
+) -> None:
+    before = client.variable("meeseeks", "compute_nodes")
+    admin.nodes.reverse()
+    admin.nodes[0]["status"] = 2
+    assert meeseeks("plan") == meeseeks("apply") == 0
+    assert client.variable("meeseeks", "compute_nodes") == before
+
+
+def _one_goes_and_one_comes(client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks) -> None:
+    before = names(client)
+    admin.nodes.pop()
+    admin.nodes.append({"id": "new", "fqdn": "node-new.zone-b.example.net", "zone_id": "zone-b"})
+    assert meeseeks() == 2
+    assert meeseeks("apply") == 0
+    assert names(client) == [*before[1:], "node-new"]
+    assert stored(client)[-1] == {"id": "new", "name": "node-new", "zone": "zone-b", "address": ""}
+
+
+def _half_a_list_is_refused_until_forced(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    admin.always = answering(next_page_token="")
+    capsys.readouterr()
+    assert meeseeks() == meeseeks("apply") == 1
+    said = capsys.readouterr().out
+    assert "! the Compute Admin API counts 20 nodes, but its list has 3" in said
+    assert "! 17 of 20 nodes would be removed, more than 30%" in said
+    assert len(names(client)) == 20
+    assert meeseeks("--force") == 2
+    assert meeseeks("apply", "--force") == 0
+    assert len(names(client)) == 3
+    admin.always = None
+
+
+def _somebody_faster_keeps_what_he_wrote(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    def change_meanwhile(_request: Any, _context: Any, answer: Any) -> Any:
+        put = VariablePut(value=[], managed_by="meeseeks")
+        client.put_variable("meeseeks", "compute_nodes", put, etag=ANY_VERSION)
+        return answer
+
+    def create_meanwhile(_request: Any, _context: Any, answer: Any) -> Any:
+        client.put_variable("meeseeks", "others", VariablePut(value=[]))
+        return answer
+
+    capsys.readouterr()
+    admin.mischief = [change_meanwhile]
+    assert meeseeks("apply") == 4
+    assert "was changed meanwhile by somebody else" in capsys.readouterr().out
+    assert names(client) == []
+    admin.mischief = [create_meanwhile]
+    assert meeseeks("apply", "--variable", "others") == 4
+    assert stored(client, "others") == []
+    assert meeseeks("apply") == 0
+    assert len(names(client)) == 20
+
+
+def test_whose_the_variable_is_and_what_the_services_refuse(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    admin.fill(2)
+    put = VariablePut(value=[], managed_by="synchronize")
+    client.put_variable("meeseeks", "compute_nodes", put)
+    assert meeseeks("apply", "--force") == 1
+    assert "managed by synchronize, not by meeseeks: --adopt takes it" in capsys.readouterr().out
+    assert client.variable("meeseeks", "compute_nodes").managed_by == "synchronize"
+    assert meeseeks("apply", "--adopt") == 0
+    assert client.variable("meeseeks", "compute_nodes").managed_by == "meeseeks"
+    assert meeseeks("apply") == 0
+
+    capsys.readouterr()
+    admin.mischief = [aborting("PERMISSION_DENIED", "no role compute.admin.viewer")]
+    assert meeseeks("apply") == 1
+    assert "PERMISSION_DENIED: no role compute.admin.viewer" in capsys.readouterr().out
+    assert meeseeks("apply", "--cluster", "nobody") == 1
+    assert "there is no cluster nobody: create it" in capsys.readouterr().out
+    client.put_variable("meeseeks", "secret", VariablePut(value=[], sensitive=True))
+    assert meeseeks("apply", "--adopt", "--force", "--variable", "secret") == 1
+    assert "is sensitive: nobody can read it" in capsys.readouterr().out
+
+
+def test_names_and_filters_are_options_before_and_after_the_command(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    client.create_cluster(ClusterCreate(slug="other", recipe="vms"))
+    admin.fill(6)
+    admin.nodes[0]["labels"] = admin.nodes[1]["labels"] = {"rack": "r1"}
+    admin.nodes[2]["status"] = 2
+    common = ("--cluster", "other", "--variable", "nodes")
+    assert meeseeks(*common, "--zone", "zone-a", "apply", "--state", "up", "--json") == 0
+    result = as_json(capsys)
+    assert [node["name"] for node in result["added"]] == ["node-0000", "node-0004"]
+    assert result["outcome"] == "applied"
+    assert client.variable("other", "nodes").managed_by == "meeseeks"
+    assert admin.requests[-1].filter == 'zone_id IN ("zone-a") AND status IN ("UP")'
+
+    assert meeseeks("plan", *common, "--label", "rack=r1", "--json", "--zone", "zone-a") == 2
+    assert [node["name"] for node in as_json(capsys)["removed"]] == ["node-0004"]
+    with pytest.raises(ApiRefusedError):
+        client.variable("meeseeks", "compute_nodes")
+
+    # Thousands of them are no other case.
+    admin.fill(3000, zones=("zone-a", "zone-b", "zone-d"))
+    admin.page_size = 500
+    assert meeseeks("apply") == 0
+    assert len(names(client)) == 3000
+    assert meeseeks("apply") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--endpoint", "admin.example.net:1"], "is not on loopback"),
+        (["--endpoint", "nonsense"], "'nonsense' is not the Compute Admin API's host:port"),
+        (["--api-url", "http://127.0.0.1:1"], "the API at http://127.0.0.1:1 cannot be reached"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_1(
+    meeseeks_without_api: Meeseeks, capsys: Output, arguments: list[str], said: str
+) -> None:
+    assert meeseeks_without_api("apply", *arguments) == 1
+    out, errors = capsys.readouterr()
+    assert said in out + errors
+    assert "Traceback" not in out + errors
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--stat", "up"], ["--label", "rack"], ["--interval", "0"], ["destroy"], ["--state", "sleepy"]]
+)  # fmt: skip
+def test_wrong_usage_is_64(arguments: list[str]) -> None:
+    assert run(arguments) == 64
