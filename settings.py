@@ -255,6 +255,12 @@ class AgentSettings(SolomonSettings):
         le=10_000,
         description="how many runs go on at once; what is due beyond is skipped",
     )
+    agent_warm_parents: int = Field(
+        16,
+        ge=0,
+        le=1000,
+        description="how many processes may wait for the runs of probers with `mode: warm`, up to 128 MB each; the runs of others are started as any program",
+    )
     agent_poll_interval: Duration = Field(
         timedelta(seconds=25),
         description="how long the API holds a question for a new configuration, at most 30 seconds",

@@ -229,7 +229,10 @@ class _Parts:
         )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         group = make_group(self._folder)
-        workplace = Workplace(self._store.temporary, path, self._users, self._wiper, group)
+        workplace = Workplace(
+            self._store.temporary, path, self._users, self._wiper, group,
+            warm_parents=self._settings.agent_warm_parents,
+        )  # fmt: skip
         slots = self._settings.agent_slots
         loop = AgentLoop(self._sources.about, ports, workplace, clocks=Clocks(), slots=slots)
         stopping = threading.Event()

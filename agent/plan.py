@@ -15,13 +15,14 @@ from pydantic import JsonValue
 
 from agent.aggregates import AGGREGATES
 from agent.outputs.table import OUTPUTS
+from common.contracts.modes import RUN, WARM, mode_problem
 from common.contracts.probers import EffectiveAxis, EffectiveSettings, confirmation
 from common.contracts.references import as_text, secrets_in, with_secrets
 from common.contracts.resolution import Combination, EffectiveProber, PlannedRun
 from common.contracts.values import canonical_json
 from common.masking import forms_of
 
-MODES = ("run",)
+MODES = (RUN, WARM)
 MIB = 1024 * 1024
 # Solomon's own labels, those of every point of ours, and those that tell our series apart.
 RESERVED_LABELS = frozenset(
@@ -82,6 +83,7 @@ class RunSpec:
     time_limit: timedelta
     grace: timedelta
     output: str
+    mode: str = RUN
     sandbox: Sandbox = Sandbox()
     cpu_seconds: int = 60
     output_bytes: int = 64 * MIB  # printed, not kept
@@ -156,7 +158,7 @@ def planned_prober(
     """
     labels = tuple(_labels(combination) for combination in prober.combinations)
     keys = tuple(_key(prober.id, combination) for combination in prober.combinations)
-    problem = prober.problem or _unsupported(prober.settings) or problem
+    problem = prober.problem or _unsupported(prober) or problem
     specs: tuple[RunSpec, ...] = ()
     if folder is None and not problem:
         problem = "its files are missing"
@@ -173,6 +175,7 @@ def planned_prober(
                 time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
                 grace=timedelta(seconds=prober.settings.grace_seconds),
                 output=prober.settings.output,
+                mode=prober.settings.mode,
                 sandbox=_sandbox(prober.settings),
                 cpu_seconds=prober.settings.cpu_seconds,
                 output_bytes=prober.settings.output_mb * MIB,
@@ -234,7 +237,8 @@ def _labels(combination: Combination) -> dict[str, str]:
     return {name: as_text(value) for name, value in combination.items()}
 
 
-def _unsupported(settings: EffectiveSettings) -> str:
+def _unsupported(prober: EffectiveProber) -> str:
+    settings = prober.settings
     if settings.mode not in MODES:
         return f"this agent does not know mode {settings.mode!r}, only {', '.join(MODES)}"
     if settings.output not in OUTPUTS:
@@ -244,7 +248,16 @@ def _unsupported(settings: EffectiveSettings) -> str:
     is_batch = any(axis.deliver == "batch" for axis in settings.matrix.values())
     if is_batch and not OUTPUTS[settings.output].knows_batch:
         return f"output {settings.output!r} has one verdict for a whole run: deliver: batch needs another one"
-    return _unsupported_matrix(settings.matrix)
+    return _unsupported_mode(prober) or _unsupported_matrix(settings.matrix)
+
+
+def _unsupported_mode(prober: EffectiveProber) -> str:
+    settings = prober.settings
+    problems = (
+        mode_problem(settings.mode, command=run.arguments, output=settings.output)
+        for run in prober.runs
+    )
+    return next(filter(None, problems), "")
 
 
 def _unsupported_matrix(matrix: Mapping[str, EffectiveAxis]) -> str:

@@ -17,10 +17,12 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Container
 
 from agent.running import kernel, wire
 from agent.running.orphans import Orphans
 from agent.running.private_folders import Folders
+from agent.running.warm_parents import Pending, WarmParents
 
 _MS_NS = 1_000_000
 # Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
@@ -30,7 +32,7 @@ _SWEEP_NS = 1000 * _MS_NS
 _WATCH_NS = 200 * _MS_NS
 _LAST_SWEEPS_NS = 5000 * _MS_NS
 _REAPED_PER_ROUND = 256
-_ANCILLARY_BYTES = socket.CMSG_SPACE(3 * 4)  # of up to three descriptors
+_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * 4)  # of up to four descriptors
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -112,22 +114,27 @@ class Launcher:
         self._folders = Folders(sandbox.temporary)
         # Whether children may have ended that were not looked at.
         self._more_ended = False
+        self._poll = select.poll()
+        self._parents = WarmParents(
+            self._poll, sandbox.temporary, memory_bytes=sandbox.memory_bytes, clock_ns=_now_ns
+        )
         self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
         """Until the agent has gone; nothing that was started is left then."""
-        poll = select.poll()
-        poll.register(self._agent, select.POLLIN)
-        poll.register(self._wakeup, select.POLLIN)
+        self._poll.register(self._agent, select.POLLIN)
+        self._poll.register(self._wakeup, select.POLLIN)
         agent = self._agent.fileno()
         while True:
-            ready = [descriptor for descriptor, _ in poll.poll(self._wait_ms())]
+            ready = [descriptor for descriptor, _ in self._poll.poll(self._wait_ms())]
             if self._wakeup in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup, 4096)
                 self._more_ended = True
+            if len(ready) > (self._wakeup in ready) + (agent in ready):
+                self._hear_parents(ready)
             if self._more_ended:
                 self._reap()
             if agent in ready and not self._take_request():
@@ -165,39 +172,77 @@ class Launcher:
         return bool(packet)
 
     def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
-        name, now_ns = "", _now_ns()
+        name = ""
         try:
             name = self._folders.take()
             request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
             if targets := request.environment.get(wire.TARGETS):
                 request.environment[wire.TARGETS] = self._folders.put_targets(name, targets)
-            if request.folder != self._folder:
-                os.chdir(request.folder)
-                self._folder = request.folder
+            self._enter(request.folder)
+            if request.script:
+                if self._parents.take(request, name, descriptors):
+                    return
+                if reason := self._parents.reason(request):
+                    self._send(wire.cold_message(request.number, reason))
+        except OSError as error:
+            self._refuse(request, name, descriptors, error)
+        else:
+            self._start_directly(request, name, descriptors)
+
+    def _start_directly(
+        self, request: wire.StartRequest, name: str, descriptors: list[int]
+    ) -> None:
+        now_ns = _now_ns()
+        try:
+            self._enter(request.folder)
             pid = self._spawn(request, descriptors)
         except OSError as error:
-            self._send(wire.refusal(request.number, error))
-            if name:
-                self._folders.give_back(name)
-        else:
-            # The kernel's own limit is per process; the sum is looked at with the other limits of the run.
+            self._refuse(request, name, descriptors, error)
+            return
+        _close(descriptors)
+        self._begin(Run(request, name, pid, started_ns=now_ns))
+        if len(descriptors) > 2:
+            self._send(wire.begun_message(request.number, pid))
+
+    def _begin(self, run: Run) -> None:
+        # The kernel's own limit is per process; the sum is looked at with the other limits of the run.
+        if run.cpu_seconds:
             with contextlib.suppress(OSError):
-                seconds = request.cpu_seconds
-                resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 1))
-            run = self._runs[pid] = Run(request, name, pid, started_ns=now_ns)
-            self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+                limits = run.cpu_seconds, run.cpu_seconds + 1
+                resource.prlimit(run.pid, resource.RLIMIT_CPU, limits)
+        self._runs[run.pid] = run
+        self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
+
+    def _refuse(
+        self, request: wire.StartRequest, name: str, descriptors: list[int], error: OSError
+    ) -> None:
+        _close(descriptors)
+        self._send(wire.refusal(request.number, error))
+        if name:
+            self._folders.give_back(name)
+
+    def _enter(self, folder: str) -> None:
+        if folder != self._folder:
+            os.chdir(folder)
+            self._folder = folder
+
+    def _hear_parents(self, ready: Container[int] | None) -> None:
+        for pending, pid in self._parents.begun(ready):
+            run = Run(pending.request, pending.name, pid, started_ns=pending.asked_ns)
+            self._begin(run)
+        while self._parents.first:
+            self._send(wire.warmed_message(self._parents.first.pop()))
+        for pending in self._parents.returned():
+            self._start_directly(pending.request, pending.name, pending.descriptors)
 
     def _spawn(self, request: wire.StartRequest, descriptors: list[int]) -> int:
-        out, err = descriptors
+        *given, out, err = descriptors
         return os.posix_spawnp(
             request.arguments[0],
             request.arguments,
             request.environment,
             file_actions=[
-                (os.POSIX_SPAWN_DUP2, self._null, 0),
+                (os.POSIX_SPAWN_DUP2, given[0] if given else self._null, 0),
                 (os.POSIX_SPAWN_DUP2, out, 1),
                 (os.POSIX_SPAWN_DUP2, err, 2),
             ],
@@ -210,6 +255,15 @@ class Launcher:
         for run in self._runs.values():
             if run.number == number:
                 kernel.send_group(run.pid, signal_number)
+                return
+        if pending := self._parents.give_up(number):
+            self._end_unbegun(pending)
+
+    def _end_unbegun(self, pending: Pending) -> None:
+        self._send(
+            wire.end_message(wire.RunEnd(pending.request.number, -signal.SIGKILL, "", (0, 0, 0)))
+        )
+        self._folders.give_back(pending.name)
 
     def _reap(self) -> None:
         self._more_ended = False
@@ -220,9 +274,13 @@ class Launcher:
                 return
             if ended is None:
                 return
+            if ended.si_pid not in self._runs and self._parents.pending:
+                # It may be a run that has begun since we listened.
+                self._hear_parents(None)
             run = self._runs.pop(ended.si_pid, None)
             if run is None:
                 os.waitpid(ended.si_pid, 0)
+                self._parents.forget_process(ended.si_pid)
             else:
                 self._finish(run)
         self._more_ended = True
@@ -249,6 +307,7 @@ class Launcher:
             self._watch_at_ns = now_ns + _WATCH_NS
             self._watch(now_ns)
         if now_ns >= self._sweep_at_ns:
+            self._parents.look_after()
             left = self._sweep()
             self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
             self._sweep_at_ns = now_ns + (self._sweep_pause_ns if left else _SWEEP_NS)
@@ -256,7 +315,10 @@ class Launcher:
     def _sweep(self) -> bool:
         """Whether orphans are left that must go."""
         active = {run.name: run.started_ns for run in self._runs.values()}
-        left = bool(self._orphans.sweep(self._runs, active))
+        active |= self._parents.pending
+        left = bool(self._orphans.sweep(self._runs.keys() | self._parents.pids, active))
+        while self._parents.litter:
+            self._send(wire.litter_message(self._parents.litter.pop()))
         if not left:
             for name in self._folders.clear():
                 self._send(wire.litter_message(name))
@@ -268,7 +330,8 @@ class Launcher:
         if not old:
             return
         strays: dict[str, list[int]] = {}
-        for pid in set(kernel.children_of(os.getpid())) - self._runs.keys():
+        own = self._runs.keys() | self._parents.pids
+        for pid in set(kernel.children_of(os.getpid())) - own:
             if name := self._orphans.name_of(pid):
                 strays.setdefault(name, []).append(pid)
         for run in old:
@@ -290,7 +353,8 @@ class Launcher:
             return "processes"
         if sum(member.rss_bytes for member in members) > self._sandbox.memory_bytes:
             return "memory_mb"
-        if sum(member.cpu_ticks for member in members) * kernel.TICK_NS > run.cpu_seconds * 10**9:
+        cpu_ns = sum(member.cpu_ticks for member in members) * kernel.TICK_NS
+        if run.cpu_seconds and cpu_ns > run.cpu_seconds * 10**9:
             return "cpu_seconds"
         return ""
 
@@ -301,6 +365,7 @@ class Launcher:
 
     def _end_all(self) -> None:
         limit_ns = _now_ns() + _LAST_SWEEPS_NS
+        self._parents.close()
         for run in self._runs.values():
             kernel.send_group(run.pid, signal.SIGKILL)
         while _now_ns() < limit_ns:
@@ -308,6 +373,11 @@ class Launcher:
             if not self._runs and not self._orphans.sweep((), {}):
                 return
             time.sleep(0.005)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _content(descriptor: int) -> bytes:

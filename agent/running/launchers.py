@@ -44,6 +44,15 @@ class Listener(Protocol):
     def refused(self, number: int, error: OSError) -> None:
         """The program could not be started."""
 
+    def begun(self, number: int, pid: int) -> None:
+        """A program with an input has been started as this process."""
+
+    def warmed(self, number: int) -> None:
+        """This run is the first one that its warm parent has forked."""
+
+    def cold(self, number: int, reason: str) -> None:
+        """This run and those like it are started as in mode `run`, since no warm parent can be had."""
+
     def lost(self, numbers: Sequence[int]) -> None:
         """The launcher of these runs has ended before them; what is left of them becomes the agent's."""
 
@@ -59,9 +68,14 @@ class Launcher:
         self.runs: set[int] = set()
         self.used_at_ns = 0
 
-    def start(self, number: int, program: bytes, descriptors: tuple[int, int]) -> None:
-        """Start a program (`wire.encoded_program`) whose output goes to the descriptors; OSError if that cannot even be tried."""
-        packet = wire.start_request(number, program)
+    def start(
+        self, number: int, program: bytes, descriptors: tuple[int, ...], *, script: int = 0
+    ) -> None:
+        """Start a program (`wire.encoded_program`); OSError if that cannot even be tried.
+
+        Its output goes to the last two descriptors, one before them is its input. `script`: see `wire.StartRequest`.
+        """
+        packet = wire.start_request(number, program, script=script)
         self.runs.add(number)
         try:
             if len(packet) < wire.MAX_PACKET_BYTES:
@@ -76,7 +90,7 @@ class Launcher:
                 errno.EAGAIN, "the launcher does not answer, a new one follows"
             ) from error
 
-    def _send_in_file(self, packet: bytes, descriptors: tuple[int, int]) -> None:
+    def _send_in_file(self, packet: bytes, descriptors: tuple[int, ...]) -> None:
         file = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
             with open(file, "wb", closefd=False) as writer:
@@ -118,6 +132,7 @@ class Workplace:
     users: Users
     wiper: Wiper
     group: Path | None = None  # the cgroup of all launchers
+    warm_parents: int = 16  # at most
 
 
 class Launchers:
@@ -209,11 +224,18 @@ class Launchers:
             self._place.wiper.wipe(launcher.folder / fields[1].decode())
             return
         number = int(fields[1])
-        launcher.runs.discard(number)
-        if fields[0] == wire.ENDED:
-            self._listener.ended(wire.parsed_end(fields))
+        if fields[0] == wire.BEGUN:
+            self._listener.begun(number, int(fields[2]))
+        elif fields[0] == wire.WARMED:
+            self._listener.warmed(number)
+        elif fields[0] == wire.COLD:
+            self._listener.cold(number, fields[2].decode(errors="replace"))
         else:
-            self._listener.refused(number, OSError(int(fields[2]), fields[3].decode()))
+            launcher.runs.discard(number)
+            if fields[0] == wire.ENDED:
+                self._listener.ended(wire.parsed_end(fields))
+            else:
+                self._listener.refused(number, OSError(int(fields[2]), fields[3].decode()))
 
     def _remove(self, sandbox: Sandbox, launcher: Launcher) -> None:
         if self._launchers.get(sandbox) is launcher:

@@ -25,6 +25,7 @@ from agent.running.capture import KEPT_BYTES
 from agent.running.launchers import Launchers, Workplace
 from agent.running.orphans import Orphans
 from agent.running.run import EndCause, Pipe, Run
+from agent.running.warm_places import WarmPlaces
 from agent.scheduler import SECOND_NS
 from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
 from common.contracts.states import Outcome
@@ -71,6 +72,7 @@ class Runner:
         self._clock_ns = clock_ns
         self._orphans = Orphans(str(workplace.temporary))
         self._launchers = Launchers(selector, workplace, self)
+        self.warm = WarmPlaces(workplace.warm_parents)
         self._runs: dict[int, Run] = {}
         # What is sent to start a run, as long as its spec stays the same.
         self._programs: dict[RunKey, tuple[RunSpec, bytes]] = {}
@@ -171,6 +173,19 @@ class Runner:
             run.close_pipes(self._selector)
             self._finish(run, cannot_start(run.spec.arguments, error), Cost())
 
+    def begun(self, number: int, pid: int) -> None:
+        """See `Listener`."""
+
+    def cold(self, number: int, reason: str) -> None:
+        """See `Listener`."""
+        if run := self._runs.get(number):
+            self.warm.cold(run.spec, reason)
+
+    def warmed(self, number: int) -> None:
+        """See `Listener`."""
+        if run := self._runs.get(number):
+            self.warm.warmed(run.spec)
+
     def lost(self, numbers: Sequence[int]) -> None:
         """See `Listener`."""
         self._sweep_at_ns = self._clock_ns()
@@ -182,7 +197,8 @@ class Runner:
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
         program = self._program_of(spec)
         with _Pipes() as pipes:
-            launcher.start(number, program, pipes.its_ends)
+            script = self.warm.script(spec, started_ns)
+            launcher.start(number, program, pipes.its_ends, script=script)
             return Run(
                 number=number, spec=spec, launcher=launcher,
                 stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),

@@ -11,6 +11,9 @@ SIGNAL = b"signal"
 ENDED = b"ended"
 REFUSED = b"refused"
 LITTER = b"litter"
+BEGUN = b"begun"
+COLD = b"cold"
+WARMED = b"warmed"
 # This variable of a request is the content of a file; the program gets the file's path.
 TARGETS = "MR_PROBER_TARGETS"
 # A longer request comes in a file in memory, whose descriptor is the last one.
@@ -19,15 +22,22 @@ IN_FILE = b"file"
 
 
 class StartRequest:
-    """A program to start, as the launcher understands it; its output goes to the two descriptors that come along."""
+    """A program to start, as the launcher understands it.
 
-    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number")
+    The last two of the descriptors that come along take its output, one before them is its input.
+    """
 
-    def __init__(self, number: int, *, folder: str, cpu_seconds: int) -> None:
-        """`folder` is where it works; the launcher adds TMPDIR to its environment."""
+    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number", "script")
+
+    def __init__(self, number: int, *, folder: str, cpu_seconds: int, script: int = 0) -> None:
+        """`folder` is where it works; the launcher adds TMPDIR to its environment. `cpu_seconds` 0: no limit.
+
+        `script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
+        """
         self.number = number
         self.folder = folder
         self.cpu_seconds = cpu_seconds
+        self.script = script
         self.arguments: list[str] = []
         self.environment: dict[str, str] = {}
 
@@ -76,17 +86,19 @@ def encoded_program(
     return packet.encode(errors="surrogateescape")
 
 
-def start_request(number: int, program: bytes) -> bytes:
-    """The packet that starts an encoded program as this run."""
-    return b"%s\0%d\0%s" % (START, number, program)
+def start_request(number: int, program: bytes, *, script: int = 0) -> bytes:
+    """The packet that starts an encoded program as this run; `script`: see `StartRequest`."""
+    return b"%s\0%d\0%d\0%s" % (START, number, script, program)
 
 
 def parsed_start(fields: Sequence[bytes]) -> StartRequest:
     """The opposite of `start_request`."""
-    _, number, folder, cpu_seconds, count, *texts = (
+    _, number, script, folder, cpu_seconds, count, *texts = (
         field.decode(errors="surrogateescape") for field in fields
     )
-    request = StartRequest(int(number), folder=folder, cpu_seconds=int(cpu_seconds))
+    request = StartRequest(
+        int(number), folder=folder, cpu_seconds=int(cpu_seconds), script=int(script)
+    )
     request.arguments = texts[: int(count)]
     request.environment = dict(text.split("=", 1) for text in texts[int(count) :])
     return request
@@ -124,3 +136,18 @@ def refusal(number: int, error: OSError) -> bytes:
 def litter_message(name: str) -> bytes:
     """In this folder of the launcher's, something is left of a run that is over."""
     return b"%s\0%s" % (LITTER, name.encode())
+
+
+def begun_message(number: int, pid: int) -> bytes:
+    """A program with an input has been started: the agent talks with it and looks at what it uses."""
+    return b"%s\0%d\0%d" % (BEGUN, number, pid)
+
+
+def cold_message(number: int, reason: str) -> bytes:
+    """Runs like this one are started as in mode `run`, since no warm parent can be had for them."""
+    return b"%s\0%d\0%s" % (COLD, number, reason.encode(errors="replace"))
+
+
+def warmed_message(number: int) -> bytes:
+    """This run is the first one that its warm parent has forked."""
+    return b"%s\0%d" % (WARMED, number)

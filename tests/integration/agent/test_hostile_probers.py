@@ -13,7 +13,7 @@ import pytest
 
 from common import processes
 from tests.integration.agent.hostile.bed import end_group
-from tests.integration.agent.hostile.corpus import CORPUS, Case
+from tests.integration.agent.hostile.corpus import CORPUS, WARM_CORPUS, Case
 
 ROOT = Path(__file__).parents[3]
 Rows = dict[str, list[dict[str, Any]]]
@@ -21,12 +21,27 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[Rows]:
+    yield from rows_of("run")
+
+
+@pytest.fixture(scope="module")
+def warm_rows() -> Iterator[Rows]:
+    yield from rows_of("warm")
+
+
+def rows_of(mode: str) -> Iterator[Rows]:
+    """What a corpus has come to."""
     # Not pytest's folder: a prober with another user's rights could not even enter that.
     folder = Path(tempfile.mkdtemp(prefix="mr-prober-hostile-"))
     folder.chmod(0o755)
     with (folder / "log").open("wb") as log:
         bed = processes.start(
-            [sys.executable, str(ROOT / "tests/integration/agent/hostile/bed.py"), str(folder)],
+            [
+                sys.executable,
+                str(ROOT / "tests/integration/agent/hostile/bed.py"),
+                str(folder),
+                mode,
+            ],
             environment={"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             cwd=ROOT,
             stdout=log,
@@ -49,9 +64,7 @@ def rows() -> Iterator[Rows]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
-def test_a_hostile_program_gets_its_verdict_and_leaves_nothing(rows: Rows, case: Case) -> None:
-    results = rows[case.name]
+def check(case: Case, results: list[dict[str, Any]]) -> None:
     assert len(results) == case.times
     for result in results:
         assert result["in_time"]
@@ -61,5 +74,16 @@ def test_a_hostile_program_gets_its_verdict_and_leaves_nothing(rows: Rows, case:
         assert result["left"] == []
 
 
-def test_nothing_is_left_when_the_agent_has_ended(rows: Rows) -> None:
+@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
+def test_a_hostile_program_gets_its_verdict_and_leaves_nothing(rows: Rows, case: Case) -> None:
+    check(case, rows[case.name])
+
+
+@pytest.mark.parametrize("case", WARM_CORPUS, ids=lambda case: case.name)
+def test_so_does_a_hostile_fork_of_a_warm_parent(warm_rows: Rows, case: Case) -> None:
+    check(case, warm_rows[case.name])
+
+
+def test_nothing_is_left_when_the_agent_has_ended(rows: Rows, warm_rows: Rows) -> None:
     assert rows["the end"][0]["left"] == []
+    assert warm_rows["the end"][0]["left"] == []

@@ -76,7 +76,8 @@ def test_a_batch_is_one_run_whose_key_stays_when_a_combination_comes() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"mode": "warm"}, "mode 'warm'"),
+        ({"mode": "hot"}, "mode 'hot'"),
+        ({"mode": "warm"}, "[python3, FILE, …]"),
         ({"output": "xml"}, "output 'xml'"),
         ({"aggregate": "median"}, "aggregate 'median'"),
         (

@@ -1,6 +1,6 @@
 """Runs the hostile corpus where it can harm nobody: a private pid, mount and network namespace with few processes and little memory.
 
-Started as a program: `bed.py FOLDER` enters the namespaces and runs every case of `corpus.py`, one JSON line each in `FOLDER/results`.
+Started as a program: `bed.py FOLDER MODE` enters the namespaces and runs every case of one corpus, one JSON line each in `FOLDER/results`.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -27,7 +28,7 @@ from agent.running.runner import Runner
 from agent.running.users import users_of_this_host
 from agent.running.wiper import Wiper
 from common import processes
-from tests.integration.agent.hostile.corpus import CORPUS, MIB, Case
+from tests.integration.agent.hostile.corpus import CORPORA, MIB, Case
 
 MAX_PROCESSES = 400
 MAX_MEMORY = 1024 * MIB
@@ -38,7 +39,7 @@ INSIDE = "--inside"
 def main() -> None:
     """Outside: bound ourselves and enter the namespaces; inside: run the corpus."""
     if sys.argv[1] == INSIDE:
-        run_corpus(Path(sys.argv[2]))
+        run_corpus(Path(sys.argv[2]), CORPORA[sys.argv[3]])
         return
     bound_ourselves()
     unshare = shutil.which("unshare")
@@ -46,7 +47,7 @@ def main() -> None:
         sys.exit("the hostile corpus needs the command `unshare` (Debian: util-linux)")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     namespaces = ["--pid", "--fork", "--mount-proc", "--net", "--kill-child=KILL"]
-    arguments = [sys.executable, __file__, INSIDE, sys.argv[1]]
+    arguments = [sys.executable, __file__, INSIDE, *sys.argv[1:]]
     os.execv(unshare, [unshare, *user, *namespaces, *arguments])  # noqa: S606 - no shell is wanted
 
 
@@ -117,10 +118,27 @@ class Bed:
             time_limit=timedelta(seconds=case.time_limit_seconds),
             grace=timedelta(seconds=0.1),
             output=case.output,
+            mode=case.mode,
             sandbox=Sandbox(user, case.memory_mb * MIB, case.processes, 64),
             cpu_seconds=case.cpu_seconds,
             output_bytes=16 * MIB,
         )
+
+    def warmed_up(self, case: Case) -> RunResult:
+        """Run it until it is a fork of a warm parent, told to do nothing; the last result."""
+        spec = self.spec(case)
+        spec = replace(
+            spec, arguments=(*spec.arguments, "quietly"), time_limit=timedelta(seconds=20)
+        )
+        while True:
+            self.runner.start(spec, boot_ns())
+            if not self.turn_until(lambda: self.results):
+                sys.exit(f"{case.name} never ends when it should do nothing")
+            result = self.results.pop()
+            if self.runner.warm.is_warm(spec):
+                return result
+            if reason := self.runner.warm.reason(spec):
+                sys.exit(f"{case.name} cannot be warm: {reason}")
 
     def turn_until(self, condition: Callable[[], object], seconds: float = 20.0) -> bool:
         """Whether the condition came true in time."""
@@ -139,7 +157,7 @@ class Bed:
         self.wiper.close(time_limit_seconds=10)
 
 
-def run_corpus(folder: Path) -> None:
+def run_corpus(folder: Path, corpus: Iterable[Case]) -> None:
     # Others on this machine use theirs meanwhile; ours ends with the namespace.
     mount = processes.start(
         ["mount", "-t", "tmpfs", "none", "/dev/shm"],  # noqa: S108 - our own
@@ -151,7 +169,7 @@ def run_corpus(folder: Path) -> None:
     untouched = left_behind(folder / "temporary")
     bed = Bed(folder)
     with (folder / "results").open("w") as lines:
-        for case in CORPUS:
+        for case in corpus:
             for row in rows_of(bed, case):
                 lines.write(json.dumps(row) + "\n")
             lines.flush()
@@ -176,11 +194,15 @@ def rows_of(bed: Bed, case: Case) -> Iterator[dict[str, object]]:
     bed.runner.start(bed.spec(quiet), boot_ns())
     bed.turn_until(lambda: bed.results)
     first = bed.results.pop()
+    if case.mode == "warm":
+        first = bed.warmed_up(case)
     before = left_behind(bed.temporary)
     for number in range(case.times):
         bed.runner.start(bed.spec(case, number), boot_ns())
     in_time = bed.turn_until(lambda: len(bed.results) == case.times)
     results, bed.results[:] = list(bed.results), []
+    # The next case needs the place.
+    bed.runner.warm.forget(bed.spec(case))
     if case.kills_launcher:
         bed.runner.start(bed.spec(quiet), boot_ns())
         bed.turn_until(lambda: bed.results)

@@ -19,6 +19,7 @@ class Case:
     processes: int = 40
     cpu_seconds: int = 20
     user: str = ""
+    mode: str = "run"
     times: int = 1
     kills_launcher: bool = False
     samples: tuple[str, ...] = ()
@@ -32,6 +33,15 @@ def shell(name: str, script: str, outcome: str, reason: str = "", **more: object
 
 def python(name: str, code: str, outcome: str, reason: str = "", **more: object) -> Case:
     return Case(name, ("python3", "-I", "-S", "-c", code), outcome, reason, **more)  # type: ignore[arg-type]
+
+
+def warm(name: str, code: str, outcome: str, reason: str = "", **more: object) -> Case:
+    file = name.replace(" ", "_").replace(":", "").replace("'", "") + ".py"
+    # What it does at first only says whether it is a fork.
+    told = f"import sys\nif sys.argv[1:] == ['quietly']:\n    sys.exit(0)\n{code}"
+    return Case(
+        name, ("python3", file), outcome, reason, mode="warm", files=((file, told.encode(), 0o644),), **more,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 _DOUBLE_FORK = """
@@ -96,6 +106,61 @@ for limit in '-Hn 100000' '-Hd unlimited' '-Hc unlimited'; do
     if ulimit $limit 2>/dev/null; then echo "$limit could be raised" >&2; exit 1; fi
 done
 """
+_IGNORES_SIGTERM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    time.sleep(0.01)
+"""
+_EXITS_ON_SIGTERM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True:
+    time.sleep(0.01)
+"""
+_LEAVES_THE_GROUP = """
+import subprocess, time
+subprocess.Popen(["sleep", "300"], start_new_session=True)
+subprocess.Popen(["/bin/sleep", "300"], start_new_session=True, env={})
+time.sleep(0.05)
+"""
+_HOLDS_STDOUT = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(300)
+time.sleep(0.05)
+sys.exit("said")
+"""
+_FLOODS = """
+import sys
+while True:
+    sys.stdout.buffer.write(b"x" * 65536)
+"""
+_BURNS = """
+while True:
+    pass
+"""
+_MANGLES_ITS_WORLD = """
+import os, resource, shutil, sys, threading, time
+import json
+json.dumps = os.getcwd = time.sleep = None
+os.environ.clear()
+os.closerange(0, 100)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+os._exit(4)
+"""
+_KILLS_ITS_PARENTS = """
+import os, signal
+for entry in os.listdir("/proc"):
+    try:
+        with open(f"/proc/{entry}/cmdline", "rb") as file:
+            if b"warm_interpreter" in file.read() and int(entry) != os.getpid():
+                os.kill(int(entry), signal.SIGKILL)
+    except (OSError, ValueError):
+        pass
+"""
 _FOREVER = "while :; do sleep 0.01; done"
 
 CORPUS = (
@@ -131,3 +196,29 @@ CORPUS = (
     shell("many ignore SIGTERM", "trap '' TERM; " + _FOREVER, "timeout", time_limit_seconds=1.0, times=20),
     shell("many leave their group", "for i in 1 2 3; do (setsid sleep 300 &); done", "success", times=20),
 )  # fmt: skip
+
+# Forks of a warm parent: each file is run until there is one.
+WARM_CORPUS = (
+    warm("warm: ignores SIGTERM", _IGNORES_SIGTERM, "timeout", "no end within", time_limit_seconds=0.5),
+    warm("warm: exits 0 on SIGTERM", _EXITS_ON_SIGTERM, "timeout", time_limit_seconds=0.5),
+    warm("warm: stops itself", "import os\nos.kill(os.getpid(), 19)", "timeout", time_limit_seconds=0.3),
+    warm("warm: children leave the group", _LEAVES_THE_GROUP, "success"),
+    warm("warm: double fork", _DOUBLE_FORK, "success"),
+    warm("warm: an orphan holds stdout", _HOLDS_STDOUT, "failure", "said"),
+    warm("warm: floods", _FLOODS, "broken", "killed by limit (output_mb)"),
+    warm("warm: noise", _NOISE, "success", output="prometheus", samples=("good_before", "good_after"), memory_mb=400),
+    warm("warm: eats memory", _MEMORY, "broken", "killed by limit (memory_mb)"),
+    warm("warm: its children eat memory", _CHILDREN_EAT, "broken", "killed by limit (memory_mb)"),
+    warm("warm: burns the processor", _BURNS, "broken", "killed by limit (cpu_seconds)", cpu_seconds=1),
+    warm("warm: fork storm", _STORM, "broken", "killed by limit (processes)"),
+    warm("warm: leaves a socket", _SOCKET, "success"),
+    warm("warm: raises its limits", _LIMITS, "success"),
+    warm("warm: mangles its world", _MANGLES_ITS_WORLD, "failure", "exit status 4", times=3),
+    warm("warm: kills its group", "import os\nos.kill(0, 9)", "broken", "killed by SIGKILL"),
+    warm("warm: kills its parent's group", "import os, time\nos.killpg(os.getpgid(os.getppid()), 9)\ntime.sleep(300)", "broken",
+         "the process that started it was killed", kills_launcher=True),
+    warm("warm: kills the warm parent", _KILLS_ITS_PARENTS, "success"),
+    warm("warm: many ignore SIGTERM", _IGNORES_SIGTERM, "timeout", time_limit_seconds=2.0, times=20),
+    warm("warm: many leave their group", _LEAVES_THE_GROUP, "success", times=20),
+)  # fmt: skip
+CORPORA = {"run": CORPUS, "warm": WARM_CORPUS}

@@ -19,9 +19,9 @@ def test_a_start_comes_through(
     arguments: list[str], environment: dict[str, str], folder: str
 ) -> None:
     program = wire.encoded_program(arguments, environment, folder=folder, cpu_seconds=3)
-    packet = wire.start_request(7, program)
+    packet = wire.start_request(7, program, script=1)
     heard = wire.parsed_start(packet.split(b"\0"))
-    assert (heard.number, heard.folder, heard.cpu_seconds) == (7, folder, 3)
+    assert (heard.number, heard.folder, heard.cpu_seconds, heard.script) == (7, folder, 3, 1)
     assert (heard.arguments, heard.environment) == (arguments, environment)
 
 

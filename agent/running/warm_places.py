@@ -1,0 +1,89 @@
+"""Which probers have a warm parent on this host: *decide*, within a bound on their number.
+
+Who has no place, and who cannot be forked, runs as in mode `run`: that is said once for each and shown.
+"""
+
+import logging
+from datetime import timedelta
+
+from agent.plan import RunSpec, Sandbox
+from common.contracts.modes import WARM, script_position
+from common.contracts.reports import shortened
+
+log = logging.getLogger(__name__)
+
+# As long as a parent waits for its next run (`warm_parents.py`).
+_IDLE_NS = 600 * 1_000_000_000
+# Memory held for longer than this costs more than a start now and then.
+LONGEST_INTERVAL = timedelta(minutes=5)
+
+_Key = tuple[Sandbox, str, tuple[str, ...]]
+
+
+class WarmPlaces:
+    """The places for warm parents; used by one thread."""
+
+    def __init__(self, places: int) -> None:
+        """`places`: how many parents there may be; 0: all runs are started as in mode `run`."""
+        self._places = places
+        self._used_ns: dict[_Key, int] = {}
+        self._reasons: dict[_Key, str] = {}
+        self._warm: set[_Key] = set()
+
+    def script(self, spec: RunSpec, now_ns: int) -> int:
+        """Which argument of the command a warm parent may run; 0 if this run is started like any program."""
+        if spec.mode != WARM or spec.interval > LONGEST_INTERVAL:
+            return 0
+        position = script_position(spec.arguments)
+        key = _key(spec, position)
+        if key not in self._used_ns and len(self._used_ns) >= self._places:
+            self._retire(now_ns)
+            if len(self._used_ns) >= self._places:
+                self.cold(spec, f"all {self._places} places for warm parents are taken")
+                return 0
+        self._used_ns[key] = now_ns
+        return position
+
+    def cold(self, spec: RunSpec, reason: str) -> None:
+        """Runs like this one have no parent for this reason; it is logged when it is new."""
+        key = _key(spec, script_position(spec.arguments))
+        self._warm.discard(key)
+        if self._reasons.get(key) != reason:
+            self._reasons[key] = reason
+            log.warning(
+                "prober=%s is not warm, its runs are started as in mode run: %s",
+                spec.prober_slug, shortened(reason),
+            )  # fmt: skip
+
+    def warmed(self, spec: RunSpec) -> None:
+        """A parent has forked a run like this one."""
+        key = _key(spec, script_position(spec.arguments))
+        self._reasons.pop(key, None)
+        self._warm.add(key)
+        log.info("prober=%s is warm", spec.prober_slug)
+
+    def is_warm(self, spec: RunSpec) -> bool:
+        """Whether runs like this one are forks of a parent."""
+        return _key(spec, script_position(spec.arguments)) in self._warm
+
+    def reason(self, spec: RunSpec) -> str:
+        """Why a prober of mode `warm` is started as in mode `run`; empty if it is not, or nobody knows yet."""
+        return self._reasons.get(_key(spec, script_position(spec.arguments)), "")
+
+    def forget(self, spec: RunSpec) -> None:
+        """Nobody runs this any more: its place is free."""
+        self._forget(_key(spec, script_position(spec.arguments)))
+
+    def _forget(self, key: _Key) -> None:
+        self._used_ns.pop(key, None)
+        self._reasons.pop(key, None)
+        self._warm.discard(key)
+
+    def _retire(self, now_ns: int) -> None:
+        for key, used_ns in list(self._used_ns.items()):
+            if now_ns - used_ns > _IDLE_NS:
+                self._forget(key)
+
+
+def _key(spec: RunSpec, position: int) -> _Key:
+    return spec.sandbox, str(spec.folder), spec.arguments[: position + 1]
