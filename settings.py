@@ -390,6 +390,15 @@ class MeeseeksSettings(ToolSettings, SolomonSettings):
     )
 
 
+class AgentToolSettings(_Settings):
+    """Settings of `yc-mr-prober-agent`: which agent; the API is only asked for the time, and only if that does not answer."""
+
+    agent_dir: Path = Field(
+        Path("data/agent"), description="folder of the agent: document, files, state"
+    )
+    api_url: str = Field("http://127.0.0.1:8080", description="address of the API")
+
+
 class DemoSettings(_Settings):
     """Settings of `make demo`."""
 

@@ -1,6 +1,5 @@
 """Who this agent is: an instance id made at its first start, and a counter of its starts: *read*."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,19 +20,27 @@ class Identity:
     boot: int
 
 
-class _Stored(Wire):
+class StoredIdentity(Wire):
+    """What is on disk; host and cluster are for who reads the folder of an agent that is dead."""
+
     instance: UUID
     boot: int = Field(ge=0)
+    host: str = ""
+    cluster: str = ""
 
 
-def next_identity(folder: Path) -> Identity:
+def next_identity(folder: Path, *, host: str = "", cluster: str = "") -> Identity:
     """The identity of this start, already written down; OSError if that is not possible."""
-    file = folder / _FILE
+    known = stored_identity(folder)
+    instance, boot = (known.instance, known.boot + 1) if known else (uuid4(), 1)
+    stored = StoredIdentity(instance=instance, boot=boot, host=host, cluster=cluster)
+    write_atomically(folder / _FILE, stored.model_dump_json().encode() + b"\n")
+    return Identity(instance, boot)
+
+
+def stored_identity(folder: Path) -> StoredIdentity | None:
+    """That of the newest start; None if there was none or the file is damaged. OSError if it cannot be read."""
     try:
-        stored = _Stored.model_validate_json(file.read_bytes())
-        identity = Identity(stored.instance, stored.boot + 1)
+        return StoredIdentity.model_validate_json((folder / _FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
-        identity = Identity(uuid4(), 1)
-    text = json.dumps({"instance": str(identity.instance), "boot": identity.boot})
-    write_atomically(file, text.encode() + b"\n")
-    return identity
+        return None

@@ -147,7 +147,8 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
     try:
         # The descriptor stays open until the process ends, and with it the lock.
         lock_folder(root)
-        about = AboutAgent(next_identity(root), settings.host, settings.cluster)
+        identity = next_identity(root, host=settings.host, cluster=settings.cluster)
+        about = AboutAgent(identity, settings.host, settings.cluster)
         # What a local document needs never meets what the API's does.
         store = Store(root / "local" if document else root)
         _end_leftovers(root, store)

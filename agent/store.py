@@ -53,12 +53,7 @@ class Store:
 
     def document(self) -> bytes | None:
         """The last good document; None if there is none or it is damaged."""
-        try:
-            name = self._current.read_text().strip()
-            is_name = re.fullmatch(SHA256_PATTERN, name)
-            return _verified(self._documents / name, name) if is_name else None
-        except (FileNotFoundError, FileDamagedError, UnicodeDecodeError):
-            return None
+        return document_in(self._current.parent)
 
     def keep_document(self, content: bytes) -> None:
         """Make this the last good document and forget the one before."""
@@ -150,6 +145,16 @@ class Store:
     def _remove_drafts(self) -> None:
         for draft in self._unpacked.glob(".*"):
             remove_folder(draft)
+
+
+def document_in(folder: Path) -> bytes | None:
+    """The last good document that an agent kept in its folder; None if there is none or it is damaged. OSError."""
+    try:
+        name = (folder / "current").read_text().strip()
+        is_name = re.fullmatch(SHA256_PATTERN, name)
+        return _verified(folder / "documents" / name, name) if is_name else None
+    except (FileNotFoundError, FileDamagedError, UnicodeDecodeError):
+        return None
 
 
 def _verified(path: Path, sha256: str) -> bytes:

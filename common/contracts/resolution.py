@@ -8,7 +8,7 @@ A prober that cannot be resolved is in the result with its `problem`: it is brok
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
@@ -19,7 +19,11 @@ from pydantic import JsonValue, ValidationError
 
 from common.contracts.configuration import ConfigurationDocument, DocumentConfig, DocumentProber
 from common.contracts.files import FileReference
-from common.contracts.probers import EffectiveSettings, default_time_limit_seconds
+from common.contracts.probers import (
+    EffectiveSettings,
+    ProberSettings,
+    default_time_limit_seconds,
+)
 from common.contracts.references import (
     CLUSTER_VARIABLES,
     SecretInTextError,
@@ -142,6 +146,12 @@ def selects(config: DocumentConfig, host: Host) -> bool:
     )
 
 
+def layered(*layers: ProberSettings) -> ProberSettings:
+    """One layer that says what these say together, low to high."""
+    raw = [(Origin("prober"), one.model_dump(mode="json", exclude_unset=True)) for one in layers]
+    return ProberSettings.model_validate(_merged(raw)[0])
+
+
 def keys_of(settings: Layer) -> set[str]:
     """The keys that one layer sets: `interval_seconds`, `variables.port`."""
     keys = set()
@@ -204,7 +214,9 @@ def _layers(prober: DocumentProber, configs: list[DocumentConfig]) -> list[tuple
     return layers
 
 
-def _merged(layers: list[tuple[Origin, Layer]]) -> tuple[dict[str, JsonValue], dict[str, Origin]]:
+def _merged(
+    layers: Sequence[tuple[Origin, Layer]],
+) -> tuple[dict[str, JsonValue], dict[str, Origin]]:
     values: dict[str, JsonValue] = {}
     origins = {name: Origin("built-in") for name in EffectiveSettings.model_fields}
     for origin, layer in layers:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from settings import (
     AgentSettings,
+    AgentToolSettings,
     ApiSettings,
     CreatorSettings,
     MeeseeksSettings,
@@ -49,7 +50,7 @@ def settings_table(settings: type[BaseSettings]) -> list[str]:
         ("creator/README.md", [CreatorSettings]),
         ("agent/README.md", [AgentSettings]),
         ("solomon_stand_in/README.md", [SolomonStandInSettings]),
-        ("tools/README.md", [SynchronizeSettings, MeeseeksSettings]),
+        ("tools/README.md", [SynchronizeSettings, AgentToolSettings, MeeseeksSettings]),
     ],
 )
 def test_the_settings_table_of_a_readme_is_that_of_its_classes(
