@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from agent.recorder.reader import Wanted, read_records
 from pydantic import BaseModel
 
 from agent.errors import AgentNotRunningError
+from agent.recorder.reader import Wanted, read_records
 from common.contracts.control import MAX_RECORDS, AgentState, RunPhase, RunProgress, RunTicket
 from tools.agent.bundle import written_bundle
 from tools.agent.doctor import Check, Health, examined

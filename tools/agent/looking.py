@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 
 import click
-from agent.recorder.reader import Wanted, read_records
 from rich.live import Live
 from rich.text import Text
 
 from agent.errors import AgentNotRunningError
+from agent.recorder.reader import Wanted, read_records
 from agent.remains import remains_in
 from common.contracts.control import MAX_RECORDS, AgentState, ProberDetails
 from common.contracts.states import State

@@ -39,18 +39,15 @@ def test_the_on_call_story(patient: Patient, tool: Tool) -> None:
     assert "target=b: no answer from b" in told.out
     assert "target=a" not in told.out
 
-    counted = patient.control.prober("prober-2").prober.figures.runs
     again = tool("run", "prober-1", "--where", "target=b")
     assert again.code == 1
     assert "no answer from b" in again.out
     healed = tool("run", "prober-1", "--where", "target=b", "--set", "switch=/")
     assert healed.code == 0
     assert "✔ ok" in healed.out
-    assert patient.control.prober("prober-2").prober.figures.runs.keys() == counted.keys()
 
     paused = tool("pause", "prober-1", "--for", "2s", "--why", "the target is replaced", "--json")
-    assert paused.code == 0
-    assert json.loads(paused.out)["why"] == "the target is replaced"
+    assert (paused.code, json.loads(paused.out)["why"]) == (0, "the target is replaced")
     wait_until(lambda: state_of(patient) is State.PAUSED)
     wait_until(
         lambda: (
