@@ -1,15 +1,15 @@
 """`yc-mr-prober-agent` beside a real agent: the on-call story, command by command."""
 
 import json
+import signal
+import sys
 import tarfile
 from pathlib import Path
 
-import pytest
-
+from common import processes
 from common.contracts.states import State
 from tests.integration.agent.stand_ins import wait_until
-from tests.integration.tools.agent.conftest import Patient, Tool
-from tools.agent import looking
+from tests.integration.tools.agent.conftest import ROOT, Patient, Tool
 
 SECRET = "sesame-open-42"
 
@@ -104,20 +104,18 @@ def test_show_explain_list_top_and_metrics(patient: Patient, tool: Tool) -> None
     assert {"mr_prober_runs", "mr_prober_state"} <= {point["name"] for point in points}
 
 
-def test_logs_go_on_with_what_comes(
-    patient: Patient, tool: Tool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines: list[str] = []
-
-    def print_three(text: str) -> None:
-        lines.append(text)
-        if len(lines) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(looking.click, "echo", print_three)
-    said = tool("logs", "prober-2", "-n", "1", "-f", "--json")
-    assert (said.code, said.err) == (1, "\nInterrupted.\n")
-    numbers = [json.loads(line)["number"] for line in lines]
+def test_logs_go_on_with_what_comes_until_they_are_interrupted(patient: Patient) -> None:
+    command = ["--dir", str(patient.folder), "logs", "prober-2", "-n", "1", "-f", "--json"]
+    process = processes.start(
+        [sys.executable, str(ROOT / "tools/agent/main.py"), *command],
+        environment={"PYTHONPATH": str(ROOT)},
+        cwd=ROOT, stdout=processes.PIPE, stderr=processes.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    numbers = [json.loads(process.stdout.readline())["number"] for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert (process.returncode, complaint.strip()) == (1, b"Interrupted.")
     assert numbers == sorted(set(numbers))
 
 
