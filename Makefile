@@ -23,7 +23,10 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins ## 
 	@.ci/part "types" $(BIN)/mypy .
 	@.ci/part "import rules" $(BIN)/lint-imports
 	@.ci/part "unit tests" $(BIN)/pytest -q tests/unit
-	@.ci/part "integration tests" $(BIN)/pytest -q tests/integration
+	@for folder in tests/integration/*/; do \
+		case $$folder in *__pycache__/) continue;; esac; \
+		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
+	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
 	@.ci/part --summary
 
