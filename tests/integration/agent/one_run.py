@@ -24,7 +24,7 @@ def results_of(spec: RunSpec, temporary: Path, wiper: Wiper) -> list[RunResult]:
             selector, place, on_result=results.append, on_end=ended.append, clock_ns=boot_ns
         )
         runner.start(spec, boot_ns())
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 60
         while not results or list(temporary.glob("*/*/*")):
             assert time.monotonic() < limit, "the run never ended, or something of it stays"
             for key, _ in selector.select(0.01):

@@ -15,7 +15,7 @@ from common.contracts.values import canonical_json
 CLUSTER_ID = "01890000-0000-7000-8000-000000000001"
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Come back as soon as the condition holds; fail if it never does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -45,7 +45,7 @@ def eventually() -> Callable[[Callable[[], object]], None]:
     """Looks every 20 ms until the condition holds."""
 
     def look(condition: Callable[[], object]) -> None:
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < limit, "it never happened"
             time.sleep(0.02)

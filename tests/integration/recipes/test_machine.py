@@ -45,7 +45,7 @@ def _runs(pid: int) -> bool:
 
 
 def _eventually(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < limit, "it never happened"
         time.sleep(0.02)

@@ -74,7 +74,7 @@ def end_group(parent: int) -> None:
     """End whatever is left in our cgroup, should the namespace not have ended with its first process."""
     for root in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
         group = root / f"mr-prober-hostile-{parent}"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while group.is_dir() and time.monotonic() < end:
             # Nobody can fork any more, so nobody can outrun us.
             (group / "pids.max").write_text("0")
@@ -140,7 +140,7 @@ class Bed:
             if reason := self.runner.warm.reason(spec):
                 sys.exit(f"{case.name} cannot be warm: {reason}")
 
-    def turn_until(self, condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    def turn_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:
         """Whether the condition came true in time."""
         end = time.monotonic() + seconds
         while not condition():
