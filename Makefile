@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak format migrate protos bench requirements clean
+.PHONY: help demo compose test check soak format migrate protos bench requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,15 @@ help: ## Print the targets
 
 demo: $(VENV)/.services $(VENV)/.terraform ## Run the whole product on this machine; Ctrl-C takes it down
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.main
+
+# Version 2 is a plugin of docker, 1.29 a program.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+BUILD ?= --build
+
+compose: ## Run the whole product in containers (README.docker-compose.md)
+	@containers/make_secrets.sh
+	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
+	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
 test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
@@ -55,6 +64,11 @@ requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirement
 		--group pyproject.toml:services --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
 		--group pyproject.toml:tests --constraints requirements.txt --output-file requirements.tests.txt
+	for image in "agent common" "api common database" "creator common database" "solomon_stand_in" "tools common"; do \
+		set -- $$image; \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
+			$$(printf -- '--group pyproject.toml:%s ' "$$@") --constraints requirements.txt --output-file $$1/requirements.txt; \
+	done
 
 clean: ## Remove what make and the tools made, except the data of the demo
 	rm -rf $(VENV) .cache *.egg-info googleapis yandex .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -76,6 +76,8 @@ def test_no_module_of_a_service_hides_one_that_it_imports(service: str) -> None:
         "requirements.txt", "requirements.tests.txt", "api/main.py", "api/README.md", "creator/main.py",
         "creator/README.md", "agent/main.py", "agent/README.md", "tools/README.md", "tools/synchronize/main.py",
         "database/models.py", "database/README.md", "configs/README.md", ".ci/run", "build_proto_specs.sh", "proto_specs/README.md", "tools/meeseeks/main.py", "docs/operators.md",
+        "api/Dockerfile", "creator/Dockerfile", "agent/Dockerfile", "docker-compose.yml", "README.docker-compose.md",
+        "build_docker_image.sh", "build_docker_images.sh",
     ],
 )  # fmt: skip
 def test_what_the_docs_name_exists(promised: str) -> None:
