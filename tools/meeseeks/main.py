@@ -163,6 +163,7 @@ class _Setting:
 
 
 def _run(options: Options, *, apply: bool) -> int:
+    _require_one_run(options)
     settings = MeeseeksSettings()
     set_up_logging(settings.log_level, settings.log_format)
     setting = _Setting(options, settings, Metrics(lambda: datetime.now(UTC)), _push_of(settings))
@@ -172,6 +173,13 @@ def _run(options: Options, *, apply: bool) -> int:
             _print(setting, done)
             return EXIT_CODES[done.outcome]
         return _watch(setting, run_round)
+
+
+def _require_one_run(options: Options) -> None:
+    """A consent is for what its giver has seen, not for every list to come."""
+    given = [f"--{name}" for name in ("force", "adopt") if getattr(options, name)]
+    if options.watched and given:
+        raise click.UsageError(f"{given[0]} is for one run: leave it out with --watch.")
 
 
 def _watch(setting: _Setting, run_round: Callable[[], Round]) -> int:
@@ -225,7 +233,8 @@ def _rounds(setting: _Setting, *, apply: bool) -> Iterator[Callable[[], Round]]:
         settings.api_key,
         settings.api_key_file,
         settings.api_authorities,
-        manager="" if options.adopt else MANAGER,
+        # `*` insists where somebody else is named (docs/decisions/0040).
+        manager="*" if options.adopt else MANAGER,
     )
     try:
         with access.client() as client:

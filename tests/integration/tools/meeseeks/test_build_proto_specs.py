@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from common import processes
+from tests.integration.needs import need
 
 ROOT = Path(__file__).parents[4]
 SERVICE = "yandex/cloud/priv/compute/admin/v1/node_service"
@@ -174,8 +175,8 @@ def test_a_clone_with_the_environment_of_make_needs_no_activated_one(tmp_path: P
 
 def test_both_folders_are_ignored() -> None:
     git = shutil.which("git")
-    if not (ROOT / ".git").exists() or not git:
-        pytest.skip("not a clone of the repository")
+    need((ROOT / ".git").exists() and git, "a clone of the repository, and git")
+    assert git
     process = processes.start(
         [git, "check-ignore", "googleapis/google/api/http.proto", f"{SERVICE}_pb2.py"],
         environment={"HOME": os.devnull}, cwd=ROOT, stdout=processes.PIPE,

@@ -2,7 +2,10 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,14 @@ from common.contracts.clusters import ClusterCreate, VariablePut
 from common.contracts.files import FileUpload
 from common.contracts.recipes import RecipeCreate
 from common.errors import ApiRefusedError
+from solomon_stand_in.classic_body import metrics_of
+from tests.integration.api.test_api_tls import Authority
+from tests.integration.common.test_metadata_tokens import MetadataService
+from tests.integration.common.test_metadata_tokens import service as metadata_service  # noqa: F401 - a fixture
 from tests.integration.tools.conftest import RunningApi
 from tests.integration.tools.meeseeks.compute_admin import ComputeAdmin, aborting, answering
 from tools.meeseeks.main import run
+from tools.meeseeks.node_service import Specs
 
 ROOT = Path(__file__).parents[4]
 Meeseeks = Callable[..., int]
@@ -27,6 +35,37 @@ def promised_declaration() -> str:
     found = re.search(r"```hcl\n(.*?)```", (ROOT / "proto_specs/README.md").read_text(), re.DOTALL)
     assert found
     return found[1]
+
+
+class SolomonEar:
+    """Takes every push and remembers it: path, authorization, body."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str, bytes]] = []
+        heard = self.heard
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                heard.append((self.path, self.headers["Authorization"], body))
+                self.send_response(200)
+                answer = b'{"sensorsProcessed": 1}'
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+                """Say nothing."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def end(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @pytest.fixture
@@ -190,6 +229,51 @@ def test_names_and_filters_are_options_before_and_after_the_command(
     assert meeseeks("apply") == 0
 
 
+def test_tokens_tls_and_metrics_are_as_the_settings_say(
+    client: ApiClient,
+    specs: Specs,
+    meeseeks: Meeseeks,
+    metadata_service: MetadataService,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    authority = Authority("ours")
+    admin = ComputeAdmin(specs, tls=authority.issue(tmp_path))
+    solomon = SolomonEar()
+    try:
+        admin.fill(2)
+        for name, value in {
+            "COMPUTE_ADMIN_ENDPOINT": admin.address,
+            "COMPUTE_ADMIN_AUTHORITIES": authority.written(tmp_path / "ours.pem"),
+            "COMPUTE_ADMIN_PLAINTEXT": "false",
+            "METADATA_URL": metadata_service.url,
+            "MEESEEKS_METRICS_FILE": tmp_path / "meeseeks.prom",
+            "SOLOMON_URL": solomon.url,
+            "SOLOMON_TOKEN": "solomon-token",
+            "ENVIRONMENT": "preprod",
+            "HOST": "operator-1",
+        }.items():
+            monkeypatch.setenv(f"MR_PROBER_{name}", str(value))
+        assert meeseeks("apply") == 0
+        assert len(names(client)) == 2
+        monkeypatch.delenv("MR_PROBER_COMPUTE_ADMIN_TOKEN")
+        assert meeseeks() == 0
+        (tmp_path / "token").write_text("of-a-file\n")
+        monkeypatch.setenv("MR_PROBER_COMPUTE_ADMIN_TOKEN_FILE", str(tmp_path / "token"))
+        assert meeseeks() == 0
+    finally:
+        admin.stop()
+        solomon.end()
+    assert admin.authorizations == ["Bearer planted-token", "Bearer t1.1", "Bearer of-a-file"]
+    assert 'rounds_total{outcome="unchanged"} 1.0' in (tmp_path / "meeseeks.prom").read_text()
+    path, authorization, body = solomon.heard[0]
+    assert path == "/api/v2/push?project=mr_prober&cluster=preprod&service=mr_prober"
+    assert authorization == "OAuth solomon-token"
+    taken = metrics_of(body, now=datetime.now(UTC))
+    assert "mr_prober_meeseeks_wanted_nodes" in {dict(one.labels)["name"] for one in taken}
+    assert {dict(one.labels)["host"] for one in taken} == {"operator-1"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -208,7 +292,7 @@ def test_mistakes_are_one_line_and_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--stat", "up"], ["--label", "rack"], ["--interval", "0"], ["destroy"], ["--state", "sleepy"]]
+    "arguments", [["--watch", "--force"], ["apply", "--watch", "--adopt"], ["--stat", "up"], ["--label", "rack"], ["--interval", "0"], ["destroy"], ["--state", "sleepy"]]
 )  # fmt: skip
 def test_wrong_usage_is_64(arguments: list[str]) -> None:
     assert run(arguments) == 64

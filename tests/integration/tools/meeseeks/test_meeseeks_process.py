@@ -17,6 +17,7 @@ from common import processes
 from common.contracts.clusters import ClusterCreate
 from common.contracts.files import FileUpload
 from common.contracts.recipes import RecipeCreate
+from tests.integration.needs import need
 from tests.integration.tools.conftest import ROOT, RunningApi
 from tests.integration.tools.meeseeks.compute_admin import ComputeAdmin, hanging
 from tests.integration.tools.meeseeks.relay import Relay
@@ -249,8 +250,7 @@ def test_help_needs_neither_a_build_nor_settings_and_has_examples(tmp_path: Path
 
 def test_the_command_is_installed_beside_the_python_of_the_environment() -> None:
     command = Path(sys.executable).parent / "yc-mr-prober-meeseeks"
-    if not command.exists():
-        pytest.skip("the project is not installed in this environment")
+    need(command.exists(), "the project installed in the environment, as make does it")
     process = processes.start(
         [str(command), "--help"], environment={}, cwd=Path("/"), stdout=processes.PIPE
     )
