@@ -2,6 +2,7 @@
 
 MrProberError
 ├── SpecsMissingError       the Python of the proto specs is not built, or is another one
+├── PackagesMissingError    the environment has no grpc
 ├── EndpointError           the settings of the Compute Admin API make no sense together
 ├── ComputeAdminError       the Compute Admin API did not give the whole list
 ├── UnusableVariableError   the variable or its cluster cannot be kept in step
@@ -23,6 +24,16 @@ class SpecsMissingError(MrProberError):
         super().__init__(
             f"the Python of the proto specs is not built in {folder}:"
             f" run ./build_proto_specs.sh there ({reason})"
+        )
+
+
+class PackagesMissingError(MrProberError):
+    """The virtual environment was made for something else."""
+
+    def __init__(self, reason: ImportError) -> None:
+        super().__init__(
+            f"this environment cannot call the Compute Admin API ({reason}):"
+            " pip install -Ur requirements.txt"
         )
 
 

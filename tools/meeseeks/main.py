@@ -22,7 +22,7 @@ from settings import MeeseeksSettings
 from tools import command_line
 from tools.api_access import ApiAccess
 from tools.console import console_of
-from tools.meeseeks.errors import EndpointError, MetricsError
+from tools.meeseeks.errors import EndpointError, MetricsError, PackagesMissingError
 from tools.meeseeks.metrics import Metrics
 from tools.meeseeks.nodes import NodeState, Selection
 from tools.meeseeks.pages import Clocks, NodeReader, ReadLimits
@@ -205,8 +205,11 @@ def _watch(setting: _Setting, run_round: Callable[[], Round]) -> int:
 @contextmanager
 def _rounds(setting: _Setting, *, apply: bool) -> Iterator[Callable[[], Round]]:
     """A function that does one round, with metrics."""
-    # Only here, since the generated code and grpc need half a second that `--help` shall not take.
-    from tools.meeseeks import node_service  # noqa: PLC0415
+    try:
+        # Only here, since grpc needs half a second that `--help` shall not take.
+        from tools.meeseeks import node_service  # noqa: PLC0415
+    except ImportError as error:
+        raise PackagesMissingError(error) from error
 
     settings, options = setting.settings, setting.options
     specs = node_service.load_specs(settings.proto_specs.resolve())

@@ -5,6 +5,7 @@ from pathlib import Path
 from common.atomic_files import read_key
 from common.errors import KeyFileError
 from common.solomon.tokens import FixedToken, MetadataToken, NoTokenError, TokenSource
+from tools.meeseeks.errors import EndpointError
 
 
 class FileToken:
@@ -32,7 +33,12 @@ class FileToken:
 
 
 def token_source(token: str, file: Path | None, metadata_url: str) -> TokenSource:
-    """The token that is set, else the one of the file, else the VM's own."""
+    """The token that is set, else the one of the file, else the VM's own; EndpointError."""
     if token:
         return FixedToken(token)
-    return FileToken(file) if file else MetadataToken(metadata_url)
+    if file:
+        return FileToken(file)
+    try:
+        return MetadataToken(metadata_url)
+    except ValueError as error:
+        raise EndpointError(f"MR_PROBER_METADATA_URL: {error}") from error

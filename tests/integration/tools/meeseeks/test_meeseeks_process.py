@@ -228,6 +228,16 @@ def test_a_build_that_does_not_fit_is_one_line(tmp_path: Path, content: str, rea
     assert reason in line
 
 
+def test_an_environment_without_grpc_is_told_how_to_get_it() -> None:
+    status, out, errors = run_once(
+        "plan", program=WITHOUT_BUILD.replace("yandex", "grpc"),
+        MR_PROBER_COMPUTE_ADMIN_ENDPOINT="127.0.0.1:1",
+    )  # fmt: skip
+    assert (status, out) == (1, "")
+    [line] = errors.splitlines()
+    assert line.endswith("pip install -Ur requirements.txt")
+
+
 def test_another_package_yandex_is_named(tmp_path: Path) -> None:
     package = tmp_path / "site-packages/yandex"
     package.mkdir(parents=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.solomon.tokens import FixedToken, MetadataToken, NoTokenError
+from tools.meeseeks.errors import EndpointError
 from tools.meeseeks.tokens import FileToken, token_source
 
 
@@ -13,6 +14,8 @@ def test_what_is_set_comes_before_the_file_and_the_file_before_the_vms_own(tmp_p
     assert isinstance(token_source("t1", tmp_path / "token", url), FixedToken)
     assert isinstance(token_source("", tmp_path / "token", url), FileToken)
     assert isinstance(token_source("", None, url), MetadataToken)
+    with pytest.raises(EndpointError, match="MR_PROBER_METADATA_URL: 'ftp://x' is not"):
+        token_source("", None, "ftp://x")
 
 
 def test_a_file_is_read_for_each_call_and_a_refused_one_once_more(tmp_path: Path) -> None:
