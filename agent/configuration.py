@@ -163,8 +163,11 @@ class Configuration:
             self._api_is_away = _is_away(error)
         else:
             self._succeed()
-        if self._api_is_away and self._publication:
-            self._read_publication(self._publication)
+        if self._publication:
+            if self._api_is_away:
+                self._read_publication(self._publication)
+            else:
+                self._publication.look_if_due()
         return self._news()
 
     def _ask_api(self, wait: timedelta) -> None:

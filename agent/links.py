@@ -44,5 +44,6 @@ class Links:
     """All services that an agent speaks to."""
 
     api: Link = field(default_factory=Link)
+    storage: Link = field(default_factory=Link)
     reports: Link = field(default_factory=Link)
     solomon: Link = field(default_factory=Link)

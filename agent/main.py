@@ -279,6 +279,8 @@ class _Parts:
             default_user=users.default_name,
             slots=settings.agent_slots,
             api_url="" if self._sources.document else settings.api_url,
+            # Its address is a secret of the cluster's agents.
+            has_storage=bool(settings.fallback_url) and self._sources.document is None,
             solomon_url=settings.solomon_url,
             missing_powers=told_missing_powers(powers),
             started_at=utc_now(),
@@ -319,7 +321,8 @@ class _Parts:
         settings, local = self._settings, self._sources.document
         publication = None
         if settings.fallback_url and not local:
-            publication = Publication(shelf_at(settings.fallback_url), self._token)
+            shelf = shelf_at(settings.fallback_url)
+            publication = Publication(shelf, self._token, link=self._links.storage)
         surroundings = Surroundings(
             settings.cluster,
             settings.host,

@@ -4,17 +4,24 @@
 A document is believed only with the signature of the agent's own token; of files the hash is checked by whoever uses them.
 """
 
+import logging
+import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import requests
 
+from agent.clocks import boot_ns
 from agent.errors import DocumentRefusedError, PublicationUnreadableError
+from agent.links import Link
 from common.document_signature import is_signed
 from common.published import DOCUMENT, SIGNATURE, published_file
 from common.version import VERSION
+
+log = logging.getLogger(__name__)
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -24,6 +31,8 @@ _READ_SECONDS = 15.0
 # For one object, however slowly it drips.
 _OBJECT_SECONDS = 60.0
 _CHUNK_BYTES = 256 * 1024
+_FIRST_LOOK_SECONDS = 60.0
+_LOOK_SECONDS = 3600.0
 
 
 class Shelf(Protocol):
@@ -110,14 +119,49 @@ class HttpsShelf:
 
 
 class Publication:
-    """The signed document and the files of one cluster."""
+    """The signed document and the files of one cluster; used by one thread."""
 
-    def __init__(self, shelf: Shelf, token: str) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        token: str,
+        *,
+        link: Link | None = None,
+        clock_ns: Callable[[], int] = boot_ns,
+    ) -> None:
         self._shelf = shelf
         self._token = token
+        self._link = link or Link()
+        self._clock_ns = clock_ns
+        self._look_at_ns = clock_ns() + round(_FIRST_LOOK_SECONDS * 1e9)
 
     def configuration(self, known: bytes | None) -> bytes | None:
         """The document, or None if it is the one that is known; DocumentRefusedError, PublicationUnreadableError."""
+        try:
+            content = self._believed(known)
+        except (DocumentRefusedError, PublicationUnreadableError) as error:
+            self._link.failed(error)
+            raise
+        self._link.succeeded()
+        return content
+
+    def look_if_due(self) -> None:
+        """About once an hour see whether it could be believed if the API went away; what is wrong is noted, not raised."""
+        now_ns = self._clock_ns()
+        if now_ns < self._look_at_ns:
+            return
+        # Spread, so that agents that were started together do not come together.
+        self._look_at_ns = now_ns + round(_LOOK_SECONDS * (0.8 + 0.4 * random.random()) * 1e9)  # noqa: S311 - no secret
+        try:
+            self.configuration(None)
+        except (DocumentRefusedError, PublicationUnreadableError) as error:
+            log.warning("object storage could not stand in for the API: %s", error)
+
+    def file(self, sha256: str) -> bytes:
+        """The content of a file, not checked; PublicationUnreadableError."""
+        return self._shelf.read(published_file(sha256), max_bytes=MAX_FILE_BYTES)
+
+    def _believed(self, known: bytes | None) -> bytes | None:
         # Document and signature are two objects: between the writing of both they do not match.
         for _ in range(2):
             signatures = self._shelf.read(SIGNATURE, max_bytes=_MAX_SIGNATURE_BYTES)
@@ -127,7 +171,3 @@ class Publication:
             if is_signed(content, signatures, self._token):
                 return content
         raise DocumentRefusedError("in object storage it has no signature of this agent's token")
-
-    def file(self, sha256: str) -> bytes:
-        """The content of a file, not checked; PublicationUnreadableError."""
-        return self._shelf.read(published_file(sha256), max_bytes=MAX_FILE_BYTES)

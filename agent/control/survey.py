@@ -54,6 +54,7 @@ class AgentFacts:
     default_user: str  # of probers that name none
     slots: int
     api_url: str  # empty: there is none
+    has_storage: bool  # the configuration can be read there while the API is away
     solomon_url: str
     missing_powers: Sequence[str]
     started_at: datetime
@@ -130,6 +131,9 @@ class Survey:
             agent=self._about(moment),
             configuration=_configuration(news, moment),
             api=_link(self._links.api.notes, facts.api_url, moment),
+            storage=_link(
+                self._links.storage.notes, "object storage" if facts.has_storage else "", moment
+            ),
             reports=_link(self._links.reports.notes, facts.api_url, moment),
             solomon=_link(self._links.solomon.notes, facts.solomon_url, moment),
             sink=SinkState(

@@ -316,6 +316,8 @@ class AgentState(Wire):
     agent: AboutAgent
     configuration: ConfigurationState
     api: LinkState
+    # Looked at once an hour, and read while the API is away.
+    storage: LinkState = LinkState(is_used=False)
     reports: LinkState
     solomon: LinkState
     sink: SinkState = SinkState()

@@ -103,6 +103,11 @@ def _living(state: AgentState) -> Iterator[Check]:
     yield _version(state)
     yield _configuration(state)
     yield _link("API", state.api, "look at the network, the address and the token of the agent")
+    yield _link(
+        "object storage",
+        state.storage,
+        "without it the agent has only its own disk while the API is away: see MR_PROBER_FALLBACK_URL",
+    )
     yield _link("reports", state.reports, "as for the API; probers go on")
     yield _link(
         "Solomon", state.solomon, "see agent/README.md, What becomes of a push; points wait on disk"

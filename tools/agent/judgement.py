@@ -120,6 +120,10 @@ def _about_agent(state: AgentState) -> Iterator[Finding]:
     for name, link in (("reports to the API", state.reports), ("push to Solomon", state.solomon)):
         if link.is_used and link.problem:
             yield _fault(Party.AGENT, f"{name}: {link.problem}", "probers go on meanwhile")
+    if state.storage.is_used and state.storage.problem:
+        yield _fault(
+            Party.AGENT, f"object storage could not stand in for the API: {state.storage.problem}"
+        )
     if state.sink.spool_age_seconds > _OLD_SPOOL.total_seconds():
         waiting = f"{state.sink.spool_bytes // 1024} KiB of points wait for Solomon"
         yield _fault(Party.AGENT, f"{waiting}, the oldest for {_ago(state.sink.spool_age_seconds)}")

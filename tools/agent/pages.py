@@ -242,7 +242,10 @@ def _fact_lines(state: AgentState) -> Iterator[tuple[str, str]]:
     confirmed = known.confirmed_seconds_ago
     told = "never confirmed" if confirmed is None else f"confirmed {span(confirmed)} ago"
     yield "configuration", f"revision {known.revision}, from {known.source}, {told}"
-    links = (("API", state.api), ("reports", state.reports), ("Solomon", state.solomon))
+    links = (
+        ("API", state.api), ("object storage", state.storage),
+        ("reports", state.reports), ("Solomon", state.solomon),
+    )  # fmt: skip
     yield "links", ", ".join(f"{name} {_link(link)}" for name, link in links)
     runs = f"{own.runs_in_progress} now of at most {own.slots}, {own.runs_started} started"
     yield "runs", f"{runs}; spool {size(state.sink.spool_bytes)}"

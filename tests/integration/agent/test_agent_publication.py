@@ -10,6 +10,7 @@ import pytest
 
 from agent.configuration import Configuration, Surroundings
 from agent.errors import DocumentRefusedError, PublicationUnreadableError
+from agent.links import Link
 from agent.publication import HttpsShelf, Publication, is_publication_address, shelf_at
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
@@ -72,6 +73,31 @@ def test_a_first_start_without_the_api_takes_document_and_files_from_object_stor
     assert (spec.folder / "a.sh").read_bytes() == SCRIPT
     assert (news.source, news.problem, news.confirmed_ns) == ("object storage", "", None)
     assert store.document() == with_script(7)
+
+
+def test_while_the_api_answers_it_is_looked_at_about_once_an_hour(
+    stub_api: StubApi, store: Store, published: Path
+) -> None:
+    """So that a second source that does not work is known before it is needed."""
+    now_ns = 0
+    link = Link()
+    publication = Publication(
+        shelf_at(published.as_uri()), TOKEN, link=link, clock_ns=lambda: now_ns
+    )
+    stub_api.token = TOKEN
+    client = AgentApiClient(ApiTransport(stub_api.url, TOKEN), "demo")
+    surroundings = Surroundings("demo", "h1", clock_ns=lambda: 5)
+    configured = Configuration(client, store, surroundings, publication=publication)
+    seen = []
+    for minutes, token in ((0, STRANGER), (2, STRANGER), (30, TOKEN), (90, TOKEN)):
+        now_ns = minutes * 60 * 10**9
+        publish(published, with_script(7), token=token, files=())
+        assert configured.poll().source == "api"
+        seen.append(link.notes.problem)
+    assert ["no signature of this agent's token" in problem for problem in seen] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert seen[0] == seen[-1] == ""
 
 
 def test_goes_back_to_the_api_when_it_answers(
