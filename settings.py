@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -23,6 +23,9 @@ def _duration(value: object) -> object:
     return value
 
 
+# Below it, each developer's machine has a folder of its own in object storage.
+DEVELOPMENT = "development"
+
 Duration = Annotated[timedelta, Field(ge=timedelta(0)), BeforeValidator(_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveNumber = Annotated[int, Field(ge=1, le=36500)]
@@ -31,7 +34,7 @@ PositiveNumber = Annotated[int, Field(ge=1, le=36500)]
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MR_PROBER_", env_ignore_empty=True)
 
-    environment: str = Field(
+    environment: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
         "local",
         description="installation of the platform: local, preprod, prod; Solomon's label `cluster`",
     )
@@ -42,6 +45,13 @@ class _Settings(BaseSettings):
         "text",
         description="how it is logged: `text` for people, `json` for programs, one object a line",
     )
+
+    @field_validator("environment")
+    @classmethod
+    def _no_folder_of_developers(cls, environment: str) -> str:
+        if environment == DEVELOPMENT:
+            raise ValueError(f"{DEVELOPMENT} is the folder of `local` in object storage")
+        return environment
 
 
 class DatabaseSettings(_Settings):
@@ -207,6 +217,13 @@ class CreatorSettings(SolomonSettings, StoredSettings):
         timedelta(days=1),
         description="a plan that waits for approval is good for so long, seconds; then it is made anew",
     )
+    s3_states_access_key_id: SecretStr | None = Field(
+        None,
+        description="id of a key for the bucket of states alone, the only one that terraform sees; unset: `S3_ACCESS_KEY_ID` is used there, too",
+    )
+    s3_states_secret_access_key: SecretStr | None = Field(
+        None, description="the secret of that key"
+    )
     terraform: str = Field(
         "terraform", description="terraform executable: a name on PATH or a path"
     )
@@ -214,6 +231,19 @@ class CreatorSettings(SolomonSettings, StoredSettings):
         "",
         description="user as whom terraform runs where Creator is root; empty: the same user",
     )
+
+    @model_validator(mode="after")
+    def _states_key_beside_the_other(self) -> Self:
+        key_id, secret = self.s3_states_access_key_id, self.s3_states_secret_access_key
+        if (key_id is None) != (secret is None):
+            raise ValueError(
+                "MR_PROBER_S3_STATES_ACCESS_KEY_ID and MR_PROBER_S3_STATES_SECRET_ACCESS_KEY: set both or neither"
+            )
+        if key_id is not None and self.s3_access_key_id is None:
+            raise ValueError(
+                "MR_PROBER_S3_STATES_ACCESS_KEY_ID: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, too: files are in S3 as well"
+            )
+        return self
 
 
 class AgentSettings(SolomonSettings):

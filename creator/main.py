@@ -296,7 +296,9 @@ def _show(metrics: Metrics, settings: CreatorSettings, gone: Event) -> None:
 
 def _states(settings: CreatorSettings, data_folder: Path, user: User | None) -> States:
     """Where terraform's states are: in S3 as soon as both keys are set. CannotStartError."""
-    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    # terraform reads the key of the states, so that key may be one that opens nothing else.
+    key_id = settings.s3_states_access_key_id or settings.s3_access_key_id
+    secret = settings.s3_states_secret_access_key or settings.s3_secret_access_key
     if key_id is None or secret is None:
         return LocalStates(Workspaces(data_folder).states)
     access = S3Access(

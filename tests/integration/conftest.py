@@ -1,6 +1,7 @@
 """Databases for integration tests: each test gets a fresh one, made by the migrations, on SQLite and on PostgreSQL."""
 
 import json
+import re
 import shutil
 import socket
 import sys
@@ -163,10 +164,9 @@ def _execute(url: str, statement: str) -> None:
 def s3_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
     """A real S3 server of our own, with the bucket `objects`."""
     folder = tmp_path_factory.mktemp("s3")
-    keys = {"accessKey": "test-key", "secretKey": "test-secret"}
-    rights = ["Admin", "Read", "Write", "List", "Tagging"]
-    identity = {"name": "test", "credentials": [keys], "actions": rights}
-    (folder / "config.json").write_text(json.dumps({"identities": [identity]}))
+    identities = [_identity("test", ["Admin", "Read", "Write", "List", "Tagging"])]
+    identities += [_identity(name, actions) for name, actions in least_rights().items()]
+    (folder / "config.json").write_text(json.dumps({"identities": identities}))
     ports = _free_ports(8)
     options = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")  # fmt: skip
     with (folder / "log").open("wb") as log:
@@ -178,6 +178,7 @@ def s3_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
                 "-ip=127.0.0.1",
                 "-ip.bind=127.0.0.1",
                 "-master.volumeSizeLimitMB=64",
+                "-volume.max=100",  # a bucket takes several
                 "-s3",
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
@@ -196,6 +197,23 @@ def s3_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
     finally:
         server.kill()
         server.wait()
+
+
+def least_rights() -> dict[str, list[str]]:
+    """The keys of docs/object-storage.md, each with what its table gives it, in buckets called `least-<name>`."""
+    rights: dict[str, list[str]] = {}
+    page = (ROOT / "docs/object-storage.md").read_text()
+    for key, bucket, words in re.findall(
+        r"^\| (\w+) \| (\w+) \| ((?:read|write|list)[a-z, ]*) \|$", page, re.MULTILINE
+    ):
+        actions = [f"{word.capitalize()}:least-{bucket}" for word in words.split(", ")]
+        rights.setdefault(key, []).extend(actions)
+    return rights
+
+
+def _identity(name: str, actions: list[str]) -> dict[str, object]:
+    keys = {"accessKey": f"{name}-key", "secretKey": f"{name}-secret"}
+    return {"name": name, "credentials": [keys], "actions": actions}
 
 
 def _make_bucket(access: S3Access, bucket: str, log: Path) -> None:

@@ -124,3 +124,24 @@ def test_s3_needs_both_keys_under_their_own_names(monkeypatch: pytest.MonkeyPatc
         assert settings.s3_secret_access_key is not None
         assert settings.s3_secret_access_key.get_secret_value() == "planted"
         assert "planted" not in repr(settings)
+
+
+@pytest.mark.usefixtures("_clean_environment")
+@pytest.mark.parametrize("name", ["development", "pre/prod", "Prod", "../prod"])
+def test_an_environment_is_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("MR_PROBER_ENVIRONMENT", name)
+    with pytest.raises(ValidationError):
+        CreatorSettings()
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_a_key_of_the_states_is_whole_and_not_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MR_PROBER_S3_STATES_ACCESS_KEY_ID", "id")
+    with pytest.raises(ValidationError, match="set both or neither"):
+        CreatorSettings()
+    monkeypatch.setenv("MR_PROBER_S3_STATES_SECRET_ACCESS_KEY", "planted")
+    with pytest.raises(ValidationError, match="files are in S3 as well"):
+        CreatorSettings()
+    monkeypatch.setenv("S3_ACCESS_KEY_ID", "other")
+    monkeypatch.setenv("S3_SECRET_ACCESS_KEY", "other")
+    assert "planted" not in repr(CreatorSettings())
