@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pydantic import JsonValue
 
@@ -11,6 +11,8 @@ MINIMUM_LENGTH = 8
 MASK = "(sensitive)"
 # So many characters of a secret help nobody to guess the rest.
 _LEAST_PART = 3
+# What takes secrets out of a text, as `without_secrets` does.
+Mask = Callable[[str, Sequence[str]], str]
 
 
 def without_secrets(text: str, secrets: Sequence[str]) -> str:

@@ -34,6 +34,15 @@ class OtherStatesError(CannotStartError):
         )
 
 
+class DatabaseMissingError(CannotStartError):
+    """There is no file with a database."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"there is no database {path}: run `PYTHONPATH=. alembic upgrade head`, or set MR_PROBER_DATABASE_URL"
+        )
+
+
 class TerraformMissingError(CannotStartError):
     """There is no usable terraform."""
 

@@ -5,11 +5,13 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from common.atomic_files import write_atomically
 from common.contracts.identifiers import new_id
 from creator.deployment.running import Engine
 from creator.deployment.terraform import error_in
-from creator.errors import TerraformMissingError, TerraformNotStartedError
+from creator.errors import DatabaseMissingError, TerraformMissingError, TerraformNotStartedError
 from creator.steps.commands import Commands
 from creator.steps.launches import User
 from creator.steps.orders import StepOrder
@@ -21,6 +23,16 @@ _CLI_CONFIGURATION = b"""\
 # https://developer.hashicorp.com/terraform/cli/config/config-file
 disable_checkpoint = true
 """
+
+
+def require_database_file(url: str) -> None:
+    """DatabaseMissingError for a database in a file that is not there: whoever opens it makes it."""
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite" or not address.database:
+        return
+    path = Path(address.database)
+    if not path.exists():
+        raise DatabaseMissingError(path)
 
 
 def cli_configuration(

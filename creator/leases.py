@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from database.leases import LeaseLostError, LeaseTerms, claim, database_now
@@ -152,5 +152,5 @@ class Leases:
         while not stop.wait(pause):
             try:
                 self.renew()
-            except OperationalError as error:
+            except SQLAlchemyError as error:
                 log.warning("leases cannot be renewed, they are tried again: %s", error)

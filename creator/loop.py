@@ -95,25 +95,21 @@ class Loop:
 
     def run(self, pause: timedelta, drain: Event, *, waits: bool = False) -> None:
         """Until told to drain; then nothing new begins, and what runs is left to itself or (`waits`) finished first."""
-        while not drain.is_set():
-            try:
-                self._look()
-            except (OperationalError, InterfaceError) as error:
-                # All of a pass may be repeated. Once per absence, not once per pass.
-                if not self._database_is_away:
-                    log.error("the database is away, Creator waits for it: %s", error)  # noqa: TRY400 - the traceback says nothing more
-                self._database_is_away = True
-                # The pulse may have been felt already when the rest failed.
-                self._next_pass_at = self._clock()
-            else:
-                self._database_is_away = False
-            self._a_turn_is_over.wait(pause.total_seconds())
+        try:
+            while not drain.is_set():
+                self._look_again()
+                self._a_turn_is_over.wait(pause.total_seconds())
+        except BaseException:
+            # Workers would hold this process, and nobody would give them anything to do.
+            self._habits.stop.set()
+            self.close()
+            raise
         if not waits:
             self._habits.stop.set()
         self.close()
 
     def run_once(self) -> bool:
-        """One pass over what is due, to its end; whether everything went well."""
+        """One pass over what is due, to its end; whether everything went well, and nobody ended it before."""
         mistakes = self.mistakes
         self._check_recipes()
         self.start_pass()
@@ -122,7 +118,7 @@ class Loop:
             self._start_turns()
             self._a_turn_is_over.wait(_LONGEST_PAUSE.total_seconds())
             went_well &= all(turn.went_well for _, turn in self._ended_turns())
-        return self.mistakes == mistakes and went_well
+        return self.mistakes == mistakes and went_well and not self._habits.stop.is_set()
 
     def outlook(self) -> list[Seen]:
         """What would be done about each cluster now; nothing is."""
@@ -154,6 +150,19 @@ class Loop:
             applied_at = self._outlook.applied_at()
             self._outlook.hear(self._watch.silences.read(applied_at, now))
             self._silences_at = now + _SILENCES_EVERY
+
+    def _look_again(self) -> None:
+        try:
+            self._look()
+        except (OperationalError, InterfaceError) as error:
+            # All of a pass may be repeated. Once per absence, not once per pass.
+            if not self._database_is_away:
+                log.error("the database is away, Creator waits for it: %s", error)  # noqa: TRY400 - the traceback says nothing more
+            self._database_is_away = True
+            # The pulse may have been felt already when the rest failed.
+            self._next_pass_at = self._clock()
+        else:
+            self._database_is_away = False
 
     def _look(self) -> None:
         ended = self._ended_turns()

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 
 from pydantic import ValidationError
@@ -36,6 +37,7 @@ from creator.deployment.workspaces import Workspaces
 from creator.errors import CannotStartError
 from creator.installation import (
     cli_configuration,
+    require_database_file,
     terraform_executable,
     terraform_version,
 )
@@ -95,9 +97,9 @@ def main(arguments: list[str]) -> int:
     signals = Signals(stop if options.once else Event(), stop)
     signals.listen()
     try:
+        if options.plan_only:
+            return _plan_only(settings, as_json=options.json)
         with _installation(settings) as database:
-            if options.plan_only:
-                return _plan_only(settings, database, as_json=options.json)
             return _work(settings, database, signals, once=options.once)
     except MrProberError as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
@@ -111,6 +113,13 @@ def _installation(settings: CreatorSettings) -> Iterator[Database]:
         settings.data_dir.resolve().mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStartError(f"the data folder cannot be used: {error}") from error
+    with _database(settings) as database:
+        yield database
+
+
+@contextmanager
+def _database(settings: CreatorSettings) -> Iterator[Database]:
+    """The database, with all tables. SchemaError."""
     database = Database(settings.database_url.get_secret_value())
     try:
         require_schema(database)
@@ -119,12 +128,16 @@ def _installation(settings: CreatorSettings) -> Iterator[Database]:
         database.dispose()
 
 
-def _plan_only(settings: CreatorSettings, database: Database, *, as_json: bool) -> int:
-    loop = build_loop(settings, database, Event())
-    try:
-        clusters = loop.outlook()
-    finally:
-        loop.close()
+def _plan_only(settings: CreatorSettings, *, as_json: bool) -> int:
+    """Show the decisions; keys and files that a Creator would make are made elsewhere, for a moment."""
+    require_database_file(settings.database_url.get_secret_value())
+    with TemporaryDirectory(prefix="mr-prober-plan-") as scratch, _database(settings) as database:
+        ground = build_ground(settings, database, Event(), scratch=Path(scratch))
+        loop = loop_on(ground, settings)
+        try:
+            clusters = loop.outlook()
+        finally:
+            loop.close()
     if as_json:
         print(decisions_json(clusters))  # noqa: T201 - what was asked for
     else:
@@ -178,6 +191,14 @@ def build_loop(
     With `spread` checks that were due before the start do not come all at once.
     """
     ground = build_ground(settings, database, stop, home=home)
+    return loop_on(ground, settings, holder=holder, spread=spread)
+
+
+def loop_on(
+    ground: Ground, settings: CreatorSettings, *, holder: str = "", spread: bool = False
+) -> Loop:
+    """The loop on this ground; as `build_loop`."""
+    database, stop = ground.database, ground.stop
     deployments = deployments_on(ground)
     leases = Leases(database, holder or Register(database, place_here("")).holder)
     parts = Parts(
@@ -219,13 +240,20 @@ def build_loop(
 
 
 def build_ground(
-    settings: CreatorSettings, database: Database, stop: Event, *, home: Path = ROOT
+    settings: CreatorSettings,
+    database: Database,
+    stop: Event,
+    *,
+    home: Path = ROOT,
+    scratch: Path | None = None,
 ) -> Ground:
     """What deployments stand on; `home` as in `build_loop`. CannotStartError.
 
+    With a `scratch` folder nothing is written anywhere else: good for looking, not for deployments.
     Whoever asks for it ends the starter: `ground.commands.launcher.close()`.
     """
     data_folder = settings.data_dir.resolve()
+    made_in = scratch or data_folder
     # The recipe's programs find the interpreter that has our packages as `python3`.
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     user = user_called(settings.terraform_user)
@@ -240,7 +268,7 @@ def build_ground(
                 home=home_of(user) if user else os.environ.get("HOME", "/"),
                 language=os.environ.get("LANG", "C.UTF-8"),
                 cli_configuration=cli_configuration(
-                    data_folder, user, mirror=settings.creator_provider_mirror
+                    made_in, user, mirror=settings.creator_provider_mirror
                 ),
             ),
             # For recipes that start processes of ours.
@@ -255,9 +283,9 @@ def build_ground(
         api_url=settings.api_url,
         fallback_url=settings.fallback_url,
         published_url=storages.published_url,
-        server_key=_server_key(settings, is_sqlite=database.is_sqlite),
-        keyring=_keyring(settings, is_sqlite=database.is_sqlite),
-        terraform_version=terraform_version(engine, commands, data_folder),
+        server_key=_server_key(settings, scratch, is_sqlite=database.is_sqlite),
+        keyring=_keyring(settings, scratch, is_sqlite=database.is_sqlite),
+        terraform_version=terraform_version(engine, commands, made_in),
     )
     return Ground(
         database=database,
@@ -265,7 +293,7 @@ def build_ground(
         platform=platform,
         engine=engine,
         commands=commands,
-        states=_states(settings, data_folder, user),
+        states=_states(settings, made_in, user, only_looks=scratch is not None),
         data_folder=data_folder,
         plan_life=settings.creator_plan_life,
         clock=_now,
@@ -294,13 +322,15 @@ def _show(metrics: Metrics, settings: CreatorSettings, gone: Event) -> None:
         SolomonPush(client, metrics.points, {"host": socket.gethostname()}, _now).keep_pushing(gone)
 
 
-def _states(settings: CreatorSettings, data_folder: Path, user: User | None) -> States:
+def _states(
+    settings: CreatorSettings, made_in: Path, user: User | None, *, only_looks: bool
+) -> States:
     """Where terraform's states are: in S3 as soon as both keys are set. CannotStartError."""
     # terraform reads the key of the states, so that key may be one that opens nothing else.
     key_id = settings.s3_states_access_key_id or settings.s3_access_key_id
     secret = settings.s3_states_secret_access_key or settings.s3_secret_access_key
     if key_id is None or secret is None:
-        return LocalStates(Workspaces(data_folder).states)
+        return LocalStates(Workspaces(settings.data_dir.resolve()).states)
     access = S3Access(
         settings.s3_endpoint_url,
         settings.s3_region,
@@ -312,7 +342,7 @@ def _states(settings: CreatorSettings, data_folder: Path, user: User | None) -> 
         access=access,
         bucket=bucket,
         prefix=s3_prefix(settings.environment, socket.gethostname()),
-        credentials_file=data_folder / "states.credentials",
+        credentials_file=made_in / "states.credentials",
         client=s3_client(access),
     )
     try:
@@ -320,24 +350,31 @@ def _states(settings: CreatorSettings, data_folder: Path, user: User | None) -> 
         let_read(states.credentials_file, user)
     except OSError as error:
         raise CannotStartError(f"the data folder cannot be used: {error}") from error
-    warn_without_versions(states.client, bucket)
+    if not only_looks:
+        warn_without_versions(states.client, bucket)
     return states
 
 
-def _server_key(settings: CreatorSettings, *, is_sqlite: bool) -> bytes:
+def _key_file(settings: CreatorSettings, scratch: Path | None, name: str) -> Path:
+    """Where a key is, or is made if it is nowhere; one of `scratch` opens nothing, and nothing was closed with any."""
+    path = settings.data_dir.resolve() / name
+    return path if scratch is None or path.exists() else scratch / name
+
+
+def _server_key(settings: CreatorSettings, scratch: Path | None, *, is_sqlite: bool) -> bytes:
     key = settings.server_key
     return server_key_of_installation(
         key.get_secret_value() if key else None,
-        settings.data_dir.resolve() / "server.key",
+        _key_file(settings, scratch, "server.key"),
         may_make=is_sqlite,
     )
 
 
-def _keyring(settings: CreatorSettings, *, is_sqlite: bool) -> Keyring:
+def _keyring(settings: CreatorSettings, scratch: Path | None, *, is_sqlite: bool) -> Keyring:
     keys = settings.encryption_keys
     return keyring_of_installation(
         keys.get_secret_value() if keys else None,
-        settings.data_dir.resolve() / "encryption.key",
+        _key_file(settings, scratch, "encryption.key"),
         may_make=is_sqlite,
     )
 

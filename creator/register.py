@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from common.contracts.identifiers import new_id
@@ -107,7 +107,7 @@ class Register:
         while not stop.wait(BEAT.total_seconds()):
             try:
                 self.beat()
-            except OperationalError as error:
+            except SQLAlchemyError as error:
                 log.warning("the register of Creators cannot be written: %s", error)
 
     def _refusal(self, session: Session, started_at: datetime) -> OtherStatesError | None:

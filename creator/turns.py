@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from common.contracts.clusters import DeploymentState
 from common.encryption import EncryptionError
+from common.object_storage import ObjectStorageError
 from creator.deployment.deployer import Deployer
 from creator.deployment.descriptions import Descriptions
 from creator.deployment.records import ClusterRecord, Records
@@ -49,8 +50,17 @@ class Mishap(StrEnum):
 
     LEASE_LOST = "lease_lost"
     DATABASE = "database"
+    STORAGE = "storage"
     SECRET = "secret"  # noqa: S105 - a word, not a secret
     BUG = "bug"
+
+
+# They pass by themselves.
+_PASSING: dict[type[Exception], Mishap] = {
+    LeaseLostError: Mishap.LEASE_LOST,
+    OperationalError: Mishap.DATABASE,
+    ObjectStorageError: Mishap.STORAGE,
+}
 
 
 @dataclass(frozen=True)
@@ -75,12 +85,10 @@ def guarded(cluster_id: UUID, step: Callable[[], Result]) -> Result | Mishap:
     """The edge: one bad cluster must not stop the others."""
     try:
         return step()
-    except LeaseLostError as error:
-        log.warning("%s cluster_id=%s", error, cluster_id)
-        return Mishap.LEASE_LOST
-    except OperationalError as error:
-        log.warning("the database is away cluster_id=%s: %s", cluster_id, error)
-        return Mishap.DATABASE
+    except (LeaseLostError, OperationalError, ObjectStorageError) as error:
+        mishap = next(one for kind, one in _PASSING.items() if isinstance(error, kind))
+        log.warning("%s cluster_id=%s: %s", mishap, cluster_id, error)
+        return mishap
     except EncryptionError as error:
         log.error("cannot open a secret cluster_id=%s: %s", cluster_id, error)  # noqa: TRY400 - the traceback says nothing more
         return Mishap.SECRET

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
+from common.masking import Mask, without_secrets
 from common.object_storage import ObjectStorage
 from creator.deployment.applying import Applying
 from creator.deployment.backends import States
@@ -42,6 +43,8 @@ class Ground:
     plan_life: timedelta  # how long a plan waits for a person
     clock: Callable[[], datetime]
     stop: Event
+    # Another one only in tests, which show what terraform hides by itself.
+    mask: Mask = without_secrets
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def deployments_on(ground: Ground) -> Deployments:
             workspaces,
             ground.states,
             preparation,
+            ground.mask,
         ),
         preparation=preparation,
         runner=runner,

@@ -1,8 +1,9 @@
 """Act: begin a deployment, take up one that waited for a person, or one that another Creator left behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from common.masking import Mask
 from creator.deployment.attempts import Attempt
 from creator.deployment.backends import States
 from creator.deployment.deployment_records import Beginning, DeploymentRecords
@@ -16,7 +17,7 @@ from creator.deployment.logs import DeploymentLog, begins_anew
 from creator.deployment.plans import kept_plan
 from creator.deployment.preparation import Preparation, secrets_of
 from creator.deployment.procedure import StepResult, step_result
-from creator.deployment.records import Records
+from creator.deployment.records import ClusterRecord, Records
 from creator.deployment.running import header
 from creator.deployment.step_output import StepOutput
 from creator.deployment.terraform import Kind
@@ -45,6 +46,7 @@ class Beginnings:
     workspaces: Workspaces
     states: States
     preparation: Preparation
+    mask: Mask
 
     def begin(self, description: Description, decision: Decision, lease: Lease) -> Attempt | None:
         """The row of a deployment is there, nothing else has happened yet; None if a person has decided otherwise meanwhile."""
@@ -102,9 +104,7 @@ class Beginnings:
         """The attempt as it was left, and its step whose end nobody has recorded, if there is one."""
         left = self.evidence.left(deployment_id)
         (cluster,) = self.clusters.clusters(only=[left.cluster_id])
-        description = self.descriptions.of(cluster)
-        if description is None:
-            raise DeploymentUnknownError("the recipe has no such revision any more")
+        description = self.descriptions.of(cluster) or self._description_left(cluster, left)
         self.records.go_on(deployment_id, lease)
         unended = next((step for step in left.steps if not step.has_ended), None)
         # Told anew from the steps' own output: the Creator that died may have had lines in its hands.
@@ -150,6 +150,13 @@ class Beginnings:
         attempt.steps.clear()
         self.prepare(attempt)
 
+    def _description_left(self, cluster: ClusterRecord, left: LeftDeployment) -> Description:
+        """Of the revision that is being deployed, though the cluster wants one that does not exist: good for its end only."""
+        description = self.descriptions.of(replace(cluster, revision=left.revision))
+        if description is None:
+            raise AssertionError("a deployment has a revision")
+        return replace(description, fingerprint="")
+
     def _approved(self, description: Description, lease: Lease) -> Attempt | None:
         """The deployment whose plan a person approved, to be gone on with; None if it was rejected after all."""
         shown = self.evidence.shown(description.cluster.id)
@@ -180,6 +187,7 @@ class Beginnings:
                 secrets,
                 store=lambda text: self.logs.add(deployment_id, lease, text),
                 until_now=until_now,
+                mask=self.mask,
             ),
         )
 

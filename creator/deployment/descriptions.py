@@ -15,7 +15,7 @@ from common.contracts.clusters import ClusterState
 from common.contracts.files import FileReference
 from common.encryption import Keyring, variable_context
 from common.masking import forms_of
-from common.object_storage import ObjectStorage, ObjectStorageError
+from common.object_storage import ObjectStorage
 from common.published import fallback_url
 from creator.deployment.backends import States
 from creator.deployment.desired import (
@@ -89,7 +89,7 @@ class Descriptions:
         self._without_recipe: set[UUID] = set()
 
     def of(self, cluster: ClusterRecord) -> Description | None:
-        """What the cluster should be; None if its recipe has no such revision. EncryptionError."""
+        """What the cluster should be; None if its recipe has no such revision. EncryptionError, ObjectStorageError."""
         if cluster.revision is None:
             if cluster.id not in self._without_recipe:  # once, not once per pass
                 log.warning("the recipe has no such revision (yet) cluster=%s", cluster.slug)
@@ -208,7 +208,7 @@ class Descriptions:
         if revision.id not in self._declared:
             try:
                 _, contents = self.recipe(revision)
-            except (FileContentError, ObjectStorageError):
+            except FileContentError:
                 return None
             if len(self._declared) >= _REMEMBERED_REVISIONS:
                 self._declared.clear()

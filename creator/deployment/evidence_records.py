@@ -8,13 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, select
-from sqlalchemy.orm import selectinload, undefer
+from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from common.contracts.clusters import DeploymentState
 from common.contracts.deployments import ResourceChange
 from creator.deployment.differences import Write
 from creator.deployment.perpetual import APPLIES_IN_VAIN, Applied
 from creator.deployment.records import ClusterRecord
+from creator.deployment.revision_records import RecipeRevisionRecord
 from creator.deployment.terraform import Kind
 from creator.situations import Purpose
 from creator.steps.orders import StepRecord
@@ -64,6 +65,7 @@ class LeftDeployment:
     cluster_id: UUID
     cause: str
     fingerprint: str
+    revision: RecipeRevisionRecord
     purpose: Purpose
     approved: bool
     plan: Mapping[str, Any] | None
@@ -148,12 +150,19 @@ class EvidenceRecords:
     def left(self, deployment_id: UUID) -> LeftDeployment:
         """What is known of a deployment under way."""
         with self._database.reading() as session:
-            options = [selectinload(Deployment.steps), undefer(Deployment.changes)]
+            options = [
+                selectinload(Deployment.steps),
+                undefer(Deployment.changes),
+                joinedload(Deployment.recipe_revision),
+            ]
             row = session.get_one(Deployment, deployment_id, options=options)
             return LeftDeployment(
                 cluster_id=row.cluster_id,
                 cause=row.cause,
                 fingerprint=row.fingerprint,
+                revision=RecipeRevisionRecord(
+                    row.recipe_revision_id, row.recipe_revision.content_hash
+                ),
                 purpose=Purpose((row.inputs or {}).get("purpose", Purpose.DEPLOY)),
                 approved=bool(row.approved),
                 plan=row.plan,

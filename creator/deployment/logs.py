@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from common.masking import without_secrets
+from common.masking import Mask, without_secrets
 from creator.deployment.terraform import MAX_LOG_LENGTH, shortened
 
 _HALF = MAX_LOG_LENGTH // 2 - 100  # room for the mark between the two parts
@@ -22,8 +22,10 @@ class DeploymentLog:
         *,
         store: Callable[[str], None] = lambda _: None,
         until_now: str = "",
+        mask: Mask = without_secrets,
     ) -> None:
         """`store` takes each piece; what it raises is raised, and the piece is tried again with the next one."""
+        self._mask = mask
         self._secrets: tuple[str, ...] = ()
         self._held_back = 0
         self.hide(secrets)
@@ -71,7 +73,7 @@ class DeploymentLog:
 
     def without_secrets(self, text: str) -> str:
         """Any text with each secret value replaced."""
-        return without_secrets(text, self._secrets)
+        return self._mask(text, self._secrets)
 
     def _take(self, length: int) -> None:
         clear, self._pending = self._pending[:length], self._pending[length:]

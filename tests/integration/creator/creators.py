@@ -16,9 +16,10 @@ class Creators:
 
     def start(self, *options: str, **environment: str) -> Process:
         """One more."""
+        given = self._installation.environment() | environment
         process = start(
             [executable, str(ROOT / "creator/main.py"), *options],
-            environment=self._installation.environment() | environment,
+            environment={name: value for name, value in given.items() if value},
             cwd=self._installation.data_folder.parent,
             stdout=PIPE,
             stderr=PIPE,
@@ -26,9 +27,9 @@ class Creators:
         self._started.append(process)
         return process
 
-    def ran(self, *options: str) -> tuple[int, str, str]:
-        """One that ends by itself: exit code, stdout, stderr."""
-        process = self.start(*options)
+    def ran(self, *options: str, **environment: str) -> tuple[int, str, str]:
+        """One that ends by itself: exit code, stdout, stderr. An empty value takes a variable away."""
+        process = self.start(*options, **environment)
         said, complained = process.communicate(timeout=60)
         return process.returncode, said.decode(), complained.decode()
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -22,7 +23,7 @@ from common.encryption import keyring_of_text, variable_context
 from common.object_storage import FileSystemObjectStorage, store_file
 from creator.deployment.workspaces import Workspace, Workspaces
 from creator.loop import Loop
-from creator.main import ROOT, build_loop
+from creator.main import ROOT, build_ground, build_loop, loop_on
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
@@ -169,11 +170,13 @@ class Installation:
 
     def run_pass(self, **settings: object) -> bool:
         """One pass of a new Creator, to its end; whether all went well."""
-        loop = self.loop(**settings)
-        try:
-            return loop.run_once()
-        finally:
-            loop.close()
+        return _ran(self.loop(**settings))
+
+    def run_pass_without_masking(self) -> bool:
+        """The same, with nothing between terraform's own marks and what people see."""
+        settings = CreatorSettings(**self.settings, data_dir=self.data_folder)
+        ground = build_ground(settings, self.database, Event(), home=self.home)
+        return _ran(loop_on(replace(ground, mask=lambda text, _: text), settings))
 
     def loop(self, **settings: object) -> Loop:
         """The loop of a new Creator."""
@@ -270,3 +273,10 @@ class Installation:
             "MR_PROBER_CREATOR_POLL_INTERVAL": "0.05",
             "MR_PROBER_CREATOR_RETRY_DELAY": "0.05",
         }
+
+
+def _ran(loop: Loop) -> bool:
+    try:
+        return loop.run_once()
+    finally:
+        loop.close()

@@ -1,11 +1,13 @@
 """Leases of Creators: one holder at a time, nobody waits, all renewed at once, who lost one writes nothing more."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from threading import Event
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, exc, update
+from sqlalchemy.orm import Session
 
 from creator.leases import Leases
 from database import models
@@ -141,6 +143,44 @@ def test_a_renewal_brings_nothing_back_that_was_given_up(
     one.renew()
 
     assert leases_of(database, "other", clock).claim("cluster:1") is not None
+
+
+class Stumbling(Database):
+    """Answers the first write with an error that no absence of the database explains."""
+
+    has_stumbled = False
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        if not self.has_stumbled:
+            self.has_stumbled = True
+            raise exc.TimeoutError("no connection is free")
+        with super().writing() as session:
+            yield session
+
+
+def test_whatever_goes_wrong_once_renewing_goes_on(
+    database_url: str, database: Database, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    lease = Leases(database, "one").claim("cluster:1")
+    assert lease
+    stumbling, stop = Stumbling(database_url), Event()
+    leases = Leases(stumbling, "one", duration=timedelta(seconds=3))
+    stumbling.has_stumbled = True
+    lease = leases.claim("cluster:1")
+    assert lease
+    stumbling.has_stumbled = False
+    before = _expires_at(database)
+    thread = leases.keep_renewing(stop)
+    eventually(lambda: stumbling.has_stumbled and _expires_at(database) > before)
+    stop.set()
+    thread.join()
+    stumbling.dispose()
+
+
+def _expires_at(database: Database) -> datetime:
+    with database.reading() as session:
+        return session.get_one(models.Lease, "cluster:1").expires_at
 
 
 def test_nobody_waits_for_a_row_that_another_one_claims(

@@ -1,6 +1,7 @@
 """Creator as a program: what it answers, how it ends, how it works beside another one."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,60 @@ def test_plan_only_shows_each_decision_and_changes_nothing(
         for table_of in (models.Deployment, models.Lease, models.Creator):
             assert session.scalar(select(func.count()).select_from(table_of)) == 0
     assert not sqlite_installation.workspace("demo").root.exists()
+
+
+def _everything_below(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """By path: mode, moment of the last change, content."""
+    return {
+        str(path): (
+            path.stat().st_mode,
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in folder.rglob("*")
+        # SQLite's own, while the file is open.
+        if not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_plan_only_makes_neither_keys_nor_files(
+    sqlite_installation: Installation, creators: Creators, is_new: bool
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    sqlite_installation.add_cluster("demo", "thing", {"word": "one"})
+    no_keys = {"MR_PROBER_SERVER_KEY": "", "MR_PROBER_ENCRYPTION_KEYS": ""}
+    folder = sqlite_installation.data_folder
+    if is_new:
+        shutil.rmtree(folder)
+    else:
+        assert creators.ran("--once", **no_keys)[0] == 0
+        assert (folder / "server.key").exists()
+    before = _everything_below(folder)
+
+    code, answer, complaint = creators.ran("--plan-only", "--json", **no_keys)
+
+    (decision,) = json.loads(answer)
+    assert (code, decision["decision"]) == ((2, "deploy") if is_new else (0, "skip")), complaint
+    assert folder.exists() is not is_new
+    assert _everything_below(folder) == before
+
+
+def test_plan_only_makes_no_database(sqlite_installation: Installation, creators: Creators) -> None:
+    nothing = sqlite_installation.data_folder.parent / "nothing.sqlite"
+    url = {"MR_PROBER_DATABASE_URL": f"sqlite:///{nothing}"}
+    code, _, complaint = creators.ran("--plan-only", **url)
+    assert (code, "there is no database" in complaint) == (1, True)
+    assert not nothing.exists()
+
+
+def test_once_that_is_ended_says_that_not_all_is_well(
+    slow_cluster: Path, creators: Creators, eventually: Eventually
+) -> None:
+    creator = creators.start("--once")
+    eventually((slow_cluster / "marks").exists)
+    creator.send_signal(signal.SIGTERM)
+    assert creator.wait(timeout=60) == 1
 
 
 def test_once_deploys_what_is_due_and_then_nothing_is(

@@ -1,8 +1,11 @@
 """What a pass costs and what it sees: unchanged clusters cost nearly nothing, a change is seen by the pulse."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
 from uuid import UUID
 
 import pytest
@@ -70,6 +73,26 @@ def loop(installation: Installation) -> Iterator[Loop]:
     made = installation.loop()
     yield made
     made.close()
+
+
+def test_a_bug_in_the_loop_ends_creator_and_leaves_no_worker(
+    sqlite_installation: Installation, slow_cluster: Path
+) -> None:
+    """A process that looks at nothing any more must not stay there with its workers."""
+
+    class Broken(Pulse):
+        def has_changed(self) -> bool:
+            if (slow_cluster / "marks").exists():
+                raise ZeroDivisionError
+            return super().has_changed()
+
+    loop = sqlite_installation.loop()
+    loop._pulse = Broken(sqlite_installation.database)
+    with pytest.raises(ZeroDivisionError):
+        loop.run(timedelta(seconds=0.05), Event())
+    assert not [one for one in threading.enumerate() if one.name.startswith("worker")]
+    (deployment,) = sqlite_installation.deployments("demo")
+    assert deployment.state is DeploymentState.APPLYING, "terraform goes on for the next Creator"
 
 
 def test_the_statements_of_a_pass_do_not_grow_with_the_clusters(

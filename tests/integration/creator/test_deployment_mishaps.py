@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from database.models import Deployment, DeploymentStep
 from tests.integration.creator.installation import Installation
+from tests.integration.creator.recipes import NEVER_FRESH
 
 THING = """
 variable "word" {}
@@ -104,6 +105,22 @@ def test_an_unreadable_state_is_never_written_over(deployed: Installation) -> No
     assert newest.state is DeploymentState.FAILED
     assert "Unsupported state file format" in newest.error
     assert deployed.state("demo").read_text() == "rot"
+
+
+def test_a_storage_that_is_away_is_no_change_of_a_cluster(deployed: Installation) -> None:
+    """A Creator that starts then knows of no recipe what it declares."""
+    files = deployed.data_folder / "objects/files"
+    contents = [path for path in files.rglob("*") if path.is_file()]
+    for path in contents:
+        path.rename(path.with_suffix(".kept"))
+        path.mkdir()
+    assert not deployed.run_pass(creator_maximum_plan_age=NEVER_FRESH)
+    assert len(deployed.deployments("demo")) == 1
+    for path in contents:
+        path.rmdir()
+        path.with_suffix(".kept").rename(path)
+    assert deployed.run_pass()
+    assert len(deployed.deployments("demo")) == 1
 
 
 def test_a_workspace_that_cannot_be_written_fails_the_deployment(deployed: Installation) -> None:

@@ -120,6 +120,28 @@ def test_whatever_was_written_last_the_next_creator_goes_on(
     pytest.fail("there are more writes than that")
 
 
+def test_a_revision_that_does_not_exist_leaves_no_deployment_open(
+    sqlite_installation: Installation, death: Death, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
+    for writes in (3, 10):
+        slug = f"demo-{writes}"
+        sqlite_installation.add_cluster(slug, "marking", {"marks": str(marks), "word": slug})
+        death.after(writes)
+        loop = sqlite_installation.loop()
+        with pytest.raises(CreatorDiedError):
+            loop.run_once()
+        death.after(0)
+        loop.close()
+        sqlite_installation.expire_leases()
+        sqlite_installation.update_cluster(slug, recipe_revision=99)
+        sqlite_installation.run_pass()
+        (deployment,) = sqlite_installation.deployments(slug)
+        assert deployment.state is DeploymentState.UNKNOWN
+        assert all(step.finished_at for step in deployment.steps)
+
+
 def test_a_check_that_is_gone_on_with_still_leaves_no_row(
     sqlite_installation: Installation, death: Death, tmp_path: Path
 ) -> None:
