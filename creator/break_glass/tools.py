@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import select
@@ -37,7 +38,7 @@ from creator.pulse import lease_name
 from creator.steps.orders import StepOrder
 from creator.steps.users import hand_over, open_the_way
 from database.audit_log import Author, Subject, Written, record
-from database.models import Cluster
+from database.models import Cluster, Deployment
 
 
 class _Done(Wire):
@@ -94,11 +95,34 @@ class BreakGlass:
                 raise LockOfProcessError(slug, lock)
             self._refuse_under_way(cluster)
             with self._workplace(cluster) as (folder, _):
-                arguments = self.ground.engine.arguments.force_unlock(lock_id)
-                lease.require()  # `init` may have taken its time
-                self._asked(folder, Kind.UNLOCK, arguments)
-            self._noted(cluster, "unlock state", {"lock": lock.model_dump()})
+                self._freed(folder, cluster, lock, lease)
         return lock
+
+    def _freed(
+        self, folder: Path, cluster: ClusterRecord, lock: StateLock, lease: CreatorLease
+    ) -> None:
+        """A step of the newest deployment, announced with the audit entry: in the history, whatever becomes of us."""
+
+        def announced(session: Session) -> None:
+            lease.require(session)  # `init` may have taken its time
+            self._audit(session, cluster, "unlock state", {"lock": lock.model_dump()})
+
+        arguments = self.ground.engine.arguments.force_unlock(lock.id)
+        order = self._order(folder, Kind.UNLOCK, arguments)
+        deployment_id = self._newest_deployment(cluster)
+        step = self.deployments.steps.start(deployment_id, order, require=announced)
+        end = step.wait(stop=Event().is_set, meanwhile=lambda: None)
+        if end.exit_code != 0:
+            said = (end.output / "stderr").read_text(errors="replace")
+            raise TerraformRefusedError("unlock", end.exit_code or -1, error_in(said) or said)
+
+    def _newest_deployment(self, cluster: ClusterRecord) -> UUID:
+        query = select(Deployment.id).where(Deployment.cluster_id == cluster.id)
+        with self.ground.database.reading() as session:
+            found = session.scalar(query.order_by(Deployment.id.desc()).limit(1))
+        if found is None:
+            raise NothingAppliedError(cluster.slug)
+        return found
 
     def replace(self, slug: str, address: str) -> None:
         """Have the next deployment make the resource anew, through gates and policy; it is asked for at once."""
@@ -191,14 +215,7 @@ class BreakGlass:
 
     def _asked(self, folder: Path, kind: Kind, arguments: list[str]) -> str:
         """What the command says; TerraformRefusedError."""
-        order = StepOrder(
-            kind=kind.value,
-            arguments=tuple(arguments),
-            folder=folder.parent / "run",
-            working_directory=folder,
-            environment=self.ground.engine.environment,
-            time_limit=self.ground.engine.step_time_limit,
-        )
+        order = self._order(folder, kind, arguments)
         end = self.ground.commands.run(order, stop=Event().is_set)
         said = (end.output / "stderr").read_text(errors="replace")
         if end.exit_code != 0:
@@ -206,6 +223,16 @@ class BreakGlass:
                 kind.value, end.exit_code or -1, error_in(said) or said.strip()
             )
         return (end.output / "stdout").read_text(errors="replace")
+
+    def _order(self, folder: Path, kind: Kind, arguments: list[str]) -> StepOrder:
+        return StepOrder(
+            kind=kind.value,
+            arguments=tuple(arguments),
+            folder=folder.parent / "run",
+            working_directory=folder,
+            environment=self.ground.engine.environment,
+            time_limit=self.ground.engine.step_time_limit,
+        )
 
     def _noted(self, cluster: ClusterRecord, action: str, details: dict[str, JsonValue]) -> None:
         with self.ground.database.writing() as session:

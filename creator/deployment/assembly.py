@@ -54,6 +54,7 @@ class Deployments:
     clusters: Records
     descriptions: Descriptions
     deployer: Deployer
+    steps: Steps
 
 
 def deployments_on(ground: Ground) -> Deployments:
@@ -103,4 +104,4 @@ def deployments_on(ground: Ground) -> Deployments:
         ),
         clock=ground.clock,
     )
-    return Deployments(clusters, descriptions, Deployer(parts))
+    return Deployments(clusters, descriptions, Deployer(parts), steps)

@@ -16,7 +16,7 @@ from creator.deployment.log_records import LogRecords
 from creator.deployment.logs import DeploymentLog, begins_anew
 from creator.deployment.plans import kept_plan
 from creator.deployment.preparation import Preparation, secrets_of
-from creator.deployment.procedure import StepResult, step_result
+from creator.deployment.procedure import StepResult, step_result, with_result
 from creator.deployment.records import ClusterRecord, Records
 from creator.deployment.running import header
 from creator.deployment.step_output import StepOutput
@@ -194,7 +194,8 @@ class Beginnings:
 
 def _replayed(left: LeftDeployment, log: DeploymentLog) -> tuple[Events, list[StepResult]]:
     """What the steps that have ended said; of those on another machine only what the row shows is known."""
-    events, results = Events(), []
+    events = Events()
+    results: list[StepResult] = []
     for step in left.steps:
         kind = Kind(step.record.kind)
         if kind is Kind.PLAN:
@@ -204,7 +205,7 @@ def _replayed(left: LeftDeployment, log: DeploymentLog) -> tuple[Events, list[St
         events.begin_step()
         log.add(header(step.record.arguments))
         StepOutput(step.record.folder, events, log).read_to_end()
-        results.append(step_result(kind, step.exit_code, events))
+        results = with_result(results, step_result(kind, step.exit_code, events))
     if not events.changes:
         events.changes = {change.address: change for change in left.changes}
     return events, results

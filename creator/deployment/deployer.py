@@ -17,7 +17,7 @@ from creator.deployment.descriptions import Description
 from creator.deployment.judging import Judging
 from creator.deployment.leased import Lease
 from creator.deployment.preparation import Preparation, has_own_lock
-from creator.deployment.procedure import Move, StepResult, next_move
+from creator.deployment.procedure import Move, StepResult, next_move, with_result
 from creator.deployment.records import ClusterRecord
 from creator.deployment.running import Runner, lock_in
 from creator.deployment.terraform import MAX_ERROR_LENGTH, Kind, shortened
@@ -165,7 +165,7 @@ class Deployer:
         self._ended(attempt, self._runner.step(attempt, kind, arguments))
 
     def _ended(self, attempt: Attempt, result: StepResult) -> None:
-        attempt.steps.append(result)
+        attempt.steps = with_result(attempt.steps, result)
         if next_move(attempt.progress) is Move.RECORD_APPLIED:
             return  # which tells the changes, and then the end the whole log
         attempt.log.flush()

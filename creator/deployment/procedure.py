@@ -7,7 +7,7 @@ Whoever holds the cluster's lease may go on with a deployment; the Creator that 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from creator.deployment.events import Events, is_stale, needs_init
@@ -65,6 +65,15 @@ class Progress:
     init_is_due: bool = True  # its inputs are not those of the init before
     has_plan: bool = False  # a saved plan lies ready
     is_approved: bool = False  # it is the one that a person approved
+
+
+def with_result(steps: Sequence[StepResult], result: StepResult) -> list[StepResult]:
+    """The steps and one more; that a lock was freed is told of the step that met it."""
+    if result.kind is not Kind.UNLOCK:
+        return [*steps, result]
+    if not steps or result.exit_code != 0:
+        return list(steps)
+    return [*steps[:-1], replace(steps[-1], lock_was_freed=True)]
 
 
 def next_move(progress: Progress) -> Move:

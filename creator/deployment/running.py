@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
 
@@ -14,7 +14,7 @@ from common.contracts.deployments import ResourceChange, StateLock
 from creator.deployment.attempts import Attempt
 from creator.deployment.backends import States
 from creator.deployment.deployment_records import DeploymentRecords
-from creator.deployment.events import is_stale, needs_init
+from creator.deployment.events import Events, is_stale, needs_init
 from creator.deployment.procedure import StepResult
 from creator.deployment.step_output import StepOutput
 from creator.deployment.terraform import Arguments, Kind, error_in
@@ -161,14 +161,19 @@ class Runner:
         lock = lock_in(attempt)
         if lock is None or not self._terraform.steps.may_free(lock):
             return False
-        arguments = self.arguments.force_unlock(lock.id)
-        attempt.log.add(f"{header(arguments)}\nThe lock {lock.id} is of a step that is dead.")
-        try:
-            self.answer(attempt, Kind.UNLOCK, arguments)
-        except TerraformRefusedError as error:
-            attempt.log.add(str(error))
-            return False
-        return True
+        attempt.log.add(f"The lock {lock.id} is of a step that is dead.")
+        return self._unlocked(attempt, self.arguments.force_unlock(lock.id))
+
+    def _unlocked(self, attempt: Attempt, arguments: Sequence[str]) -> bool:
+        attempt.log.add(header(arguments))
+        order = replace(self._order(attempt, Kind.UNLOCK, arguments), lock=None)
+        running = self._terraform.steps.start(attempt.id, order, require=attempt.lease.require)
+        attempt.is_running = True
+        end = running.wait(stop=self._terraform.stop.is_set, meanwhile=attempt.lease.require)
+        attempt.is_running = False
+        # Its words are for the log alone: the errors are still those of the command that met the lock.
+        StepOutput(running.output.path, Events(), attempt.log).read_to_end()
+        return end.exit_code == 0
 
     def _live(self, attempt: Attempt, output: StepOutput) -> Callable[[], None]:
         """Stores log and progress now and then; a database that is away is no reason to stop."""

@@ -36,11 +36,11 @@ class Kind(StrEnum):
     PLAN = "plan"
     APPLY = "apply"
     DESTROY = "destroy"
+    UNLOCK = "unlock"  # after one that met the lock of a dead step
     # These change nothing: what a person reads, values that the stream does not tell, what is left.
     SHOW = "show"
     OUTPUT = "output"
     LIST = "list"
-    UNLOCK = "unlock"
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from pathlib import Path
 from sys import executable
 
 import pytest
+from sqlalchemy import select
 
 from common.contracts.clusters import ClusterState, DeploymentState
 from common.processes import PIPE, start
 from common.s3_object_storage import S3Access, s3_client
 from creator.main import ROOT
+from database.models import AuditEntry
 from tests.integration.creator.installation_in_s3 import STATES, InstallationInS3
 
 THING = """
@@ -50,23 +52,7 @@ def test_states_and_their_locks_are_in_s3_and_the_key_is_nowhere_terraform_write
     assert newest.lock
     assert newest.lock["who"] == "ann@laptop"
     # An operator who knows that nobody holds it frees it.
-    program = start(
-        [
-            executable,
-            str(ROOT / "creator/break_glass/main.py"),
-            "unlock",
-            "demo",
-            "--lock-id",
-            lock["ID"],
-        ],
-        environment=in_s3.environment(),
-        cwd=in_s3.data_folder,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    said, complained = program.communicate(timeout=60)
-    assert program.returncode == 0, complained.decode()
-    assert "freed the lock some-lock of ann@laptop" in said.decode()
+    _unlock(in_s3, lock["ID"])
     assert in_s3.run_pass(), in_s3.deployments("demo")[0].error
     in_s3.delete_cluster("demo")
     assert in_s3.run_pass(), in_s3.deployments("demo")[0].error
@@ -116,6 +102,27 @@ def test_a_cluster_described_again_takes_the_state_over_that_its_row_names(
     assert in_s3.cluster("demo").state_key == lost
     assert json.loads(in_s3.stored_state("lost"))["resources"] == made
     assert in_s3.stored_state("demo") == b""
+
+
+def _unlock(installation: InstallationInS3, lock_id: str) -> None:
+    """By hand; it is in the history and in the audit log."""
+    tool = str(ROOT / "creator/break_glass/main.py")
+    program = start(
+        [executable, tool, "unlock", "demo", "--lock-id", lock_id],
+        environment=installation.environment(),
+        cwd=installation.data_folder,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said, complained = program.communicate(timeout=60)
+    assert program.returncode == 0, complained.decode()
+    assert f"freed the lock {lock_id} of ann@laptop" in said.decode()
+    newest = installation.deployments("demo")[0]
+    assert [(step.kind, step.exit_code) for step in newest.steps][-1] == ("unlock", 0)
+    assert newest.state is DeploymentState.FAILED
+    with installation.database.reading() as session:
+        unlocked = select(AuditEntry.slug).where(AuditEntry.action == "unlock state")
+        assert session.scalars(unlocked).all() == ["demo"]
 
 
 def _holds(path: Path, access: S3Access) -> bool:

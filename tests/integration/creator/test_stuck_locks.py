@@ -177,6 +177,7 @@ def test_the_lock_of_a_step_that_was_killed_is_freed_by_the_next_pass(
     assert f"The lock {lock_id} is of a step that is dead." in repaired.log
     assert [(step.kind, step.exit_code) for step in repaired.steps] == [
         ("plan", 1),
+        ("unlock", 0),
         ("plan", 2),
         ("apply", 0),
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from creator.deployment.procedure import Move, Progress, StepResult, next_move
+from creator.deployment.procedure import Move, Progress, StepResult, next_move, with_result
 from creator.deployment.terraform import Kind
 
 INIT = StepResult(Kind.INIT, 0)
@@ -51,6 +51,18 @@ def test_the_steps_decide(steps: list[StepResult], expected: Move) -> None:
 def test_an_end_that_nobody_saw_is_unknown(kind: Kind, end: dict[str, int | None]) -> None:
     step = StepResult(kind, end["exit_code"], killed=bool(end.get("killed")))
     assert next_move(Progress([INIT, step], has_plan=True)) is Move.UNKNOWN
+
+
+def test_a_freed_lock_is_told_of_the_step_that_met_it() -> None:
+    met = [StepResult(Kind.INIT, 0), StepResult(Kind.PLAN, 1)]
+    freed = with_result(met, StepResult(Kind.UNLOCK, 0))
+    assert [step.lock_was_freed for step in freed] == [False, True]
+    assert next_move(Progress(steps=freed)) is Move.PLAN
+    for not_freed in (with_result(met, StepResult(Kind.UNLOCK, code)) for code in (1, None)):
+        assert next_move(Progress(steps=not_freed)) is Move.FAIL
+    again = with_result(freed, StepResult(Kind.PLAN, 1))
+    again = with_result(again, StepResult(Kind.UNLOCK, 0))
+    assert next_move(Progress(steps=again)) is Move.FAIL, "once is enough"
 
 
 def test_init_is_skipped_when_its_inputs_are_the_same() -> None:
