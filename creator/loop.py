@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -104,7 +105,9 @@ class Loop:
             self._habits.stop.set()
             self.close()
             raise
-        if not waits:
+        if waits:
+            self._bring_to_an_end()
+        else:
             self._habits.stop.set()
         self.close()
 
@@ -150,6 +153,27 @@ class Loop:
             applied_at = self._outlook.applied_at()
             self._outlook.hear(self._watch.silences.read(applied_at, now))
             self._silences_at = now + _SILENCES_EVERY
+
+    def _bring_to_an_end(self) -> None:
+        """Until nothing is under way that is ours: in a container a mishap of a turn would cost us terraform."""
+        self._turns.begin_nothing()
+        self._waiting.clear()
+        while not self._habits.stop.is_set():
+            with suppress(OperationalError, InterfaceError):
+                self._ended_turns()
+                if not self._go_on_with_ours() and not self._work:
+                    return
+            self._a_turn_is_over.wait(_NOTHING_TO_DO.total_seconds())
+
+    def _go_on_with_ours(self) -> bool:
+        """Whether anything of ours is under way."""
+        with self._watch.database.reading() as session:
+            ours = clusters_under_way(session, self._watch.leases.holder)
+        now = self._clock()
+        for cluster_id in ours - self._work.keys():
+            if self._not_before.get(cluster_id, now) <= now:
+                self._start_turn(cluster_id, Lane.PEOPLE)
+        return bool(ours)
 
     def _look_again(self) -> None:
         try:
@@ -215,10 +239,13 @@ class Loop:
             self._waiting.values(), running, workers=self._habits.workers, now=self._clock()
         ):
             del self._waiting[one.cluster_id]
-            silence = self._outlook.silence(one.cluster_id)
-            turn = self._workers.submit(self._turns.take, one.cluster_id, silence)
-            self._work[one.cluster_id] = Work(one.lane, turn)
-            turn.add_done_callback(lambda _: self._a_turn_is_over.set())
+            self._start_turn(one.cluster_id, one.lane)
+
+    def _start_turn(self, cluster_id: UUID, lane: Lane) -> None:
+        silence = self._outlook.silence(cluster_id)
+        turn = self._workers.submit(self._turns.take, cluster_id, silence)
+        self._work[cluster_id] = Work(lane, turn)
+        turn.add_done_callback(lambda _: self._a_turn_is_over.set())
 
     def _ended_turns(self) -> list[tuple[UUID, Turn]]:
         """Turns that are over since the last call."""

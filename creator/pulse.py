@@ -60,9 +60,12 @@ class Pulse:
         return version != known
 
 
-def clusters_under_way(session: Session) -> set[UUID]:
-    """Clusters with a deployment under way, whoever works on it."""
-    return set(session.scalars(select(Deployment.cluster_id).where(UNDER_WAY)))
+def clusters_under_way(session: Session, holder: str | None = None) -> set[UUID]:
+    """Clusters with a deployment under way, whoever works on it, or on which this Creator worked last."""
+    query = select(Deployment.cluster_id).where(UNDER_WAY)
+    if holder is not None:
+        query = query.where(Deployment.holder == holder)
+    return set(session.scalars(query))
 
 
 def clusters_of_others(session: Session, cluster_ids: Collection[UUID], holder: str) -> set[UUID]:

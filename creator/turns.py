@@ -107,6 +107,11 @@ class Turns:
         self._pace = pace
         self._clock = clock
         self._stop = stop
+        self._only_going_on = Event()
+
+    def begin_nothing(self) -> None:
+        """From now on turns only bring to their end what is under way."""
+        self._only_going_on.set()
 
     def take(self, cluster_id: UUID, silence: Silence | None = None) -> Turn:
         """Do what is due about the cluster now; `silence` as it was when that was decided."""
@@ -134,7 +139,7 @@ class Turns:
 
     def _held(self, cluster_id: UUID, lease: CreatorLease, silence: Silence | None) -> Turn:
         before = self._gone_on(cluster_id, lease)
-        if before.is_unsettled:
+        if before.is_unsettled or self._only_going_on.is_set():
             return before
         found = self._parts.records.clusters(only=[cluster_id])
         turn = self._act(found[0], lease, silence) if found else Turn()

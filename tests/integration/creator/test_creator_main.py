@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from common.contracts.clusters import DeploymentState
+from creator.pulse import lease_name
 from database import models
 from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
@@ -203,6 +204,37 @@ def test_a_creator_that_is_to_wait_ends_after_what_runs_and_begins_nothing(
 
     assert _state(sqlite_installation) is DeploymentState.SUCCEEDED
     assert sqlite_installation.deployments("late") == []
+
+
+def test_whoever_is_to_wait_waits_although_a_turn_went_wrong(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    """In a container terraform would end with Creator."""
+    creator = creators.start(MR_PROBER_CREATOR_DRAIN="wait")
+    eventually((slow_cluster / "marks").exists)
+    creator.send_signal(signal.SIGTERM)
+    before = _fencing(sqlite_installation)
+    with sqlite_installation.database.writing() as session:
+        session.execute(update(models.Lease).values(holder="", fencing=before + 1))
+    sqlite_installation.expire_leases()
+    # terraform says something every ten seconds, and storing it shows that the lease is lost.
+    eventually(lambda: creator.poll() is not None or _fencing(sqlite_installation) > before + 1)
+    assert creator.poll() is None
+
+    (slow_cluster / "go").touch()
+
+    assert creator.wait(timeout=60) == 0
+    assert _state(sqlite_installation) is DeploymentState.SUCCEEDED
+    assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
+
+
+def _fencing(installation: Installation) -> int:
+    with installation.database.reading() as session:
+        of_cluster = models.Lease.name == lease_name(installation.cluster("demo").id)
+        return session.scalars(select(models.Lease.fencing).where(of_cluster)).one()
 
 
 def test_a_second_signal_ends_the_waiting(
