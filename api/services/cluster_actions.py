@@ -19,7 +19,7 @@ from common.contracts.clusters import (
     DeploymentState,
     PauseRequest,
 )
-from common.contracts.deployments import Gates
+from common.contracts.deployments import DESTROYING, Gates, PlannedChanges
 from database import models
 from database.audit_log import Author, Subject, Written
 from database.configuration_changes import mark_changed
@@ -166,11 +166,21 @@ def rule(
     if not ruling.approved:
         row.state, row.finished_at = DeploymentState.SUPERSEDED, now
         row.error = f"rejected by {ruling.author.name}: {ruling.reason or 'no reason given'}"
+        _withdraw_wishes(cluster, planned_changes(session, cluster.id, row.id))
     session.flush()
     session.expire(row)
     after = deployment(session, cluster.id, deployment_id)
     action = "approve" if ruling.approved else "reject"
     return Written(_deployment_subject(cluster, row), before, after, action=action)
+
+
+def _withdraw_wishes(cluster: models.Cluster, rejected: PlannedChanges) -> None:
+    """What was to be made anew by a rejected plan is not made anew by the next one, which nobody may look at."""
+    destroyed = {one.address for one in rejected.resources if one.action in DESTROYING}
+    left = [address for address in cluster.replace_addresses if address not in destroyed]
+    if left != cluster.replace_addresses:
+        cluster.replace_addresses = left
+        cluster.version += 1
 
 
 def _not_waiting(row: models.Deployment) -> str:

@@ -111,6 +111,27 @@ def test_an_approver_rules_on_the_plan_that_waits(
     assert _status(approver, f"deployments/{uuid4()}/approve") == 404
 
 
+def test_who_rejects_a_plan_rejects_what_it_was_to_make_anew(
+    api: TestClient, demo: Any, context: Context
+) -> None:
+    waiting = _add_deployment(context, demo, DeploymentState.WAITING_FOR_APPROVAL)
+    with context.database.writing() as session:
+        row = session.get_one(models.Deployment, UUID(waiting))
+        row.changes = [
+            {"address": "vm.sick", "action": "replace", "state": "planned"},
+            {"address": "vm.fine", "action": "update", "state": "planned"},
+        ]
+        cluster = session.get_one(models.Cluster, UUID(demo["id"]))
+        cluster.replace_addresses = ["vm.fine", "vm.sick"]
+    before = api.get(DEMO).headers["ETag"]
+
+    _act(api, f"deployments/{waiting}/reject", {"reason": "it recovered"})
+
+    shown = api.get(DEMO)
+    assert shown.json()["replace_addresses"] == ["vm.fine"], "a younger wish stays"
+    assert shown.headers["ETag"] != before
+
+
 def test_by_policy_nobody_approves_what_they_changed(
     api: TestClient, demo: Any, context: Context, callers: Any
 ) -> None:
