@@ -29,7 +29,7 @@ from agent.store import Store
 from common.contracts.configuration import ConfigurationDocument, etag_of
 from common.contracts.files import FileReference
 from common.contracts.references import secrets_in
-from common.contracts.resolution import EffectiveProber, Host, resolve
+from common.contracts.resolution import EffectiveProber, Host, resolved_one_by_one
 from common.errors import ApiError, ApiRefusedError, ApiUnreachableError
 
 log = logging.getLogger(__name__)
@@ -250,7 +250,7 @@ class Configuration:
         filled = document.filled(values) if document.variable_files else document
         probers = tuple(
             self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
-            for prober in resolve(filled, self._host)
+            for prober in resolved_one_by_one(filled, self._host)
         )
         self._planned_from = filled
         until = document.applying_until

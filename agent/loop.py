@@ -29,6 +29,7 @@ from agent.plan import HostPlan, RunKey, RunSpec
 from agent.pressure import CpuPressure, is_starved
 from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
+from agent.running import kernel
 from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
@@ -229,6 +230,7 @@ class AgentLoop:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        kernel.give_back_memory()
         log.info(
             "plan in force revision=%d start=%d stop=%d replace=%d keep=%d",
             plan.document_revision, *map(len, (changes.start, changes.stop, changes.replace, changes.keep)),

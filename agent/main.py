@@ -1,6 +1,7 @@
 """Starts the agent: reads the settings, builds what the loop needs, ends it on SIGTERM."""
 
 import argparse
+import gc
 import logging
 import re
 import sys
@@ -53,7 +54,7 @@ from agent.sinks.choice import (
 from agent.sinks.port import MetricSink
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
-from common.api_transport import ApiTransport
+from common.agent_transport import AgentTransport
 from common.atomic_files import read_key
 from common.contracts.identifiers import HOST_PATTERN, is_slug
 from common.contracts.resolution import Host
@@ -84,6 +85,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     set_up_logging(settings.log_level, settings.log_format)
+    kernel.keep_memory_together()
+    # What importing has left behind makes room for the configuration.
+    gc.collect()
     try:
         return _run(settings, document, nudged)
     except MrProberError as error:
@@ -342,7 +346,7 @@ class _Parts:
     def _api_client(self) -> AgentApiClient:
         """One per thread."""
         settings = self._settings
-        transport = ApiTransport(
+        transport = AgentTransport(
             settings.api_url, self._token, authorities=settings.api_authorities
         )
         return AgentApiClient(transport, settings.cluster)

@@ -6,31 +6,26 @@ A document is believed only with the signature of the agent's own token; of file
 
 import logging
 import random
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-import requests
-
 from agent.clocks import boot_ns
 from agent.errors import DocumentRefusedError, PublicationUnreadableError
 from agent.links import Link
+from common.deadline_http import CallFailedError, DeadlineHttp
 from common.document_signature import is_signed
 from common.published import DOCUMENT, SIGNATURE, published_file
-from common.version import VERSION
 
 log = logging.getLogger(__name__)
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_FILE_BYTES = 64 * 1024 * 1024
 _MAX_SIGNATURE_BYTES = 64 * 1024
-_CONNECT_SECONDS = 5.0
-_READ_SECONDS = 15.0
 # For one object, however slowly it drips.
-_OBJECT_SECONDS = 60.0
-_CHUNK_BYTES = 256 * 1024
+_OBJECT_LIMIT = timedelta(seconds=60)
 _FIRST_LOOK_SECONDS = 60.0
 _LOOK_SECONDS = 3600.0
 
@@ -80,42 +75,32 @@ class HttpsShelf:
 
     def __init__(self, url: str, *, authorities: Path | None = None) -> None:
         """`authorities`: a PEM file of the only ones whose certificates are believed."""
-        self._url = url.rstrip("/")
         self._host = urlsplit(url).hostname or ""
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = str(authorities) if authorities else True
-        self._session.headers["User-Agent"] = f"mr-prober/{VERSION}"
+        self._http = DeadlineHttp(url.rstrip("/"), authorities=authorities)
 
     def read(self, name: str, *, max_bytes: int) -> bytes:
         """See `Shelf`."""
         try:
-            return self._read(name, max_bytes)
-        except OSError as error:  # all of the library's
-            raise PublicationUnreadableError(self._host, type(error).__name__) from error
+            answer = self._http.call(
+                "GET",
+                f"/{name}",
+                time_limit=_OBJECT_LIMIT,
+                headers={},
+                max_answer_bytes=max_bytes + 1,
+            )
+        except CallFailedError as error:
+            raise PublicationUnreadableError(self._host, str(error)) from error
+        if answer.status != 200:
+            raise PublicationUnreadableError(self._host, f"HTTP {answer.status}")
+        if len(answer.body) > max_bytes:
+            # What is left of it is on its way.
+            self._http.close()
+            raise PublicationUnreadableError(self._host, f"larger than {max_bytes} bytes")
+        return answer.body
 
     def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
-    def _read(self, name: str, max_bytes: int) -> bytes:
-        deadline = time.monotonic() + _OBJECT_SECONDS
-        content = bytearray()
-        with self._session.get(
-            f"{self._url}/{name}",
-            stream=True,
-            allow_redirects=False,
-            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
-        ) as response:
-            if response.status_code != 200:
-                raise PublicationUnreadableError(self._host, f"HTTP {response.status_code}")
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                content += chunk
-                if len(content) > max_bytes:
-                    raise PublicationUnreadableError(self._host, f"larger than {max_bytes} bytes")
-                if time.monotonic() > deadline:
-                    raise PublicationUnreadableError(self._host, "too slow")
-        return bytes(content)
+        """Close the connection."""
+        self._http.close()
 
 
 class Publication:

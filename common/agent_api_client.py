@@ -1,11 +1,12 @@
 """The part of the API that agents use: their configuration, files by hash, reports, evidence."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Protocol
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
-from common.api_transport import ApiTransport
 from common.contracts.configuration import ClusterSecrets
 from common.contracts.evidence import EvidenceAddress, EvidenceAnnouncement
 from common.contracts.reports import AgentReport
@@ -13,12 +14,51 @@ from common.errors import ApiUnreachableError
 
 _TIME_LIMIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(seconds=30)
+# For a content of many megabytes over a thin line.
+_CONTENT_LIMIT = timedelta(seconds=120)
+
+
+class Answer(Protocol):
+    """An answer that is no refusal."""
+
+    @property
+    def status_code(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def content(self) -> bytes | Any:
+        """The whole body."""
+
+    @property
+    def url(self) -> str:
+        """What was asked."""
+
+
+class Transport(Protocol):
+    """How the API is called: `AgentTransport`, or `ApiTransport` where `requests` is."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: JsonValue | bytes = None,
+        headers: Mapping[str, str] | None = None,
+        time_limit: timedelta = ...,
+    ) -> Answer:
+        """See `AgentTransport`."""
+
+    def put(self, address: str, content: bytes, *, headers: Mapping[str, str]) -> None:
+        """See `AgentTransport`."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 class AgentApiClient:
-    """Calls of one cluster's agents; errors are those of `ApiTransport.call`, like it for one thread only."""
+    """Calls of one cluster's agents; errors are those of `AgentTransport.call`, like it for one thread only."""
 
-    def __init__(self, transport: ApiTransport, cluster: str) -> None:
+    def __init__(self, transport: Transport, cluster: str) -> None:
         self._transport = transport
         self._path = f"/api/v1/clusters/{cluster}"
 
@@ -34,13 +74,15 @@ class AgentApiClient:
             "GET",
             f"{self._path}/configuration{query}",
             headers=headers,
-            time_limit=_TIME_LIMIT + wait,
+            time_limit=_CONTENT_LIMIT + wait,
         )
         return None if answer.status_code == 304 else answer.content
 
     def file(self, sha256: str) -> bytes:
         """The content of a file; whoever uses it checks the hash."""
-        return self._transport.call("GET", f"/api/v1/files/{sha256}").content
+        return self._transport.call(
+            "GET", f"/api/v1/files/{sha256}", time_limit=_CONTENT_LIMIT
+        ).content
 
     def secrets(self) -> ClusterSecrets:
         """The newest values of the secrets that the cluster's probers name."""
@@ -69,7 +111,9 @@ class AgentApiClient:
         self._transport.call(
             "POST",
             f"{self._path}/reports",
-            body=report.model_dump(mode="json"),
+            # Thousands of states at once as text; as dictionaries they would be megabytes on the way.
+            body=report.model_dump_json().encode(),
+            headers={"Content-Type": "application/json"},
             time_limit=time_limit,
         )
 

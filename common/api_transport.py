@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from common.contracts.values import Problem
-from common.errors import ApiRefusedError, ApiUnreachableError, UnusableKeyError
+from common.api_answers import check_key, host_of, is_fine, refusal
+from common.errors import ApiUnreachableError
 from common.version import VERSION
 
 # Says which tool writes; `*`: whoever manages the object, this write is wanted (api/README.md).
@@ -29,8 +29,7 @@ class ApiTransport:
     def __init__(
         self, url: str, key: str, *, authorities: Path | None = None, manager: str = ""
     ) -> None:
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise UnusableKeyError
+        check_key(key)
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # Settings are explicit: no proxy, no .netrc from the environment of whoever started us.
@@ -67,9 +66,9 @@ class ApiTransport:
             )
         except OSError as error:  # all of the library's, and a file of authorities that is none
             raise ApiUnreachableError(self._url, _reason(error)) from error
-        if (response.ok and response.status_code < 300) or response.status_code == 304:
+        if is_fine(response.status_code):
             return response
-        raise self._refusal(response)
+        raise refusal(self._url, response.status_code, response.content)
 
     def put(self, address: str, content: bytes, *, headers: Mapping[str, str]) -> None:
         """Send a content to a signed address, relative to the API's or anywhere; our key stays here.
@@ -88,25 +87,13 @@ class ApiTransport:
                 allow_redirects=False,
             )
         except OSError as error:
-            raise ApiUnreachableError(_host_of(url), _reason(error)) from error
+            raise ApiUnreachableError(host_of(url), _reason(error)) from error
         if not response.ok:
-            raise ApiUnreachableError(_host_of(url), f"refused, HTTP {response.status_code}")
+            raise ApiUnreachableError(host_of(url), f"refused, HTTP {response.status_code}")
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
-
-    def _refusal(self, response: requests.Response) -> ApiRefusedError | ApiUnreachableError:
-        try:
-            return ApiRefusedError(Problem.model_validate_json(response.content))
-        except ValidationError:
-            return ApiUnreachableError(self._url, f"unexpected answer, HTTP {response.status_code}")
-
-
-def _host_of(url: str) -> str:
-    """Without what is signed, which is a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _reason(error: OSError) -> str:

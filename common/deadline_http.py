@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.version import VERSION
@@ -23,11 +24,20 @@ _CONNECT_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """The answer to a call; headers by their names in small letters, at most MAX_ANSWER_BYTES of the body."""
+    """The answer to a call; headers by their names in small letters, the beginning of the body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    max_answer_bytes: int
 
 
 class CallFailedError(Exception):
@@ -49,15 +59,17 @@ class DeadlineHttp:
     It uses neither proxies nor anything else from the environment, and follows no redirect.
     """
 
-    def __init__(self, url: str) -> None:
-        """ValueError if `is_http_address` says no."""
+    def __init__(self, url: str, *, authorities: Path | None = None) -> None:
+        """ValueError if `is_http_address` says no; OSError if there is no such PEM file of `authorities`."""
         if not is_http_address(url):
             raise ValueError(f"{url!r} is not the address of an HTTP server")
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._path = parts.path.rstrip("/")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = None
+        if parts.scheme == "https":
+            self._tls = ssl.create_default_context(cafile=authorities)
         self._connection: http.client.HTTPConnection | None = None
         self._socket: _DeadlineSocket | None = None
         self._interrupted = False
@@ -70,24 +82,26 @@ class DeadlineHttp:
         time_limit: timedelta,
         headers: Mapping[str, str],
         body: bytes = b"",
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> HttpAnswer:
-        """The answer, whatever its status; CallFailedError without one in time.
+        """The answer, whatever its status; CallFailedError without one in time. A longer body is cut at `max_answer_bytes`.
 
         A call over a connection that the server has closed meanwhile is sent once more over a new one:
         only for calls that may be repeated.
         """
         self._interrupted = False
         deadline = time.monotonic() + time_limit.total_seconds()
-        sent = {"User-Agent": f"mr-prober/{VERSION}", **headers}
+        request = _Request(method, f"{self._path}{path}", dict(headers), body, max_answer_bytes)
+        request.headers.setdefault("User-Agent", f"mr-prober/{VERSION}")
         reused = self._connection is not None
         try:
             try:
-                return self._exchange(method, path, headers=sent, body=body, deadline=deadline)
+                return self._exchange(request, deadline)
             except (ConnectionError, http.client.RemoteDisconnected):
                 self.close()
                 if not reused or self._interrupted:
                     raise
-                return self._exchange(method, path, headers=sent, body=body, deadline=deadline)
+                return self._exchange(request, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise CallFailedError(_reason(error)) from error
@@ -100,6 +114,11 @@ class DeadlineHttp:
             with contextlib.suppress(OSError):
                 timed.interrupt()
 
+    def __del__(self) -> None:
+        """Whoever forgets it leaves no connection behind."""
+        if getattr(self, "_socket", None) is not None:
+            self.close()
+
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
         if self._socket is not None:
@@ -107,17 +126,17 @@ class DeadlineHttp:
                 self._socket.hang_up()
         self._connection = self._socket = None
 
-    def _exchange(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, deadline: float
-    ) -> HttpAnswer:
+    def _exchange(self, request: _Request, deadline: float) -> HttpAnswer:
         connection, timed = self._connected(deadline)
         if self._interrupted:
             raise ConnectionAbortedError("interrupted")
         timed.deadline = deadline
-        connection.request(method, f"{self._path}{path}", body=body or None, headers=dict(headers))
+        connection.request(
+            request.method, request.path, body=request.body or None, headers=request.headers
+        )
         response = connection.getresponse()
-        content = response.read(MAX_ANSWER_BYTES)
-        if response.length and len(content) < MAX_ANSWER_BYTES:
+        content = response.read(request.max_answer_bytes)
+        if response.length and len(content) < request.max_answer_bytes:
             raise http.client.IncompleteRead(content, response.length)
         if not response.isclosed() or response.will_close:
             self.close()

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 
 _SET_CHILD_SUBREAPER = 36
 _SET_NO_NEW_PRIVS = 38
+_M_TRIM_THRESHOLD = -1
+_M_ARENA_MAX = -8
+_TRIM_BYTES = 128 * 1024
 _NICE = -15
 _PASSES = 50
 _MOST_MEMBERS = 100_000
@@ -24,6 +27,20 @@ def adopt_orphans() -> bool:
 def give_up_new_privileges() -> bool:
     """No program from here on gains rights by set-user-ID bits or file capabilities; whether that worked."""
     return _prctl(_SET_NO_NEW_PRIVS)
+
+
+def keep_memory_together() -> None:
+    """Have the C library take memory from one place for all threads and give back what is free; with another one nothing happens."""
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_ARENA_MAX, 1)
+        library.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+def give_back_memory() -> None:
+    """Give back to the system what was needed for a moment only."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _prctl(option: int) -> bool:

@@ -8,7 +8,7 @@ A prober that cannot be resolved is in the result with its `problem`: it is brok
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
@@ -97,9 +97,15 @@ class MatrixTooLargeError(UnresolvableError):
 
 def resolve(document: ConfigurationDocument, host: Host) -> list[EffectiveProber]:
     """What runs on the host, by ascending slug; probers without a matching config and disabled ones are absent."""
+    return list(resolved_one_by_one(document, host))
+
+
+def resolved_one_by_one(document: ConfigurationDocument, host: Host) -> Iterator[EffectiveProber]:
+    """The same, for whoever needs no more than one at a time: thousands of them are many megabytes."""
     labels = document_labels(document, host.name) | dict(host.labels)
-    resolved = (_resolved(document, prober, Host(host.name, labels)) for prober in document.probers)
-    return sorted((prober for prober in resolved if prober), key=lambda prober: prober.slug)
+    for prober in sorted(document.probers, key=lambda prober: prober.slug):
+        if resolved := _resolved(document, prober, Host(host.name, labels)):
+            yield resolved
 
 
 def matrix_excess(document: ConfigurationDocument, prober: DocumentProber, host: Host) -> str:

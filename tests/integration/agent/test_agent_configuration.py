@@ -10,7 +10,7 @@ import pytest
 from agent.configuration import Configuration, Surroundings
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
-from common.api_transport import ApiTransport
+from common.agent_transport import AgentTransport
 from common.contracts.values import canonical_json
 from tests.integration.agent.stand_ins import StubApi, document, prober, sha256
 
@@ -25,7 +25,7 @@ def store(agent_folder: Path) -> Store:
 
 
 def configuration(api: StubApi, store: Store, *, url: str = "") -> Configuration:
-    client = AgentApiClient(ApiTransport(url or api.url, api.token), "demo")
+    client = AgentApiClient(AgentTransport(url or api.url, api.token), "demo")
     return Configuration(client, store, Surroundings("demo", "h1", clock_ns=lambda: 5))
 
 

@@ -15,7 +15,7 @@ from agent.publication import HttpsShelf, Publication, is_publication_address, s
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.agent_tokens import agent_token
-from common.api_transport import ApiTransport
+from common.agent_transport import AgentTransport
 from common.document_signature import signatures_for
 from tests.integration.agent.stand_ins import (
     CLUSTER_ID,
@@ -56,7 +56,7 @@ def store(agent_folder: Path) -> Store:
 
 def configuration(api: StubApi, store: Store, published: Path) -> Configuration:
     api.token = TOKEN
-    client = AgentApiClient(ApiTransport(api.url, TOKEN), "demo")
+    client = AgentApiClient(AgentTransport(api.url, TOKEN), "demo")
     publication = Publication(shelf_at(published.as_uri()), TOKEN)
     surroundings = Surroundings("demo", "h1", clock_ns=lambda: 5)
     return Configuration(client, store, surroundings, publication=publication)
@@ -85,7 +85,7 @@ def test_while_the_api_answers_it_is_looked_at_about_once_an_hour(
         shelf_at(published.as_uri()), TOKEN, link=link, clock_ns=lambda: now_ns
     )
     stub_api.token = TOKEN
-    client = AgentApiClient(ApiTransport(stub_api.url, TOKEN), "demo")
+    client = AgentApiClient(AgentTransport(stub_api.url, TOKEN), "demo")
     surroundings = Surroundings("demo", "h1", clock_ns=lambda: 5)
     configured = Configuration(client, store, surroundings, publication=publication)
     seen = []

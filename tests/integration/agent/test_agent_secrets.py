@@ -10,7 +10,7 @@ from agent.configuration import Configuration, Surroundings
 from agent.plan import PlannedProber
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
-from common.api_transport import ApiTransport
+from common.agent_transport import AgentTransport
 from tests.integration.agent.stand_ins import StubApi, document, prober
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
@@ -18,7 +18,7 @@ SECRET = "correct-horse-battery"
 
 
 def _configuration(api: StubApi, folder: Path, *, url: str = "") -> Configuration:
-    client = AgentApiClient(ApiTransport(url or api.url, api.token), "demo")
+    client = AgentApiClient(AgentTransport(url or api.url, api.token), "demo")
     store = Store(folder)
     return Configuration(client, store, Surroundings("demo", "h1", clock_ns=lambda: 5))
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from agent.reports import ReportSender
 from common.agent_api_client import AgentApiClient
-from common.api_transport import ApiTransport
+from common.agent_transport import AgentTransport
 from common.contracts.reports import AgentReport
 from tests.integration.agent.stand_ins import StubApi, wait_until
 
@@ -16,7 +16,7 @@ def report(boot: int) -> AgentReport:
 
 
 def sender(url: str, api: StubApi) -> ReportSender:
-    made = ReportSender(AgentApiClient(ApiTransport(url, api.token), "demo"))
+    made = ReportSender(AgentApiClient(AgentTransport(url, api.token), "demo"))
     made.start()
     return made
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from common.agent_transport import AgentTransport
 from common.api_client import ApiClient
 from common.api_transport import ApiTransport
 from common.atomic_files import read_key
@@ -112,18 +113,20 @@ def test_only_who_trusts_the_authority_is_served_and_nobody_without_tls(
     ours = authority.written(tmp_path / "ours.pem")
     assert ApiClient(ApiTransport(address, key, authorities=ours)).clusters() == []
 
-    # One of the same name that made another key is not the same.
-    for authorities in (Authority("ours").written(tmp_path / "other.pem"), None):
-        with pytest.raises(ApiUnreachableError, match="certificate verify failed"):
-            ApiTransport(address, key, authorities=authorities).call("GET", "/api/v1/clusters")
-
-    nothing = ApiTransport(address, key, authorities=tmp_path / "none.pem")
-    with pytest.raises(ApiUnreachableError, match=r"none\.pem"):
-        nothing.call("GET", "/api/v1/clusters")
-
-    plain = address.replace("https", "http")
-    with pytest.raises(ApiUnreachableError):
-        ApiTransport(plain, key).call("GET", "/api/v1/clusters")
+    agent = AgentTransport(address, key, authorities=ours)
+    assert agent.call("GET", "/api/v1/clusters").status_code == 200
+    others = Authority("ours").written(tmp_path / "other.pem")
+    for made in (ApiTransport, AgentTransport):
+        # One of the same name that made another key is not the same.
+        for authorities in (others, None):
+            with pytest.raises(ApiUnreachableError, match="certificate verify failed"):
+                made(address, key, authorities=authorities).call("GET", "/api/v1/clusters")
+        nothing = made(address, key, authorities=tmp_path / "none.pem")
+        with pytest.raises(ApiUnreachableError, match=r"none\.pem"):
+            nothing.call("GET", "/api/v1/clusters")
+        plain = address.replace("https", "http")
+        with pytest.raises(ApiUnreachableError):
+            made(plain, key).call("GET", "/api/v1/clusters")
 
 
 def test_synchronize_speaks_tls(

@@ -20,6 +20,7 @@ from api.context import Context
 from api.services.keys import create_key
 from common.agent_api_client import AgentApiClient
 from common.agent_tokens import agent_token
+from common.agent_transport import AgentTransport
 from common.api_client import AgentQuery, ApiClient
 from common.api_transport import ApiTransport
 from common.contracts.agents import ChosenPresence
@@ -209,7 +210,7 @@ def probers_are_read_and_written(client: NotedClient) -> None:
 def evidence_is_uploaded_and_read(client: NotedClient, context: Context) -> None:
     cluster = client.cluster("demo")
     token = agent_token(context.server_key, cluster.id, version=cluster.agent_token_version)
-    agent = AgentApiClient(ApiTransport(client.url, token), "demo")
+    agent = AgentApiClient(AgentTransport(client.url, token), "demo")
     announcement = EvidenceAnnouncement(
         host="a", prober="ping", content_type=EvidenceType.TEXT, size=4,
         sha256=hashlib.sha256(b"said").hexdigest(),

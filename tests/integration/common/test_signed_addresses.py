@@ -6,10 +6,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from common.agent_transport import AgentTransport
 from common.api_transport import ApiTransport
 from common.errors import ApiUnreachableError
 
 SECRET = "mrp_" + "k" * 43
+both = pytest.mark.parametrize("made", [ApiTransport, AgentTransport])
 
 
 class Store(ThreadingHTTPServer):
@@ -47,11 +49,12 @@ def store() -> Iterator[Store]:
     server.server_close()
 
 
-def test_the_key_stays_here(store: Store) -> None:
+@both
+def test_the_key_stays_here(store: Store, made: type[ApiTransport | AgentTransport]) -> None:
     base = f"http://127.0.0.1:{store.server_port}"
-    transport = ApiTransport(base, SECRET)
+    transport = made(base, SECRET)
     transport.put("/in/api?signature=s", b"one", headers={"Content-Length": "3"})
-    elsewhere = ApiTransport("http://127.0.0.1:1", SECRET)
+    elsewhere = made("http://127.0.0.1:1", SECRET)
     elsewhere.put(f"{base}/in/store?signature=s", b"two", headers={"x-amz-meta": "m"})
     assert [(path, content) for path, _, content in store.came] == [
         ("/in/api?signature=s", b"one"), ("/in/store?signature=s", b"two"),
@@ -60,9 +63,12 @@ def test_the_key_stays_here(store: Store) -> None:
     assert SECRET not in str(store.came)
 
 
-def test_a_refusal_names_the_host_and_nothing_that_is_signed(store: Store) -> None:
+@both
+def test_a_refusal_names_the_host_and_nothing_that_is_signed(
+    store: Store, made: type[ApiTransport | AgentTransport]
+) -> None:
     base = f"http://127.0.0.1:{store.server_port}"
     for address in (f"{base}/no?signature=s", "http://127.0.0.1:1/x?signature=s"):
         with pytest.raises(ApiUnreachableError, match=r"http://127\.0\.0\.1:\d+ cannot") as raised:
-            ApiTransport(base, SECRET).put(address, b"x", headers={})
+            made(base, SECRET).put(address, b"x", headers={})
         assert "signature" not in str(raised.value)
