@@ -151,6 +151,15 @@ class Stack:
             env=self.environment | {"MR_PROBER_API_URL": self.api_url, "MR_PROBER_API_KEY_FILE": str(self.admin_key_file)},
         )  # fmt: skip
 
+    def on_call(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """What the engineer on that machine types, and what they read."""
+        (folder,) = self.demo_dir.glob(f"data/machines/*/{host}/agent")
+        return subprocess.run(
+            [sys.executable, "-m", "tools.agent.main", "--dir", str(folder), *words],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+            env=self.environment,
+        )  # fmt: skip
+
     @property
     def admin_key_file(self) -> Path:
         return self.demo_dir / "data" / "admin.key"

@@ -1,5 +1,6 @@
 """The whole loop on one machine: green, red, green again, every part killed, everything down."""
 
+import json
 import signal
 import sys
 import time
@@ -63,6 +64,7 @@ def test_the_whole_loop_on_one_machine(stack: Stack, target: HttpTarget) -> None
 
     _a_dead_target_turns_red_and_green_again(stack, target)
     assert stack.state("tcp-connect") == {State.SUCCESS}
+    _the_engineer_on_call_finds_and_silences_it(stack, target)
     _an_edit_reaches_the_agents(stack)
     _mistakes_are_told_where_their_author_looks(stack)
     _a_yaml_mistake_changes_nothing(stack)
@@ -98,6 +100,32 @@ def _a_dead_target_turns_red_and_green_again(stack: Stack, target: HttpTarget) -
     assert all(host.cells["http-get"].reasons for host in grid.hosts)
     target.start()
     wait_for("all green again", stack.all_green)
+
+
+def _the_engineer_on_call_finds_and_silences_it(stack: Stack, target: HttpTarget) -> None:
+    """One look names the culprit, the log says why, a run shows it again; then it is quiet, and wakes by itself."""
+    target.stop()
+    wait_for("http-get red on all hosts", lambda: stack.state("http-get") == {State.FAILURE})
+    judgement = json.loads(stack.on_call("demo-1", "status", "--json").stdout)["judgement"]
+    accused = [one["text"] for one in judgement["findings"] if one["party"] == "target"]
+    assert len(accused) == 1
+    assert accused[0].startswith("http-get fails for ")
+    wait_for("the record of a bad run", lambda: _log_says_refused(stack))
+    assert stack.on_call("demo-1", "run", "http-get").returncode == 1
+    paused = stack.on_call("demo-1", "pause", "http-get", "--for", "10s", "--why", "it is mended")
+    assert paused.returncode == 0, paused.stderr
+    wait_for(
+        "one paused and one red cell",
+        lambda: stack.state("http-get") == {State.PAUSED, State.FAILURE},
+    )
+    wait_for("red again by itself", lambda: stack.state("http-get") == {State.FAILURE})
+    target.start()
+    wait_for("all green again", stack.all_green)
+    assert stack.on_call("demo-1", "run", "http-get").returncode == 0
+
+
+def _log_says_refused(stack: Stack) -> bool:
+    return "refused" in stack.on_call("demo-1", "logs", "http-get", "--failed").stdout.lower()
 
 
 def _an_edit_reaches_the_agents(stack: Stack) -> None:
