@@ -54,8 +54,8 @@ def test_more_than_the_share_may_not_go_at_once(gone: int, *, is_refused: bool) 
 def test_the_share_is_a_setting_and_few_nodes_have_none() -> None:
     limits = Limits(largest_share=0.0)
     assert plan_of(ours(*TWENTY), listing_of(*LISTED[1:]), limits=limits).refusals
-    few = TWENTY[:9]
-    assert plan_of(ours(*few), listing_of(*LISTED[:2]), limits=limits).refusals == ()
+    assert plan_of(ours(*TWENTY[:10]), listing_of(*LISTED[1:10]), limits=limits).refusals
+    assert plan_of(ours(*TWENTY[:9]), listing_of(*LISTED[:2]), limits=limits).refusals == ()
 
 
 def test_more_than_the_share_may_not_change_at_once() -> None:
