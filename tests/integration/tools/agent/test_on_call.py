@@ -46,7 +46,7 @@ def test_the_on_call_story(patient: Patient, tool: Tool) -> None:
     assert healed.code == 0
     assert "✔ ok" in healed.out
 
-    paused = tool("pause", "prober-1", "--for", "2s", "--why", "the target is replaced", "--json")
+    paused = tool("pause", "prober-1", "--for", "10s", "--why", "the target is replaced", "--json")
     assert (paused.code, json.loads(paused.out)["why"]) == (0, "the target is replaced")
     wait_until(lambda: state_of(patient) is State.PAUSED)
     wait_until(
