@@ -15,14 +15,13 @@ from pydantic import JsonValue
 
 from agent.aggregates import AGGREGATES
 from agent.outputs.table import OUTPUTS
-from common.contracts.modes import RUN, WARM, mode_problem
+from common.contracts.modes import MODES, RUN, mode_problem
 from common.contracts.probers import EffectiveAxis, EffectiveSettings, confirmation
 from common.contracts.references import as_text, secrets_in, with_secrets
 from common.contracts.resolution import Combination, EffectiveProber, PlannedRun
 from common.contracts.values import canonical_json
 from common.masking import forms_of
 
-MODES = (RUN, WARM)
 MIB = 1024 * 1024
 # Solomon's own labels, those of every point of ours, and those that tell our series apart.
 RESERVED_LABELS = frozenset(

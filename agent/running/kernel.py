@@ -53,7 +53,7 @@ def _prctl(option: int) -> bool:
 class Stat:
     """One line of /proc/PID/stat; times in clock ticks."""
 
-    __slots__ = ("cpu_ticks", "parent", "rss_bytes", "start_ticks", "state")
+    __slots__ = ("cpu_ticks", "parent", "rss_bytes", "start_ticks", "state", "user_ticks")
 
     def __init__(self, line: bytes) -> None:
         """`line` is the whole file."""
@@ -63,6 +63,7 @@ class Stat:
         self.parent = int(fields[1])
         # User and system time, its own and that of the children that were waited for.
         self.cpu_ticks = sum(map(int, fields[11:15]))
+        self.user_ticks = int(fields[11]) + int(fields[13])
         self.start_ticks = int(fields[19])
         self.rss_bytes = int(fields[21]) * PAGE_BYTES
 

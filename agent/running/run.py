@@ -3,13 +3,14 @@
 import contextlib
 import os
 import selectors
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from agent.plan import RunSpec
 from agent.running.capture import KEPT_BYTES, Capture
-from agent.running.launchers import Launcher
 
 _READ_BYTES = 64 * 1024
 # One flooding prober gets so many reads, then the others have their turn.
@@ -26,11 +27,25 @@ class EndCause(StrEnum):
     NOT_WANTED = "not_wanted"
 
 
+class Holder(Protocol):
+    """Who has started runs and can end them: a launcher, or a server that answers for them."""
+
+    def signal(self, number: int, which: signal.Signals) -> None:
+        """End a run, the first time politely; nothing happens if it has just ended."""
+
+    def is_stopped(self) -> bool:
+        """Whether somebody keeps it from doing anything."""
+
+    def kill(self) -> None:
+        """End it with all of its runs."""
+
+
 class Pipe:
     """One of the program's two streams."""
 
-    def __init__(self, descriptor: int, *, kept_bytes: int = KEPT_BYTES) -> None:
-        self._descriptor: int | None = descriptor
+    def __init__(self, descriptor: int | None, *, kept_bytes: int = KEPT_BYTES) -> None:
+        """None: somebody else feeds the capture."""
+        self._descriptor = descriptor
         self._is_watched = False
         self.capture = Capture(kept_bytes=kept_bytes)
 
@@ -81,7 +96,7 @@ class Run:
 
     number: int
     spec: RunSpec
-    launcher: Launcher
+    launcher: Holder
     stdout: Pipe
     stderr: Pipe
     due_ns: int
@@ -105,3 +120,24 @@ class Run:
         """Read what is there, then let go."""
         self.stdout.read_rest(selector)
         self.stderr.read_rest(selector)
+
+
+class Pipes:
+    """Two pipes; the program's ends are closed here in any case, ours only if something fails."""
+
+    def __enter__(self) -> "Pipes":
+        self.out, its_out = os.pipe2(os.O_CLOEXEC)
+        try:
+            self.err, its_err = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            os.close(self.out)
+            os.close(its_out)
+            raise
+        os.set_blocking(self.out, False)
+        os.set_blocking(self.err, False)
+        self.its_ends = its_out, its_err
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        for end in self.its_ends if kind is None else (*self.its_ends, self.out, self.err):
+            os.close(end)

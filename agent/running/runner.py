@@ -6,7 +6,6 @@ The end of a run is the end of its process, not of its pipes: an orphan may hold
 
 import heapq
 import logging
-import os
 import selectors
 import signal
 from collections import Counter
@@ -24,10 +23,12 @@ from agent.running import wire
 from agent.running.capture import KEPT_BYTES
 from agent.running.launchers import Launchers, Workplace
 from agent.running.orphans import Orphans
-from agent.running.run import EndCause, Pipe, Run
+from agent.running.run import EndCause, Pipe, Pipes, Run
+from agent.running.servers import Servers
 from agent.running.warm_places import WarmPlaces
 from agent.scheduler import SECOND_NS
 from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
+from common.contracts.modes import SERVER
 from common.contracts.states import Outcome
 from common.masking import without_secrets
 
@@ -73,6 +74,10 @@ class Runner:
         self._orphans = Orphans(str(workplace.temporary))
         self._launchers = Launchers(selector, workplace, self)
         self.warm = WarmPlaces(workplace.warm_parents)
+        self._servers = Servers(
+            selector, self._launchers, self,
+            path=workplace.path, clock_ns=clock_ns, next_number=self._next_number,
+        )  # fmt: skip
         self._runs: dict[int, Run] = {}
         # What is sent to start a run, as long as its spec stays the same.
         self._programs: dict[RunKey, tuple[RunSpec, bytes]] = {}
@@ -84,8 +89,8 @@ class Runner:
 
     @property
     def in_progress(self) -> int:
-        """How many runs are going on."""
-        return len(self._runs)
+        """How many runs are going on; servers that are ending are not over either."""
+        return len(self._runs) + self._servers.ending
 
     def in_progress_by_prober(self) -> Counter[UUID]:
         """The same, by prober."""
@@ -94,12 +99,11 @@ class Runner:
     @property
     def is_patient(self) -> bool:
         """Whether nothing suffers from being served a little later: ends carry their own time, quiet pipes hold what comes."""
-        return not self._loud
+        return not (self._loud or self._servers.is_busy)
 
     def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
         """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
-        self._number += 1
-        number = self._number
+        number = self._next_number()
         started_ns = self._clock_ns()
         try:
             run = self._started(number, spec, due_ns, started_ns)
@@ -117,6 +121,7 @@ class Runner:
         ended = [run for run in self._runs.values() if run.spec.key == key and run.cause is None]
         for run in ended:
             self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+        self._servers.leave(key)
         return sum(run.counted for run in ended)
 
     def end_all(self, now_ns: int) -> None:
@@ -124,6 +129,7 @@ class Runner:
         for run in list(self._runs.values()):
             if run.cause is None:
                 self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+        self._servers.end_all()
 
     def close(self) -> None:
         """End the launchers, and with them whatever is left of any run."""
@@ -136,6 +142,7 @@ class Runner:
             run = self._runs.get(number)
             if run and run.deadline_number == deadline_number:
                 self._deadline_passed(run, now_ns)
+        self._servers.tick(now_ns)
         if now_ns >= self._sweep_at_ns:
             self._sweep_at_ns = now_ns + (_SWEEP_SOON_NS if self.sweep() else _SWEEP_NS)
             self._launchers.retire_idle(now_ns)
@@ -149,18 +156,20 @@ class Runner:
 
     def next_at_ns(self) -> int:
         """When `tick` has something to do."""
+        next_ns = min(self._sweep_at_ns, self._servers.next_at_ns() or self._sweep_at_ns)
         while self._deadlines:
             deadline_ns, deadline_number, number = self._deadlines[0]
             run = self._runs.get(number)
             if run and run.deadline_number == deadline_number:
-                return min(deadline_ns, self._sweep_at_ns)
+                return min(deadline_ns, next_ns)
             heapq.heappop(self._deadlines)
-        return self._sweep_at_ns
+        return next_ns
 
     def ended(self, end: wire.RunEnd) -> None:
         """See `Listener`."""
         run = self._runs.get(end.number)
-        if run is None:  # it was abandoned long ago
+        if run is None:  # it was abandoned long ago, or is no run
+            self._servers.ended(end)
             return
         run.close_pipes(self._selector)
         run.exit_code, run.breach = end.exit_code, end.breach
@@ -172,9 +181,12 @@ class Runner:
         if run := self._runs.get(number):
             run.close_pipes(self._selector)
             self._finish(run, cannot_start(run.spec.arguments, error), Cost())
+        else:
+            self._servers.refused(number, error)
 
     def begun(self, number: int, pid: int) -> None:
         """See `Listener`."""
+        self._servers.begun(number, pid)
 
     def cold(self, number: int, reason: str) -> None:
         """See `Listener`."""
@@ -192,11 +204,18 @@ class Runner:
         for run in [self._runs[number] for number in numbers if number in self._runs]:
             run.close_pipes(self._selector)
             self._finish(run, launcher_died(), Cost())
+        self._servers.lost(numbers)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
+        if spec.mode == SERVER:
+            return self._asked(number, spec, due_ns, started_ns)
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
         program = self._program_of(spec)
-        with _Pipes() as pipes:
+        with Pipes() as pipes:
             script = self.warm.script(spec, started_ns)
             launcher.start(number, program, pipes.its_ends, script=script)
             return Run(
@@ -204,6 +223,14 @@ class Runner:
                 stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
+
+    def _asked(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
+        streams = Pipe(None, kept_bytes=_kept_bytes(spec)), Pipe(None)
+        server = self._servers.request(number, spec, streams)
+        return Run(
+            number=number, spec=spec, launcher=server, stdout=streams[0], stderr=streams[1],
+            due_ns=due_ns, started_ns=started_ns,
+        )  # fmt: skip
 
     def _program_of(self, spec: RunSpec) -> bytes:
         known = self._programs.get(spec.key)
@@ -240,9 +267,8 @@ class Runner:
         self._kill(run, now_ns)
 
     def _set_deadline(self, run: Run, deadline_ns: int) -> None:
-        self._number += 1
-        run.deadline_number = self._number
-        heapq.heappush(self._deadlines, (deadline_ns, self._number, run.number))
+        run.deadline_number = self._next_number()
+        heapq.heappush(self._deadlines, (deadline_ns, run.deadline_number, run.number))
 
     def _watch(self, run: Run) -> None:
         def check_output(now_ns: int) -> None:
@@ -315,27 +341,6 @@ class Runner:
         for one in results:
             self._on_result(one)
         return results
-
-
-class _Pipes:
-    """Two pipes; the program's ends are closed here in any case, ours only if something fails."""
-
-    def __enter__(self) -> "_Pipes":
-        self.out, its_out = os.pipe2(os.O_CLOEXEC)
-        try:
-            self.err, its_err = os.pipe2(os.O_CLOEXEC)
-        except OSError:
-            os.close(self.out)
-            os.close(its_out)
-            raise
-        os.set_blocking(self.out, False)
-        os.set_blocking(self.err, False)
-        self.its_ends = its_out, its_err
-        return self
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        for end in self.its_ends if kind is None else (*self.its_ends, self.out, self.err):
-            os.close(end)
 
 
 def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
