@@ -295,6 +295,11 @@ class AgentSettings(SolomonSettings):
         timedelta(seconds=25),
         description="how long the API holds a question for a new configuration, at most 30 seconds",
     )
+    agent_canary_interval: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(seconds=1),
+        description="how often probers of the agent's own, whose verdicts are known, show that it notices what it must",
+    )
     solomon_dialect: Literal["classic", "cloud"] = Field(
         "classic", description="how Solomon is spoken to: `classic`, or `cloud` (Yandex Monitoring)"
     )

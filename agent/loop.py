@@ -7,25 +7,23 @@ import gc
 import logging
 import selectors
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from agent.accounts import Accounted, Accounts
+from agent.accounts import Accounted
 from agent.board import Board
 from agent.changes import changes_between
 from agent.clocks import Clocks
 from agent.configuration import ConfigurationNews
-from agent.control.desk import Desk
 from agent.control.window import LoopParts, Window
 from agent.flights import Flight
-from agent.identity import Identity
-from agent.mailboxes import Mailbox, Waker
 from agent.metrics import MetricBook, cell_end, closing_cell
 from agent.own_figures import AgentFigures, agent_points, rss_bytes
 from agent.plan import HostPlan, RunKey, RunSpec
+from agent.ports import AboutAgent, Ports
 from agent.pressure import CpuPressure, is_starved
 from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
@@ -33,9 +31,7 @@ from agent.running import kernel
 from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
-from agent.sinks.port import Batch, MetricSink
-from common.contracts.control import Pause
-from common.contracts.reports import AgentReport
+from agent.sinks.port import Batch
 from common.contracts.states import Outcome, SkipReason, State
 
 log = logging.getLogger(__name__)
@@ -47,29 +43,6 @@ _LONGEST_WAIT_NS = SECOND_NS
 _LAST_SWEEPS_NS = 2 * SECOND_NS
 # What happens so shortly before the next moment is served then.
 _NAP_SECONDS = 0.025
-
-
-@dataclass(frozen=True)
-class AboutAgent:
-    """Whose loop this is."""
-
-    identity: Identity
-    host: str
-    cluster_slug: str
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where plans come from, and where reports and points go; none of them ever blocks."""
-
-    news: Mailbox[ConfigurationNews]
-    waker: Waker
-    sink: MetricSink
-    send_report: Callable[[AgentReport], None]
-    accounts: Accounts
-    desk: Desk[Window] = field(default_factory=lambda: Desk(lambda: None))
-    record_flight: Callable[[Flight], None] = lambda _: None
-    pauses: Sequence[Pause] = ()  # from before the start
 
 
 class AgentLoop:
@@ -112,6 +85,7 @@ class AgentLoop:
         self._board = Board()
         self._report_timer = ReportTimer(now_ns=now_ns)
         self._window = Window(self._parts(), ports.pauses)
+        self._canaries = ports.canaries(self._window.start_canary, now_ns)
         self._applying_until: float | None = None
         self._cell_end = cell_end(clocks.now().timestamp())
         self._clock_look_ns = now_ns
@@ -335,6 +309,7 @@ class AgentLoop:
             host=self._about.host,
             document_revision=plan.document_revision if plan else None,
             configuration_problem=self._news.problem,
+            canary_problem=self._canaries.problem,
             pauses=self._window.reported_pauses(),
         )
         self._ports.send_report(agent_report(self._board, circumstances, self._clocks.now()))
@@ -347,9 +322,14 @@ class AgentLoop:
         left_ns = round((self._cell_end - unix_seconds) * SECOND_NS)
         self._clock_look_ns = now_ns + min(_LONGEST_WAIT_NS, left_ns)
         self._pressure.sample(now_ns)
+        self._guarded(self._look_at_canaries, now_ns)
         self._window.look(now_ns)
         if closed is not None:
             self._close_cell(closed)
+
+    def _look_at_canaries(self, now_ns: int) -> None:
+        if self._canaries.look(now_ns, may_start=not self._window.is_all_paused):
+            self._report_timer.changed(now_ns)
 
     def _close_cell(self, end: int) -> None:
         now_ns = self._clocks.boot_ns()
@@ -382,6 +362,7 @@ class AgentLoop:
             cpu_seconds=time.process_time(),
             rss_bytes=rss_bytes(),
             sink=self._ports.sink.figures(),
+            canary_runs={"right": self._canaries.right, "wrong": self._canaries.wrong},
         )
 
     def _end_runs(self) -> None:

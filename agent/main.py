@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.accounts import Accounts
+from agent.canaries import Canaries, StartCanary
 from agent.clocks import Clocks, boot_ns, utc_now
 from agent.configuration import Configuration, ConfigurationNews, Surroundings
 from agent.control.desk import Desk
@@ -26,10 +27,11 @@ from agent.folder_lock import lock_folder
 from agent.identity import next_identity
 from agent.links import Link, Links
 from agent.local_document import LocalDocument, NoReports
-from agent.loop import AboutAgent, AgentLoop, Ports
+from agent.loop import AgentLoop
 from agent.mailboxes import Mailbox, Waker
 from agent.pauses import PauseFile
 from agent.polling import follow
+from agent.ports import AboutAgent, Ports
 from agent.powers import Powers, told_missing_powers
 from agent.pressure import cpu_pressure
 from agent.publication import Publication, is_publication_address, shelf_at
@@ -40,7 +42,7 @@ from agent.rules import Rules, rules_in
 from agent.running import kernel
 from agent.running.group import kill_group, make_group, remove_group
 from agent.running.launchers import Workplace
-from agent.running.orphans import kill_marked
+from agent.running.leftovers import end_leftovers
 from agent.running.users import Users, users_of_this_host
 from agent.running.wiper import Wiper
 from agent.secret_values import kept_secrets
@@ -155,7 +157,8 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
         about = AboutAgent(identity, settings.host, settings.cluster)
         # What a local document needs never meets what the API's does.
         store = Store(root / "local" if document else root)
-        _end_leftovers(root, store)
+        end_leftovers(root, store.temporary)
+        store.wipe_temporary()
     except OSError as error:
         raise AgentFolderError(root, error) from error
     adopts_orphans = kernel.adopt_orphans()
@@ -171,16 +174,6 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
     parts.run()
     log.info("agent ends")
     return end.exit_code
-
-
-def _end_leftovers(root: Path, store: Store) -> None:
-    """End and remove what an agent left that was killed together with its launchers."""
-    if group := make_group(root):
-        kill_group(group)
-    # Before the folder goes by which they are known.
-    for pid in kill_marked(str(store.temporary)):
-        log.warning("killed what an earlier agent had left running pid=%d", pid)
-    store.wipe_temporary()
 
 
 @dataclass(frozen=True)
@@ -231,6 +224,7 @@ class _Parts:
         ports = Ports(
             self._news, self._end.waker, self._sink, self._reports.send, self._accounts,
             desk=self._desk, record_flight=self._recorder.take, pauses=pauses.pauses(),
+            canaries=self._canaries,
         )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         group = make_group(self._folder)
@@ -254,6 +248,10 @@ class _Parts:
         stopping.set()
         self._end.nudged.set()
         self._close()
+
+    def _canaries(self, start: StartCanary, now_ns: int) -> Canaries:
+        interval = self._settings.agent_canary_interval
+        return Canaries(interval, rules=self._sources.rules, now_ns=now_ns, start=start)
 
     def _control(self, pauses: PauseFile, *, has_group: bool) -> ControlServer | None:
         facts = self._facts(has_group=has_group)

@@ -17,6 +17,7 @@ HELP = {
     "mr_prober_agent_dropped_points": "Points that were lost, by reason.",
     "mr_prober_agent_runs_started": "Runs that were started.",
     "mr_prober_agent_runs_in_progress": "Runs at the end of the last cell.",
+    "mr_prober_agent_canary_runs": "Runs of the agent's own canaries, by whether their verdict was right or wrong.",
     "mr_prober_agent_cpu_seconds": "CPU of the agent itself since its start.",
     "mr_prober_agent_rss_bytes": "Memory of the agent itself.",
 }

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.sinks.port import SinkFigures
@@ -20,6 +20,7 @@ class AgentFigures:
     cpu_seconds: float  # since the agent's start
     rss_bytes: int
     sink: SinkFigures
+    canary_runs: Mapping[str, int] = field(default_factory=dict)  # by verdict: right, wrong
 
 
 def agent_points(figures: AgentFigures) -> list[Point]:
@@ -37,6 +38,8 @@ def agent_points(figures: AgentFigures) -> list[Point]:
     if figures.configuration_age_seconds is not None:
         age = figures.configuration_age_seconds
         points.append(Point(f"{prefix}configuration_age_seconds", Kind.GAUGE, age))
+    for verdict, count in figures.canary_runs.items():
+        points.append(Point(f"{prefix}canary_runs", Kind.RATE, count, {"verdict": verdict}))
     dropped = {**figures.dropped, **figures.sink.dropped}
     for reason, count in dropped.items():
         points.append(Point(f"{prefix}dropped_points", Kind.RATE, count, {"reason": reason}))

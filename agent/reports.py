@@ -35,6 +35,7 @@ class Circumstances:
     host: str
     document_revision: int | None
     configuration_problem: str
+    canary_problem: str = ""
     pauses: Sequence[ReportedPause] = ()
 
 
@@ -48,6 +49,7 @@ def agent_report(board: Board, circumstances: Circumstances, now: datetime) -> A
         clock=now,
         document_revision=circumstances.document_revision,
         configuration_problem=circumstances.configuration_problem,
+        canary_problem=circumstances.canary_problem,
         probers=board.prober_reports(),
         reasons=board.reasons(),
         pauses=list(circumstances.pauses[:MAX_PAUSES]),

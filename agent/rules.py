@@ -9,7 +9,7 @@ Each list says what is forbidden.
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -30,15 +30,20 @@ class Rules:
 
     def problem_of(self, prober: EffectiveProber) -> str:
         """Why the owner of this machine forbids the prober; empty if not."""
+        programs = [run.arguments for run in prober.runs]
+        return self.problem_of_programs(prober.slug, prober.settings.user, programs)
+
+    def problem_of_programs(self, slug: str, user: str, programs: Iterable[Sequence[str]]) -> str:
+        """The same for what is started under this name; `user` is empty for the default one."""
         by = "forbidden by the owner of this machine"
-        if matches_any(prober.slug, self.probers):
-            return f"{by}: prober {prober.slug}"
-        user = prober.settings.user or self.default_user
+        if matches_any(slug, self.probers):
+            return f"{by}: prober {slug}"
+        user = user or self.default_user
         if matches_any(user, self.users):
             return f"{by}: user {user}"
-        for run in prober.runs:
-            if any(matches_any(form, self.commands) for form in _forms(run.arguments)):
-                return f"{by}: command {run.arguments[0]}"
+        for arguments in programs:
+            if any(matches_any(form, self.commands) for form in _forms(arguments)):
+                return f"{by}: command {arguments[0]}"
         return ""
 
 

@@ -123,6 +123,20 @@ class Window:
                 raise
         return obstacle
 
+    def start_canary(self, spec: RunSpec, on_flight: Callable[[Flight], None]) -> None:
+        """Run this once beside everything: it takes no slot."""
+        self._trials[spec.key] = on_flight
+        try:
+            self._parts.runner.start(spec, self._parts.clocks.boot_ns(), counted=False)
+        except BaseException:
+            self._trials.pop(spec.key, None)
+            raise
+
+    @property
+    def is_all_paused(self) -> bool:
+        """Whether somebody paused everything on this host."""
+        return any(pause.prober is None for pause in self._pauses.all())
+
     def end_trial(self, key: RunKey) -> None:
         """Nobody wants it any more; nothing happens if it is over."""
         if key in self._trials:

@@ -110,6 +110,7 @@ def _row(
         reported_at=speaker.sighting.reported_at if speaker else None,
         agent_version=report.version if report else "",
         problem=report.configuration_problem if report else "",
+        canary_problem=report.canary_problem if report else "",
         conflict=speaker.conflict if speaker else False,
         cells={shape.slug: _cell(shape, said) for shape in place.shapes(Host(name, said.labels))},
         pause=said.pauses.get(""),

@@ -78,6 +78,7 @@ _FROM_REPORT = {
     "document_revision",
     "configuration_problem",
     "pauses",
+    "canary_problem",
 }
 
 

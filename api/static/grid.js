@@ -78,7 +78,13 @@ function hostOf(host) {
   const head = element("th", { scope: "row" }, element("span", { className: "host", textContent: host.name }));
   if (host.address) head.append(element("span", { className: "quiet", textContent: ` ${host.address}` }));
   const words = { reporting: "", silent: "⚠ silent", expected: "⚠ never seen" };
-  const notes = [words[host.presence], host.conflict ? "⚠ two agents speak for this host" : "", host.problem, host.pause ? pauseText(host.pause) : ""];
+  const notes = [
+    words[host.presence],
+    host.conflict ? "⚠ two agents speak for this host" : "",
+    host.problem,
+    host.canary_problem ? `⚠ do not believe these states: ${host.canary_problem}` : "",
+    host.pause ? pauseText(host.pause) : "",
+  ];
   for (const note of notes.filter(Boolean)) head.append(element("div", { className: "note", textContent: note }));
   if (host.reported_at) {
     const when = element("span", {});

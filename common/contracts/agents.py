@@ -55,6 +55,7 @@ class Agent(Wire):
     version: str
     document_revision: int | None
     configuration_problem: str
+    canary_problem: str = ""
     clock_skew_seconds: float
     first_seen_at: datetime
     reported_at: datetime
@@ -88,6 +89,8 @@ class GridHost(Wire):
     reported_at: datetime | None
     agent_version: str
     problem: str
+    # Why the states of this row are not to be believed.
+    canary_problem: str = ""
     conflict: bool
     cells: dict[str, GridCell]
     # All probers are paused on this host.

@@ -66,6 +66,8 @@ class AgentReport(Wire):
     document_revision: int | None = Field(default=None, ge=0, lt=2**63)
     # Why the newest document is not in use, if it is not.
     configuration_problem: StorableText = Field(default="", max_length=1000)
+    # Why its verdicts are not to be believed: probers of its own get wrong ones.
+    canary_problem: StorableText = Field(default="", max_length=1000)
     probers: list[ProberReport] = Field(default_factory=list, max_length=2000)
     reasons: list[Reason] = Field(default_factory=list, max_length=MAX_REASONS)
     pauses: list[ReportedPause] = Field(default_factory=list, max_length=MAX_PAUSES)

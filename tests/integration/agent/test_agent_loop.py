@@ -10,9 +10,10 @@ from agent.accounts import Accounts
 from agent.clocks import Clocks, boot_ns
 from agent.configuration import ConfigurationNews
 from agent.identity import Identity
-from agent.loop import AboutAgent, AgentLoop, Ports
+from agent.loop import AgentLoop
 from agent.mailboxes import Mailbox, Waker
 from agent.plan import HostPlan, PlannedProber, RunKey, RunSpec
+from agent.ports import AboutAgent, Ports
 from agent.running.launchers import Workplace
 from agent.running.users import Users
 from agent.running.wiper import Wiper

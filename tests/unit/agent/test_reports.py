@@ -10,7 +10,9 @@ from common.contracts.states import Outcome
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
-ABOUT = Circumstances(Identity(UUID(int=7), 3), "h1", 12, "its revision is older")
+ABOUT = Circumstances(
+    Identity(UUID(int=7), 3), "h1", 12, "its revision is older", "canaries: none of them could run"
+)
 
 
 def board() -> Board:
@@ -54,6 +56,7 @@ def test_says_who_speaks_and_what_is_wrong_with_the_configuration() -> None:
     assert (report.instance, report.boot, report.host) == (UUID(int=7), 3, "h1")
     assert (report.document_revision, report.clock) == (12, NOW)
     assert report.configuration_problem == "its revision is older"
+    assert report.canary_problem == "canaries: none of them could run"
 
 
 def test_a_result_of_nobody_in_the_plan_changes_nothing() -> None:

@@ -152,7 +152,12 @@ def test_hosts_are_in_the_order_in_which_people_count() -> None:
 
 def test_carries_what_the_agent_says_of_its_configuration() -> None:
     shown = rows(document(), sighting(configuration_problem="cannot fetch"))["demo-1"]
-    assert shown.problem == "cannot fetch"
+    assert (shown.problem, shown.canary_problem) == ("cannot fetch", "")
+
+
+def test_carries_what_the_agent_says_of_its_canaries() -> None:
+    shown = rows(document(), sighting(canary_problem="canaries: hangs: …"))["demo-1"]
+    assert (shown.problem, shown.canary_problem) == ("", "canaries: hangs: …")
 
 
 def test_a_combination_free_prober_has_one_state() -> None:
