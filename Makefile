@@ -56,7 +56,7 @@ migrate: $(VENV)/.services ## Bring the database of the settings to the newest m
 protos: $(VENV)/.services ## Compile the proto specs that meeseeks needs, as ./build_proto_specs.sh does
 	@VIRTUAL_ENV= ./build_proto_specs.sh
 
-bench: $(VENV)/.tests ## Run the benchmarks; tables in benchmarks/RESULTS.md
+bench: $(VENV)/.tests $(VENV)/.peers ## Run the benchmarks; tables in benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run
 
 requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirements*.txt
@@ -117,6 +117,20 @@ $(VENV)/.plugins: $(VENV)/.uv
 			|| echo "No monitoring-plugins: their tests say so" >&2; \
 		touch $@; \
 	else echo "No monitoring-plugins: their tests say so" >&2; fi
+
+# And for the systems that the agent is measured beside; Icinga 2 brings the libraries that few machines have.
+$(VENV)/.peers: $(VENV)/.uv
+	@if command -v nagios4 >/dev/null && command -v icinga2 >/dev/null; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "PATH has no nagios4 and icinga2: unpacking Debian's"; \
+		rm -rf $(VENV)/peers && mkdir $(VENV)/peers; \
+		(cd $(VENV)/peers && { apt-cache show icinga2-bin >/dev/null || apt-get update -qq; } 2>/dev/null \
+			&& apt-get download -qq nagios4-core icinga2-bin icinga2-common \
+				$$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances icinga2-bin \
+					| grep -E '^libboost' | sort -u) 2>/dev/null \
+			&& for package in *.deb; do dpkg-deb -x $$package .; done && rm -f *.deb && touch ../.peers) \
+			|| echo "No nagios4 and icinga2: the benchmark leaves them out" >&2; \
+	else echo "No nagios4 and icinga2 on PATH: the benchmark leaves them out" >&2; fi
 
 # Made only where we install it: a terraform on PATH is looked for each time, since it may go.
 $(VENV)/.terraform: requirements.terraform.txt $(VENV)/.uv

@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import creator, documents, resolution, sinks
-from benchmarks.agent import runs
-from benchmarks.agent.runs import AgentRow
+from benchmarks.agent import hostile, runs
+from benchmarks.agent.hostile import HostileRow
+from benchmarks.agent.runs import AgentRow, Growth
 from benchmarks.api import agents
 from benchmarks.measurement import Measurement, RateMeasurement, WallMeasurement
 
@@ -23,18 +25,29 @@ WALL_BENCHMARKS: dict[str, Callable[[], list[WallMeasurement]]] = {"creator": cr
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
+@dataclass(frozen=True)
+class AboutAgent:
+    """The tables about the agent."""
+
+    rows: list[AgentRow]
+    growth: Growth
+    hostile: list[HostileRow]
+
+
 def main() -> None:
     """Measure, print, write down."""
     rows = [row for measure in BENCHMARKS.values() for row in measure()]
     rates = [row for measure in RATE_BENCHMARKS.values() for row in measure()]
     walls = [row for measure in WALL_BENCHMARKS.values() for row in measure()]
-    agent_rows = runs.measure()
-    RESULTS.write_text(_markdown(rows, rates, walls, agent_rows))
+    about_agent = AboutAgent(runs.measure(), runs.measure_growth(), hostile.measure())
+    RESULTS.write_text(_markdown(rows, rates, walls, about_agent))
     console = Console()
     console.print(_table(_HEAD, [_cells(row) for row in rows]))
     console.print(_table(_RATE_HEAD, [_rate_cells(row) for row in rates]))
     console.print(_table(_WALL_HEAD, [_wall_cells(row) for row in walls]))
-    console.print(_table(_AGENT_HEAD, [_agent_cells(row) for row in agent_rows]))
+    console.print(_table(_AGENT_HEAD, [_agent_cells(row) for row in about_agent.rows]))
+    console.print(_table(_GROWTH_HEAD, [_growth_cells(about_agent.growth)]))
+    console.print(_table(_HOSTILE_HEAD, [_hostile_cells(row) for row in about_agent.hostile]))
 
 
 def _cells(row: Measurement) -> tuple[str, ...]:
@@ -83,7 +96,22 @@ def _agent_cells(row: AgentRow) -> tuple[str, ...]:
         f"{row.period_error_milliseconds:.1f}",
         str(row.starts_in_10_ms),
         f"{row.memory_mb:.0f}",
+        f"{row.rss_mb:.0f}",
     )
+
+
+def _growth_cells(growth: Growth) -> tuple[str, ...]:
+    before, after = growth.before, growth.after
+    return (
+        f"{growth.runs:,} of {growth.expected:,}",
+        f"{before.processes} → {after.processes}",
+        f"{before.descriptors} → {after.descriptors}",
+        f"{before.memory_mb:.1f} → {after.memory_mb:.1f}",
+    )
+
+
+def _hostile_cells(row: HostileRow) -> tuple[str, ...]:
+    return row.system, str(row.started), str(row.while_it_runs), str(row.after_its_end)
 
 
 _AGENT_HEAD = (
@@ -95,7 +123,10 @@ _AGENT_HEAD = (
     "error of the period, p99, ms",
     "most starts in 10 ms",
     "memory of all its processes, MB",
+    "RSS of its main process, MB",
 )
+_GROWTH_HEAD = ("runs by the witness", "processes", "descriptors", "RSS, MB")
+_HOSTILE_HEAD = ("system", "programs started", "left while it runs", "left after it has ended")
 _HEAD = ("what", "floor", "floor, ms CPU", "ours, ms CPU", "ours / floor")
 _RATE_HEAD = (
     "what",
@@ -124,7 +155,7 @@ def _markdown(
     rows: list[Measurement],
     rates: list[RateMeasurement],
     walls: list[WallMeasurement],
-    agent_rows: list[AgentRow],
+    about_agent: AboutAgent,
 ) -> str:
     lines = [
         "# Benchmarks: the newest results",
@@ -144,7 +175,16 @@ def _markdown(
         "The agent and its peers run the same static C program, which writes down its start and is the only witness.",
         "The C loop waits for each program before it starts the next; `sandbox`: another user's rights, and limits, for each run.",
         "",
-        *_markdown_table(_AGENT_HEAD, [_agent_cells(row) for row in agent_rows]),
+        *_markdown_table(_AGENT_HEAD, [_agent_cells(row) for row in about_agent.rows]),
+        "",
+        "The agent and its launchers for a minute at 200 programs a second, once it is warm: what they hold before and after.",
+        "",
+        *_markdown_table(_GROWTH_HEAD, [_growth_cells(about_agent.growth)]),
+        "",
+        "20 programs that ignore SIGTERM and 20 whose child leaves the process group, with a time limit of 2 s: the processes of them that are left",
+        "15 s after the last one was started, and a second after the system has ended by SIGTERM.",
+        "",
+        *_markdown_table(_HOSTILE_HEAD, [_hostile_cells(row) for row in about_agent.hostile]),
     ]
     return "\n".join(lines) + "\n"
 

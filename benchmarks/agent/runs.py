@@ -21,6 +21,27 @@ _START_SECONDS = 60.0
 _LOADS = ((200, 1, 15.0), (1000, 10, 30.0))
 _MOST_PROCESSES = 10_000
 _MEMORY_SAMPLES = 15
+_GROWTH_SETTLE_SECONDS = 20.0
+_GROWTH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """Processes that stay, their descriptors and their memory."""
+
+    processes: int
+    descriptors: int
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What the agent and its launchers hold after a while, and a minute later."""
+
+    runs: int
+    expected: int
+    before: Held
+    after: Held
 
 
 @dataclass(frozen=True)
@@ -35,12 +56,45 @@ class AgentRow:
     floor_milliseconds: float
     period_error_milliseconds: float  # p99
     starts_in_10_ms: int
-    memory_mb: float  # of the whole tree
+    memory_mb: float  # of the whole tree, what several share counted once
+    rss_mb: float  # of the process that was started, as the system counts it
 
 
 def measure() -> list[AgentRow]:
     """One row per load and system; those that are not installed are left out, and a line says so."""
     return [row for load in _LOADS for row in _measured_load(*load)]
+
+
+def measure_growth() -> Growth:
+    """Our agent for a minute at 200 programs a second."""
+    folder = Path(tempfile.mkdtemp(prefix="mr-prober-bench-"))
+    folder.chmod(0o755)
+    load = _load(folder, 200, 1)
+    command = SYSTEMS["Mr. Prober"](load)
+    system = start(command or Command(()), load)
+    try:
+        _wait_for_all(load, system)
+        time.sleep(_GROWTH_SETTLE_SECONDS)
+        begin_ns, before = time.time_ns(), _held(system.pid)
+        time.sleep(_GROWTH_SECONDS)
+        end_ns, after = time.time_ns(), _held(system.pid)
+    finally:
+        end(system)
+    runs = sum(begin_ns <= at_ns < end_ns for _, at_ns in _starts(load))
+    shutil.rmtree(folder, ignore_errors=True)
+    expected = round(load.programs * (end_ns - begin_ns) / 1e9 / load.period_seconds)
+    return Growth(runs, expected, before, after)
+
+
+def _held(pid: int) -> Held:
+    lasting = [pid, *(child for child in kernel.children_of(pid) if _is_launcher(child))]
+    descriptors = sum(len(list(Path(f"/proc/{one}/fd").iterdir())) for one in lasting)
+    stats = [stat for one in lasting if (stat := kernel.process_stat(one))]
+    return Held(len(lasting), descriptors, sum(stat.rss_bytes for stat in stats) / 1e6)
+
+
+def _is_launcher(pid: int) -> bool:
+    return b"agent.running.launcher" in kernel.file_bytes(f"/proc/{pid}/cmdline")
 
 
 def _measured_load(programs: int, period: int, seconds: float) -> list[AgentRow]:
@@ -81,7 +135,7 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
     if command is None:
         print(f"{name} is not installed: left out")  # noqa: T201 - for whoever runs the benchmark
         return None
-    system = _started(command, load)
+    system = start(command, load)
     try:
         _wait_for_all(load, system)
         time.sleep(_SETTLE_SECONDS)
@@ -89,8 +143,10 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
         time.sleep(seconds)
         end_ns, end_ticks = time.time_ns(), _cpu_ticks(system.pid)
         memory_mb = _memory_bytes(system.pid) / 1e6
+        main_stat = kernel.process_stat(system.pid)
+        rss_mb = main_stat.rss_bytes / 1e6 if main_stat else 0.0
     finally:
-        _end(system)
+        end(system)
     starts = [start for start in _starts(load) if begin_ns <= start[1] < end_ns]
     cpu = (end_ticks - begin_ticks) * kernel.TICK_NS / 1e6 / max(1, len(starts))
     floor = rows.get(FLOOR_OF.get(name, "C loop"))
@@ -104,10 +160,12 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
         period_error_milliseconds=_period_error(starts, load),
         starts_in_10_ms=_most_starts(sorted(at_ns for _, at_ns in starts)),
         memory_mb=memory_mb,
+        rss_mb=rss_mb,
     )
 
 
-def _started(command: Command, load: Load) -> processes.Process:
+def start(command: Command, load: Load) -> processes.Process:
+    """Start a system; what it says is in `log` of the load's folder."""
     with (load.folder / "log").open("wb") as log:
         return processes.start(
             command.arguments,
@@ -125,7 +183,7 @@ def _wait_for_all(load: Load, system: processes.Process) -> None:
         time.sleep(0.2)
 
 
-def _end(system: processes.Process) -> None:
+def end(system: processes.Process) -> None:
     """Ask it to end, then end what is left below it."""
     below = kernel.tree(system.pid, limit=_MOST_PROCESSES)
     system.terminate()

@@ -13,6 +13,10 @@ from common.contracts.configuration import ConfigurationDocument, DocumentCluste
 from common.contracts.values import canonical_json
 
 ROOT = Path(__file__).parents[2]
+# What `make bench` has unpacked where the machine has none.
+PEERS = ROOT / ".venv/peers"
+# Not the script of this name in `sbin`, which looks for files of an installed one.
+_ICINGA = ("usr/lib/*/icinga2/sbin/icinga2",)
 NOBODY = 65534
 
 
@@ -25,6 +29,7 @@ class Load:
     witness: Path  # the program
     file: Path  # what it appends to
     folder: Path  # anybody may enter it
+    time_limit_seconds: int = 10
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def sandboxed_agent(load: Load) -> Command:
 
 def nagios(load: Load) -> Command | None:
     """Nagios Core, if it is here."""
-    program = shutil.which("nagios4")
+    program = _peer("nagios4", "usr/sbin/nagios4")
     if program is None:
         return None
     folder = load.folder / "nagios"
@@ -109,6 +114,7 @@ def nagios(load: Load) -> Command | None:
         "nagios_user=nobody\nnagios_group=nogroup\ninterval_length=1\nmax_service_check_spread=1\n"
         "service_inter_check_delay_method=s\nstatus_update_interval=60\n"
         "enable_environment_macros=0\nuse_syslog=0\ncheck_for_updates=0\n"
+        f"service_check_timeout={load.time_limit_seconds}\n"
     )
     for made in (folder, *folder.rglob("*")):
         made.chmod(0o777)
@@ -121,11 +127,12 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 def icinga(load: Load) -> Command | None:
     """Icinga 2, if it is here."""
-    program = shutil.which("icinga2")
+    program = _peer("icinga2", *_ICINGA)
     if program is None:
         return None
     folder = load.folder / "icinga"
-    folder.mkdir()
+    for name in ("run", "cache", "data", "log", "spool"):
+        (folder / name).mkdir(parents=True)
     services = "".join(
         f'object Service "s{number}" {{ host_name = "h"; check_command = "w"; vars.id = "{number}";'
         f" check_interval = {load.period_seconds}s; retry_interval = {load.period_seconds}s;"
@@ -133,14 +140,37 @@ def icinga(load: Load) -> Command | None:
         for number in range(load.programs)
     )
     (folder / "icinga2.conf").write_text(
-        'include <itl>\nobject CheckerComponent "checker" { }\n'
+        # What Debian's package switches on.
+        'include <itl>\nobject CheckerComponent "checker" { }\nobject NotificationComponent "notification" { }\n'
+        'object FileLogger "main-log" { severity = "information"; path = LogDir + "/icinga2.log" }\n'
         'object Host "h" { check_command = "dummy"; enable_active_checks = false }\n'
-        f'object CheckCommand "w" {{ command = ["{load.witness}", "{load.file}", "$id$"] }}\n'
-        + services
+        f'object CheckCommand "w" {{ command = ["{load.witness}", "{load.file}", "$id$"];'
+        f" timeout = {load.time_limit_seconds}s }}\n" + services
     )
-    Path("/run/icinga2").mkdir(exist_ok=True)
-    shutil.chown("/run/icinga2", "nagios", "nagios")
-    return Command((program, "daemon", "-c", str(folder / "icinga2.conf")))
+    for made in (folder, *folder.rglob("*")):
+        shutil.chown(made, NOBODY)
+    constants = {
+        "RunAsUser": "nobody", "RunAsGroup": "nogroup", "ConfigDir": folder, "DataDir": folder / "data",
+        "InitRunDir": folder / "run", "CacheDir": folder / "cache", "LogDir": folder / "log",
+        "SpoolDir": folder / "spool",
+    }  # fmt: skip
+    environment = {}
+    if program.startswith(str(PEERS)):
+        share = PEERS / "usr/share/icinga2"
+        constants |= {
+            "PrefixDir": PEERS / "usr",
+            "PkgDataDir": share,
+            "IncludeConfDir": share / "include",
+        }
+        environment["LD_LIBRARY_PATH"] = str(Path(program).parents[2])
+    defined = (part for name, value in constants.items() for part in ("-D", f"{name}={value}"))
+    return Command((program, "daemon", "-c", str(folder / "icinga2.conf"), *defined), environment)
+
+
+def _peer(name: str, *unpacked: str) -> str | None:
+    """The program on PATH, or the one that `make bench` has unpacked (by globs)."""
+    found = (str(path) for glob in unpacked for path in sorted(PEERS.glob(glob)))
+    return next(found, None) or shutil.which(name)
 
 
 def _document(load: Load) -> bytes:
@@ -154,7 +184,15 @@ def _document(load: Load) -> bytes:
             "command": [str(load.witness), str(load.file), str(number)],
             "revision": 1,
             "revisions": {"1": []},
-            "configs": [{"slug": "all", "settings": {"interval_seconds": load.period_seconds}}],
+            "configs": [
+                {
+                    "slug": "all",
+                    "settings": {
+                        "interval_seconds": load.period_seconds,
+                        "time_limit_seconds": load.time_limit_seconds,
+                    },
+                }
+            ],
         }
         for number in range(load.programs)
     ]
