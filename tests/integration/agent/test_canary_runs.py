@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,24 +44,24 @@ def test_each_of_them_gets_its_verdict_and_leaves_nothing(tmp_path: Path) -> Non
             on_flight=flights.append,
         )
 
-        def turn_until_landed() -> Flight:
+        def turn_until(condition: Callable[[], object]) -> None:
             end = time.monotonic() + 60
-            while not flights:
-                assert time.monotonic() < end, "a canary never ended"
+            while not condition():
+                assert time.monotonic() < end, "a canary never ended, or something of it stays"
                 for key, _ in selector.select(0.01):
                     key.data(boot_ns())
                 runner.tick(boot_ns())
-            return flights.pop()
 
         def fly(spec: RunSpec, on_flight: object) -> None:
             runner.start(spec, boot_ns(), counted=False)
-            on_flight(turn_until_landed())  # type: ignore[operator]
+            turn_until(lambda: flights)
+            on_flight(flights.pop())  # type: ignore[operator]
 
         canaries = Canaries(timedelta(seconds=60), rules=Rules(), now_ns=boot_ns(), start=fly)
         for number in range(1, len(ROUND) + 1):
             canaries.look(boot_ns() + number * 60 * 10**9)
-            wait_until(lambda: not _children_of_canaries())
-            wait_until(lambda: not list((tmp_path / "temporary").glob("*/*/made")))
+            turn_until(lambda: not _children_of_canaries())
+            turn_until(lambda: not list((tmp_path / "temporary").glob("*/*/made")))
         canaries.look(boot_ns() + 3600 * 10**9)
         runner.close()
     wiper.close(time_limit_seconds=10)
