@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 
 MAX_CALLERS = 8
 MAX_BODY_BYTES = 64 * 1024
-_HEAD_SECONDS = 5.0
-_BODY_SECONDS = 10.0
-_ANSWER_SECONDS = 10.0
 _CHUNK_BYTES = 64 * 1024
 _PAUSE_SECONDS = 0.1
 
@@ -55,6 +52,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """Seconds that a caller may take in all for each part of the conversation."""
+
+    head: float = 5.0
+    body: float = 10.0
+    answer: float = 10.0
+
+
+@dataclass(frozen=True)
 class Service:
     """What is behind the socket: RefusedError from either becomes the caller's answer."""
 
@@ -65,8 +71,9 @@ class Service:
 class ControlServer:
     """Listens in the agent's folder until it is closed."""
 
-    def __init__(self, folder: Path, service: Service) -> None:
+    def __init__(self, folder: Path, service: Service, *, patience: Patience | None = None) -> None:
         """OSError if the socket cannot be made."""
+        self._patience = patience or Patience()
         self._path = folder / SOCKET_NAME
         self._service = service
         self._listener = listener_in(folder)
@@ -120,7 +127,7 @@ class ControlServer:
         try:
             with connection:
                 answer = self._answered(connection)
-                _send(connection, answer, _ANSWER_SECONDS)
+                _send(connection, answer, self._patience.answer)
         except OSError:
             pass  # a caller that hangs up is no news
         finally:
@@ -130,7 +137,7 @@ class ControlServer:
         try:
             caller = caller_of(connection)
             refuse_probers(caller)
-            head, beginning = _received_head(connection)
+            head, beginning = _received_head(connection, self._patience.head)
             body = self._body(connection, head, beginning)
             answer = self._service.answer(Request(head, body, caller))
             return answer_bytes(answer.status, answer.content)
@@ -147,14 +154,14 @@ class ControlServer:
         if head.length > self._service.longest_body(head):
             raise RefusedError(413, f"{head.length} bytes are too many")
         if head.length <= MAX_BODY_BYTES:
-            return _received_body(connection, head.length, beginning)
+            return _received_body(connection, head.length, beginning, self._patience.body)
         with self._large:
-            return _received_body(connection, head.length, beginning)
+            return _received_body(connection, head.length, beginning, self._patience.body)
 
 
-def _received_head(connection: socket.socket) -> tuple[Head, bytes]:
+def _received_head(connection: socket.socket, seconds: float) -> tuple[Head, bytes]:
     """The head, and what came of the body along with it."""
-    deadline = time.monotonic() + _HEAD_SECONDS
+    deadline = time.monotonic() + seconds
     content = bytearray()
     while (end := content.find(b"\r\n\r\n")) < 0:
         if len(content) > MAX_HEAD_BYTES:
@@ -163,8 +170,10 @@ def _received_head(connection: socket.socket) -> tuple[Head, bytes]:
     return parsed_head(bytes(content[:end])), bytes(content[end + 4 :])
 
 
-def _received_body(connection: socket.socket, length: int, beginning: bytes) -> bytes:
-    deadline = time.monotonic() + _BODY_SECONDS
+def _received_body(
+    connection: socket.socket, length: int, beginning: bytes, seconds: float
+) -> bytes:
+    deadline = time.monotonic() + seconds
     content = bytearray(beginning[:length])
     while len(content) < length:
         content += _received(connection, min(_CHUNK_BYTES, length - len(content)), deadline)

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _MAX_WAITING = 2000
 _MAX_WAITING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
+_LOOK_NS = 1_000_000_000
 _SUCCESS_ROUNDS = 15
 _SUCCESSES_KEPT = 3  # of each combination, of a quarter of a minute
 _MAX_PENDING = 3000
@@ -77,6 +78,8 @@ class Recorder:
         self._overflowed = 0
         self._number = boot << _BOOT_SHIFT
         self._round = 0
+        self._successes_at_ns = 0
+        self._looks_begun = self._looks_done = 0
         self._changed = threading.Condition()
         self._recent: deque[Kept] = deque()
         self._recent_bytes = 0
@@ -117,6 +120,7 @@ class Recorder:
 
     def records(self, wanted: Wanted, *, wait_seconds: float = 0.0) -> Records:
         """What is wanted, of disk and memory; nothing after a number may be waited for."""
+        self._look_now()
         found = self._found(wanted)
         if wanted.after is None or found.records or not wait_seconds:
             return found
@@ -125,6 +129,13 @@ class Recorder:
                 lambda: any(_matches(kept, wanted) for kept in self._recent), wait_seconds
             )
         return self._found(wanted)
+
+    def _look_now(self) -> None:
+        """Have what the loop has handed over so far, so that nobody is told less than there is."""
+        with self._changed:
+            wanted = self._looks_begun + 1
+            self._asked.set()
+            self._changed.wait_for(lambda: self._looks_done >= wanted, _LOOK_SECONDS)
 
     def _found(self, wanted: Wanted) -> Records:
         with self._changed:
@@ -151,13 +162,22 @@ class Recorder:
         self._files.open()
         while not self._closing.is_set():
             self._asked.wait(_LOOK_SECONDS)
+            self._asked.clear()
+            with self._changed:
+                self._looks_begun += 1
             self._write()
+            with self._changed:
+                self._looks_done = self._looks_begun
+                self._changed.notify_all()
         self._write(last=True)
 
     def _write(self, *, last: bool = False) -> None:
         kept = self._drained()
         self._keep_failures(kept)
-        self._keep_successes(last=last)
+        now_ns = self._clock_ns()
+        if last or now_ns >= self._successes_at_ns:
+            self._successes_at_ns = now_ns + _LOOK_NS
+            self._keep_successes(last=last)
         if kept:
             self.on_kept(kept)
 

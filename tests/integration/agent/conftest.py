@@ -3,7 +3,6 @@
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,34 +10,22 @@ import uvicorn
 
 from solomon_stand_in.app import application
 from solomon_stand_in.store import Store as SeriesStore
-from tests.integration.agent.stand_ins import StubApi, StubSolomon, wait_until
-
-
-def _served(server: ThreadingHTTPServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
+from tests.integration.agent.control_agent import ControlAgent
+from tests.integration.agent.stand_ins import StubApi, StubSolomon, served, wait_until
 
 
 @pytest.fixture
 def stub_api() -> Iterator[StubApi]:
     api = StubApi()
-    served = _served(api.server)
-    next(served)
-    yield api
-    next(served, None)
+    with served(api.server):
+        yield api
 
 
 @pytest.fixture
 def stub_solomon() -> Iterator[StubSolomon]:
     solomon = StubSolomon()
-    served = _served(solomon.server)
-    next(served)
-    yield solomon
-    next(served, None)
+    with served(solomon.server):
+        yield solomon
 
 
 @pytest.fixture
@@ -60,3 +47,11 @@ def stand_in(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def agent_folder(tmp_path: Path) -> Path:
     return tmp_path / "agent"
+
+
+@pytest.fixture
+def control_agent(stub_api: StubApi, agent_folder: Path) -> Iterator[ControlAgent]:
+    """Not started yet: the document comes first."""
+    agent = ControlAgent(agent_folder, stub_api)
+    yield agent
+    agent.end()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from agent.accounts import Accounts
@@ -17,7 +18,7 @@ from agent.ports import AboutAgent, Ports
 from agent.running.launchers import Workplace
 from agent.running.users import Users
 from agent.running.wiper import Wiper
-from agent.sinks.port import SeveralSinks
+from agent.sinks.port import MetricSink, SeveralSinks
 from common.contracts.reports import AgentReport
 
 IGNORES_SIGTERM = "trap '' TERM; touch {}; while :; do sleep 0.1; done"
@@ -46,13 +47,15 @@ def loop_of(
     reports: list[AgentReport],
     wiper: Wiper,
     clocks: Clocks,
+    sink: MetricSink | None = None,
+    **ports: Any,
 ) -> AgentLoop:
     temporary = folder / "temporary"
     temporary.mkdir()
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     return AgentLoop(
         AboutAgent(Identity(UUID(int=5), 1), "h1", "demo"),
-        Ports(news, Waker(), SeveralSinks([]), reports.append, Accounts(folder)),
+        Ports(news, Waker(), sink or SeveralSinks([]), reports.append, Accounts(folder), **ports),
         Workplace(temporary, path, Users(), wiper),
         clocks=clocks,
     )

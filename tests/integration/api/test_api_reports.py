@@ -1,6 +1,7 @@
 """Reports of agents, and what the API makes of them: agents and grid."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -102,6 +103,28 @@ def test_fill_the_grid(api: TestClient, agent: TestClient, clock: Any) -> None:
     assert one["cells"]["ping"]["reasons"] == {"0": "no route"}
     assert one["cells"]["ping"]["uploads"] == {"0": prober_id}
     assert (two["presence"], two["cells"]["ping"]["states"]) == ("expected", "4")
+
+
+def test_tell_who_paused_what(api: TestClient, agent: TestClient, clock: Any) -> None:
+    prober_id = api.get("/api/v1/probers/ping").json()["id"]
+    since = clock.now.isoformat()
+    until = (clock.now + timedelta(minutes=5)).isoformat()
+    pauses = [
+        {"prober_id": prober_id, "since": since, "until": until, "who": "ann", "why": "moving"},
+        {"since": since, "until": until, "who": "bob", "why": "the host is rebuilt"},
+    ]
+    probers = [{"prober_id": prober_id, "revision": 1, "states": "5"}]
+    told = report(clock, probers=probers, pauses=pauses)
+    assert agent.post(REPORTS, json=told).status_code == 204
+    (seen,) = api.get("/api/v1/clusters/demo/agents").json()["items"]
+    assert [one["who"] for one in seen["pauses"]] == ["ann", "bob"]
+    row = api.get("/api/v1/clusters/demo/grid").json()["hosts"][0]
+    assert row["pause"]["why"] == "the host is rebuilt"
+    assert (row["cells"]["ping"]["states"], row["cells"]["ping"]["pause"]["who"]) == ("5", "ann")
+    # A silent agent does not keep it alive.
+    clock.forward(seconds=301)
+    row = api.get("/api/v1/clusters/demo/grid").json()["hosts"][0]
+    assert (row["pause"], row["cells"]["ping"]["pause"]) == (None, None)
 
 
 def test_that_do_not_fit_are_refused_and_change_nothing(
