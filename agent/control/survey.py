@@ -237,6 +237,8 @@ class Survey:
             next_run_at=moment.at(min((ns for view in views if (ns := view.next_ns)), default=None)),
             interval_seconds=spec.interval.total_seconds() if spec else None,
             time_limit_seconds=spec.time_limit.total_seconds() if spec else None,
+            mode=spec.mode if spec else "",
+            mode_problem=next((view.cold for view in views if view.cold), ""),
             user=(spec.sandbox.user or self._facts.default_user) if spec else "",
             runs_in_progress=running.get(prober.id, 0),
             figures=figures_of(view.tally for view in views),

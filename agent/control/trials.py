@@ -26,6 +26,7 @@ from agent.recorder.records import Moment, record_of
 from agent.rules import Rules
 from agent.running.users import Users
 from common.contracts.control import RunPhase, RunProgress, RunTicket, RunWanted
+from common.contracts.modes import RUN
 from common.contracts.resolution import EffectiveProber, Host
 from common.contracts.states import SkipReason
 
@@ -100,7 +101,10 @@ class Trials:
             if unpacked:
                 self._files.remove(unpacked)
             raise RefusedError(422, planned.problem)
-        spec = replace(planned.specs[0], is_trial=True, prober_slug=wanted.prober)
+        spec = replace(planned.specs[0], is_trial=True)
+        if unpacked:
+            # Its folder comes once only: no interpreter is worth to be kept warm for it.
+            spec = replace(spec, mode=RUN)
         trial = _Trial(prober.id, spec, unpacked, wanted.wait_seconds)
         self._begin(trial)
         log.info("a run was asked for prober=%s who=%s", wanted.prober, caller.name)

@@ -15,6 +15,7 @@ from agent.plan import HostPlan, RunKey, RunSpec
 from agent.running.runner import Runner
 from agent.scheduler import Scheduler
 from common.contracts.control import Pause
+from common.contracts.modes import WARM
 from common.contracts.reports import ReportedPause
 from common.contracts.states import SkipReason, State
 from common.solomon.points import Point
@@ -33,6 +34,7 @@ class CombinationView:
     tally: Tally
     next_ns: int | None
     upload: str | None
+    cold: str  # why runs of mode `warm` are started as in mode `run`; empty if they are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class Window:
         on_flight = self._trials.pop(flight.spec.key, None)
         if on_flight is None:
             return False
+        # Nothing is remembered of a key that comes once only.
+        self._parts.runner.end(flight.spec.key, self._parts.clocks.boot_ns())
         on_flight(flight)
         return True
 
@@ -166,7 +170,8 @@ class Window:
             spec = self._specs.get(key)
             next_ns = self._parts.scheduler.next_due_ns(spec.key) if spec else None
             upload = self._parts.board.upload_of(key)
-            found.append(CombinationView(key, state, standing, tally, next_ns, upload))
+            cold = self._parts.runner.warm.reason(spec) if spec and spec.mode == WARM else ""
+            found.append(CombinationView(key, state, standing, tally, next_ns, upload, cold))
         return found
 
     def points(self, keys: Sequence[RunKey]) -> list[Point]:

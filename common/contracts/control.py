@@ -260,6 +260,8 @@ class ProberState(Wire):
     interval_seconds: float | None = None
     time_limit_seconds: float | None = None
     mode: str = ""
+    # Why runs of mode `warm` are started as in mode `run`; empty if they are not.
+    mode_problem: str = ""
     user: str = ""
     runs_in_progress: int = 0
     figures: RunFigures = RunFigures()
