@@ -3,7 +3,7 @@
 from agent.control.messages import RefusedError
 from agent.control.survey import Survey
 from common.contracts.configuration import ConfigurationDocument
-from common.contracts.control import ExplainedFiles, ProberExplanation
+from common.contracts.control import MAX_COMBINATIONS_SHOWN, ExplainedFiles, ProberExplanation
 from common.contracts.explanation import explained_prober
 from common.contracts.resolution import EffectiveProber, Host, resolve
 
@@ -37,7 +37,9 @@ class Explaining:
         planned = self._survey.planned(slug)
         moment = self._survey.moment()
         times = sorted(
-            at for view in self._survey.views(planned) if (at := moment.at(view.next_ns))
+            at
+            for view in self._survey.views(planned.keys[:MAX_COMBINATIONS_SHOWN])
+            if (at := moment.at(view.next_ns))
         )
         return ProberExplanation(
             document_revision=news.plan.document_revision,

@@ -2,27 +2,29 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from uuid import UUID
 
 from agent.configuration import ConfigurationNews
 from agent.control.desk import Desk
 from agent.control.messages import RefusedError
-from agent.control.tallies import figures_of, metric_point
-from agent.control.window import MOST_KEYS, CombinationView, Window
+from agent.control.standings import Around, Moment, combination_state, prober_state
+from agent.control.tallies import metric_point
+from agent.control.window import MOST_KEYS, MOST_STATES, CombinationView, Window
 from agent.host import host_state
 from agent.identity import Identity
 from agent.links import LinkNotes, Links
 from agent.own_figures import agent_points
-from agent.plan import HostPlan, PlannedProber, RunKey
+from agent.pauses import StandingPauses
+from agent.plan import PlannedProber, RunKey
 from common.contracts.control import (
     MAX_COMBINATIONS_SHOWN,
     AboutAgent,
     AgentState,
-    CombinationState,
     ConfigurationState,
     HostState,
     LinkState,
@@ -34,7 +36,8 @@ from common.contracts.control import (
     RecorderState,
     SinkState,
 )
-from common.contracts.states import State, most_urgent
+from common.contracts.states import most_urgent
+from common.solomon.points import Point
 from common.version import VERSION
 
 # Of each prober in the list of all of them; `details` shows more.
@@ -58,24 +61,6 @@ class AgentFacts:
     solomon_url: str
     missing_powers: Sequence[str]
     started_at: datetime
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Now on both clocks, so that times of the one can be told in the other."""
-
-    now: datetime
-    now_ns: int
-
-    def at(self, ns: int | None) -> datetime | None:
-        """The time of day of a moment of the scheduler's clock."""
-        if ns is None:
-            return None
-        return self.now + timedelta(microseconds=(ns - self.now_ns) // 1000)
-
-    def seconds_since(self, ns: int | None) -> float | None:
-        """How long ago it was."""
-        return None if ns is None else max(0.0, (self.now_ns - ns) / 1e9)
 
 
 class Survey:
@@ -116,7 +101,6 @@ class Survey:
         """All but the combinations."""
         moment, news = self.moment(), self.news()
         figures = self._desk.ask(lambda window: window.figures())
-        pauses = self._desk.ask(lambda window: window.pauses())
         facts = self._facts
         own = OwnState(
             cpu_seconds=figures.cpu_seconds,
@@ -144,8 +128,8 @@ class Survey:
             recorder=self._recorder(),
             host=self.host(),
             own=own,
-            pauses=list(pauses),
-            probers=self._probers(news.plan, moment),
+            pauses=list(self._pauses()),
+            probers=self._listed(news.plan.probers if news.plan else (), moment),
         )
 
     def host(self) -> HostState:
@@ -155,18 +139,20 @@ class Survey:
     def details(self, slug: str) -> ProberDetails:
         """A prober and its combinations; RefusedError if it is not in the plan."""
         prober, moment = self.planned(slug), self.moment()
-        views = self._views(prober, MAX_COMBINATIONS_SHOWN)
+        views = self.views(prober.keys[:MAX_COMBINATIONS_SHOWN])
         labels = dict(zip(prober.keys, prober.labels, strict=True))
-        running = self._desk.ask(lambda window: window.in_progress())
         return ProberDetails(
-            prober=self._prober(prober, views, moment, running),
-            combinations=[_combination(view, labels[view.key], moment) for view in views],
+            prober=self._listed([prober], moment)[0],
+            combinations=[combination_state(view, labels[view.key], moment) for view in views],
             left_out=len(prober.keys) - len(views),
         )
 
-    def views(self, prober: PlannedProber) -> list[CombinationView]:
-        """Its combinations, as many as are shown."""
-        return self._views(prober, MAX_COMBINATIONS_SHOWN)
+    def views(self, keys: Sequence[RunKey]) -> list[CombinationView]:
+        """These combinations, as far as the plan still holds them."""
+        views: list[CombinationView] = []
+        for part in _parts(keys, MOST_KEYS):
+            views += self._desk.ask(partial(_views, part))
+        return views
 
     def metrics(self, slug: str | None) -> NewestMetrics:
         """The series of one prober, or of all and the agent's own."""
@@ -175,8 +161,8 @@ class Survey:
         points = []
         if not slug:
             points += agent_points(self._desk.ask(lambda window: window.figures()))
-        for part in _parts([key for prober in probers for key in prober.keys]):
-            points += self._desk.ask(lambda window, part=part: window.points(part))  # type: ignore[misc] # the default binds it now
+        for part in _parts([key for prober in probers for key in prober.keys], MOST_KEYS):
+            points += self._desk.ask(partial(_points, part))
         return NewestMetrics(
             at=datetime.now(UTC),
             common_labels={"cluster_slug": self._facts.cluster, "host": self._facts.host},
@@ -200,58 +186,72 @@ class Survey:
             clock=moment.now,
         )
 
-    def _probers(self, plan: HostPlan | None, moment: Moment) -> list[ProberState]:
+    def _listed(self, probers: Sequence[PlannedProber], moment: Moment) -> list[ProberState]:
+        """One entry each; asked for together, since each question costs a round of the loop."""
+        shown = {
+            prober.id: self._shown_keys(prober, states)
+            for prober, states in zip(probers, self._states(probers), strict=True)
+        }
+        views = {
+            view.key: view
+            for view in self.views([key for keys, _ in shown.values() for key in keys])
+        }
         running = self._desk.ask(lambda window: window.in_progress())
+        pauses = StandingPauses(self._pauses(), now=moment.now, now_ns=moment.now_ns)
         return [
-            self._prober(prober, self._views(prober, _KEYS_LOOKED_AT), moment, running)
-            for prober in (plan.probers if plan else ())
+            prober_state(
+                prober,
+                shown[prober.id][1],
+                [views[key] for key in shown[prober.id][0] if key in views],
+                Around(
+                    moment=moment,
+                    running=running.get(prober.id, 0),
+                    pause=pauses.of(prober.slug),
+                    default_user=self._facts.default_user,
+                ),
+            )
+            for prober in probers
         ]
 
-    def _views(self, prober: PlannedProber, most: int) -> list[CombinationView]:
-        views: list[CombinationView] = []
-        for part in _parts(prober.keys[:most]):
-            views += self._desk.ask(lambda window, part=part: window.views(part))  # type: ignore[misc] # the default binds it now
-        return views
+    def _states(self, probers: Sequence[PlannedProber]) -> list[str]:
+        states = "".join(
+            self._desk.ask(partial(_state_characters, part))
+            for part in _parts([key for prober in probers for key in prober.keys], MOST_STATES)
+        )
+        ends = list(accumulate(len(prober.keys) for prober in probers))
+        return [
+            states[end - len(prober.keys) : end] for prober, end in zip(probers, ends, strict=True)
+        ]
 
-    def _prober(
-        self,
-        prober: PlannedProber,
-        views: Sequence[CombinationView],
-        moment: Moment,
-        running: Mapping[UUID, int],
-    ) -> ProberState:
-        states = "".join(str(view.state.value) for view in views)
-        state = most_urgent(states)
-        urgent = [view for view in views if view.state is state]
-        spec = prober.specs[0] if prober.specs else None
-        return ProberState(
-            id=prober.id,
-            slug=prober.slug,
-            revision=prober.revision,
-            state=state,
-            states=states,
-            reason=next((view.standing.reason for view in urgent if view.standing.reason), ""),
-            problem=prober.problem,
-            since=min((at for view in urgent if (at := view.standing.since)), default=None),
-            last_run_at=max((at for view in views if (at := view.standing.last_run_at)), default=None),
-            next_run_at=moment.at(min((ns for view in views if (ns := view.next_ns)), default=None)),
-            interval_seconds=spec.interval.total_seconds() if spec else None,
-            time_limit_seconds=spec.time_limit.total_seconds() if spec else None,
-            mode=spec.mode if spec else "",
-            mode_problem=next((view.cold for view in views if view.cold), ""),
-            user=(spec.sandbox.user or self._facts.default_user) if spec else "",
-            runs_in_progress=running.get(prober.id, 0),
-            figures=figures_of(view.tally for view in views),
-            pause=self.pause_of(prober.slug),
-        )  # fmt: skip
+    def _shown_keys(self, prober: PlannedProber, states: str) -> tuple[Sequence[RunKey], str]:
+        """The combinations that are looked at: the first ones, and one that stands for all."""
+        first = prober.keys[:_KEYS_LOOKED_AT]
+        urgent = states.find(str(most_urgent(states).value))
+        more = prober.keys[urgent : urgent + 1] if urgent >= len(first) else ()
+        return (*first, *more), states
+
+    def _pauses(self) -> tuple[Pause, ...]:
+        return self._desk.ask(lambda window: window.pauses())
 
     def pause_of(self, slug: str) -> Pause | None:
         """The pause that holds for a prober."""
         return self._desk.ask(lambda window: window.pause_of(slug))
 
 
-def _parts(keys: Sequence[RunKey]) -> Iterable[Sequence[RunKey]]:
-    return (keys[first : first + MOST_KEYS] for first in range(0, len(keys), MOST_KEYS))
+def _parts(keys: Sequence[RunKey], size: int) -> Iterable[Sequence[RunKey]]:
+    return (keys[first : first + size] for first in range(0, len(keys), size))
+
+
+def _views(keys: Sequence[RunKey], window: Window) -> list[CombinationView]:
+    return window.views(keys)
+
+
+def _state_characters(keys: Sequence[RunKey], window: Window) -> str:
+    return window.states(keys)
+
+
+def _points(keys: Sequence[RunKey], window: Window) -> list[Point]:
+    return window.points(keys)
 
 
 def _configuration(news: ConfigurationNews, moment: Moment) -> ConfigurationState:
@@ -272,21 +272,4 @@ def _link(notes: LinkNotes, address: str, moment: Moment) -> LinkState:
         succeeded_seconds_ago=moment.seconds_since(notes.succeeded_ns),
         failed_seconds_ago=moment.seconds_since(notes.failed_ns),
         problem=notes.problem,
-    )
-
-
-def _combination(
-    view: CombinationView, labels: Mapping[str, str], moment: Moment
-) -> CombinationState:
-    standing = view.standing
-    return CombinationState(
-        labels=dict(labels),
-        state=State(view.state),
-        reason=standing.reason,
-        since=standing.since,
-        last_run_at=standing.last_run_at,
-        next_run_at=moment.at(view.next_ns),
-        recent=list(standing.recent),
-        figures=figures_of([view.tally]),
-        upload=view.upload,
     )

@@ -22,6 +22,7 @@ from common.solomon.points import Point
 
 # A question about more combinations comes in parts, so that none holds up the loop.
 MOST_KEYS = 100
+MOST_STATES = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,11 @@ class Window:
             cold = self._parts.runner.warm.reason(spec) if spec and spec.mode == WARM else ""
             found.append(CombinationView(key, state, standing, tally, next_ns, upload, cold))
         return found
+
+    def states(self, keys: Sequence[RunKey]) -> str:
+        """A character for each of at most MOST_STATES combinations of the plan, as in reports."""
+        known = (self._parts.board.state(key) for key in keys[:MOST_STATES])
+        return "".join(str(state.value) for state in known if state is not None)
 
     def points(self, keys: Sequence[RunKey]) -> list[Point]:
         """The series of at most MOST_KEYS combinations."""

@@ -16,6 +16,7 @@ from common.contracts.states import STATE_OF_OUTCOME, Outcome, most_urgent
 from common.masking import MASK, without_partial_secrets, without_secrets
 
 MAX_COMBINATIONS = 100
+_RANKS = {Outcome.FAILURE: 0, Outcome.TIMEOUT: 1, Outcome.BROKEN: 2, Outcome.SUCCESS: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ def _worst(results: Sequence[RunResult]) -> RunResult:
 def _listed(flight: Flight) -> list[RecordedCombination]:
     labels = flight.spec.batch.labels if flight.spec.batch else (flight.spec.labels,)
     pairs = list(zip(labels, flight.results, strict=False))
-    # Stable: within each half the order of `resolve` stays.
-    pairs.sort(key=lambda pair: pair[1].verdict.outcome is Outcome.SUCCESS)
+    # The worst first; among equals the order of `resolve` stays.
+    pairs.sort(key=lambda pair: _RANKS[pair[1].verdict.outcome])
     return [
         RecordedCombination(
             labels=dict(own), outcome=one.verdict.outcome, reason=one.verdict.reason

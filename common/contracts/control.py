@@ -244,7 +244,10 @@ class RunFigures(Wire):
 
 
 class ProberState(Wire):
-    """A prober on this host; `states` has one character per combination, as in reports."""
+    """A prober on this host; `states` has one character per combination, as in reports.
+
+    Times and figures are those of its first 1,000 combinations.
+    """
 
     id: UUID
     slug: str

@@ -59,7 +59,7 @@ class RunRecord(Wire):
     revision: int
     # Asked for at the control socket: in no metric, no state, no count.
     is_trial: bool = False
-    # The worst of its combinations, of which those that are not good come first; `left_out` more are not listed.
+    # That of the worst of its combinations, which are listed with the worst first; `left_out` more are not listed.
     outcome: Outcome
     reason: str = ""
     combinations: list[RecordedCombination] = []

@@ -35,6 +35,7 @@ except BrokenPipeError:
 print(ask.recv(4096).split()[1].decode())
 """
 
+LAST_VERDICT = 'mr_prober_outcome{number="1499",reason="the last one"} 1'
 AS_NOBODY = (
     "import os, sys; from pathlib import Path; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
 )
@@ -76,11 +77,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             6, {}, ["sh", "-c", f"touch {started}; exec sleep 600"],
             exclusive="disk", time_limit_seconds=900, grace_seconds=0,
         ),
+        prober(
+            7, {}, ["sh", "-c", f"echo '{LAST_VERDICT}'"], interval_seconds=3600,
+            matrix={"number": {"values": list(range(1500)), "deliver": "batch"}},
+        ),
     )  # fmt: skip
     agent = ControlAgent(folder / "agent", api)
     with served(api.server):
         agent.start(MR_PROBER_AGENT_RULES=str(rules))
         wait_until(lambda: (agent.shown("prober-1"), agent.shown("prober-3")) == ("11", "1"))
+        wait_until(lambda: agent.shown("prober-7").endswith("1"))
         wait_until(lambda: started.exists() and api.reports)
         yield Shared(agent, api, witness)
         agent.end()
@@ -123,6 +129,19 @@ def test_tells_all_about_itself_and_its_probers(shared: Shared) -> None:
     assert [one.labels for one in details.combinations] == [{"target": "a"}, {"target": "b"}]
     assert details.combinations[0].recent == [Outcome.FAILURE]
     assert details.combinations[0].since
+
+
+def test_one_bad_combination_among_very_many_is_not_overlooked(shared: Shared) -> None:
+    (one,) = [prober for prober in shared.client.state().probers if prober.slug == "prober-7"]
+    assert one.states == "3" * 1499 + "1"
+    assert (one.state, one.reason) == (State.FAILURE, "the last one")
+    details = shared.client.prober("prober-7")
+    assert (len(details.combinations), details.left_out) == (1500, 0)
+    assert details.combinations[-1].labels == {"number": "1499"}
+    record = shared.client.records(prober="prober-7").records[-1]
+    assert (record.outcome, record.reason) == (Outcome.FAILURE, "the last one")
+    assert [one.labels["number"] for one in record.combinations[:2]] == ["1499", "0"]
+    assert record.left_out == 1400
 
 
 def test_explains_where_each_value_comes_from(shared: Shared) -> None:
