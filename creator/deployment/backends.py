@@ -171,6 +171,7 @@ class S3Lock:
     client: Any
     bucket: str
     key: str
+    stays = True
     pause = timedelta(seconds=1)
 
     def read(self) -> StateLock | None:

@@ -9,6 +9,7 @@ from common.contracts.clusters import DeploymentState
 from common.contracts.deployments import (
     MAX_CHANGES_SHOWN,
     ChangeAction,
+    ChangeState,
     Quarantine,
     ResourceChange,
 )
@@ -110,6 +111,8 @@ class Judging:
             return False
         if not _are_same(newest.changes, shown_changes(attempt)[:MAX_CHANGES_SHOWN]):
             return False
+        if any(change.state is not ChangeState.PLANNED for change in newest.changes):
+            return False  # that one was applied, and now the same differs again
         if newest.approved is False:
             return True
         plan = kept_plan(newest.plan)

