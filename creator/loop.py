@@ -158,17 +158,19 @@ class Loop:
         """Until nothing is under way that is ours: in a container a mishap of a turn would cost us terraform."""
         self._turns.begin_nothing()
         self._waiting.clear()
+        elsewhere: set[UUID] = set()
         while not self._habits.stop.is_set():
             with suppress(OperationalError, InterfaceError):
-                self._ended_turns()
-                if not self._go_on_with_ours() and not self._work:
+                # What runs on another machine goes on without us.
+                elsewhere |= {key for key, turn in self._ended_turns() if turn.is_unsettled}
+                if not self._go_on_with_ours(elsewhere) and not self._work:
                     return
             self._a_turn_is_over.wait(_NOTHING_TO_DO.total_seconds())
 
-    def _go_on_with_ours(self) -> bool:
+    def _go_on_with_ours(self, elsewhere: set[UUID]) -> bool:
         """Whether anything of ours is under way."""
         with self._watch.database.reading() as session:
-            ours = clusters_under_way(session, self._watch.leases.holder)
+            ours = clusters_under_way(session, self._watch.leases.holder) - elsewhere
         now = self._clock()
         for cluster_id in ours - self._work.keys():
             if self._not_before.get(cluster_id, now) <= now:

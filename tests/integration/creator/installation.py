@@ -174,14 +174,18 @@ class Installation:
 
     def run_pass_without_masking(self) -> bool:
         """The same, with nothing between terraform's own marks and what people see."""
-        settings = CreatorSettings(**self.settings, data_dir=self.data_folder)
+        settings = self.creator_settings()
         ground = build_ground(settings, self.database, Event(), home=self.home)
         return _ran(loop_on(replace(ground, mask=lambda text, _: text), settings))
 
     def loop(self, **settings: object) -> Loop:
         """The loop of a new Creator."""
-        given = self.settings | settings | {"data_dir": self.data_folder}
-        return build_loop(CreatorSettings(**given), self.database, Event(), home=self.home)
+        given = self.creator_settings(**settings)
+        return build_loop(given, self.database, Event(), home=self.home)
+
+    def creator_settings(self, **settings: object) -> CreatorSettings:
+        """What its Creators are told, but for these."""
+        return CreatorSettings(**(self.settings | settings | {"data_dir": self.data_folder}))
 
     def cluster(self, slug: str) -> Cluster:
         """The cluster's row, also of a destroyed one."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
@@ -143,6 +143,23 @@ def test_a_renewal_brings_nothing_back_that_was_given_up(
     one.renew()
 
     assert leases_of(database, "other", clock).claim("cluster:1") is not None
+
+
+def test_a_machine_with_another_clock_takes_nobodys_lease(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database's clock decides; on SQLite there is but one machine."""
+    database = Database(postgresql_url)
+    assert Leases(database, "one").claim("cluster:1")
+    for wrong in (timedelta(days=1), timedelta(days=-1)):
+        monkeypatch.setattr("database.leases.now", lambda wrong=wrong: datetime.now(UTC) + wrong)
+        assert Leases(database, "other").claim("cluster:1") is None
+    run_out(database)
+    lease = Leases(database, "other").claim("cluster:1")
+    assert lease
+    assert lease.fencing == 2
+    assert Leases(database, "one").claim("cluster:1") is None
+    database.dispose()
 
 
 class Stumbling(Database):

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,31 @@ def test_whoever_is_to_wait_waits_although_a_turn_went_wrong(
     assert creator.wait(timeout=60) == 0
     assert _state(sqlite_installation) is DeploymentState.SUCCEEDED
     assert (slow_cluster / "marks").read_text().split() == ["begin", "end"]
+
+
+def test_nobody_waits_for_what_runs_on_another_machine(
+    sqlite_installation: Installation, creators: Creators, eventually: Eventually
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": THING})
+    cluster_id = sqlite_installation.add_cluster("demo", "thing", {"word": "one"})
+    there = {"host": "another", "boot_id": "another", "workspace": "/folder/of/another"}
+    with sqlite_installation.database.writing() as session:
+        revision_id = session.scalars(select(models.RecipeRevision.id)).one()
+        row = models.Deployment(
+            cluster_id=cluster_id, cause="test", fingerprint="f", recipe_revision_id=revision_id
+        )
+        session.add(row)
+        session.flush()
+        step = models.DeploymentStep(deployment_id=row.id, kind="plan", arguments=[], **there)
+        step.deadline = sqlite_installation.now() + timedelta(hours=1)
+        session.add(step)
+    creator = creators.start(MR_PROBER_CREATOR_DRAIN="wait")
+    eventually(lambda: sqlite_installation.deployments("demo")[0].holder)
+
+    creator.send_signal(signal.SIGTERM)
+
+    assert creator.wait(timeout=60) == 0
+    assert _state(sqlite_installation) is DeploymentState.PLANNING
 
 
 def _fencing(installation: Installation) -> int:

@@ -14,6 +14,8 @@ from sqlalchemy import event, select, update
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.identifiers import new_id
 from creator.loop import Loop
+from creator.main import build_loop
+from creator.outlook import Seen
 from creator.planner import Action
 from creator.pulse import Pulse
 from database import models
@@ -73,6 +75,39 @@ def loop(installation: Installation) -> Iterator[Loop]:
     made = installation.loop()
     yield made
     made.close()
+
+
+def test_creators_that_all_start_anew_do_not_check_everything_at_once(
+    installation: Installation, loop: Loop
+) -> None:
+    described(installation, 20)
+    settle(installation, loop)
+    age = timedelta(hours=1)
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    with installation.database.writing() as session:
+        session.execute(update(models.Cluster).values(last_planned_at=long_ago))
+
+    started = datetime.now(UTC)
+    seen = _looked_at_by_a_new_creator(installation, age)
+
+    due = [one for one in seen if not one.decision.is_idle]
+    assert len(due) <= 1, "only one whose place is the very first"
+    moments = [one.decision.again_at for one in seen if one.decision.again_at]
+    assert all(started <= moment <= started + age for moment in moments)
+    assert max(moments) - min(moments) > age / 8
+    # Whoever runs `--once` wants it done now.
+    once = installation.loop(creator_maximum_plan_age=age)
+    assert all(one.decision.action is Action.CHECK for one in once.outlook())
+    once.close()
+
+
+def _looked_at_by_a_new_creator(installation: Installation, age: timedelta) -> list[Seen]:
+    settings = installation.creator_settings(creator_maximum_plan_age=age)
+    daemon = build_loop(settings, installation.database, Event(), spread=True)
+    try:
+        return daemon.outlook()
+    finally:
+        daemon.close()
 
 
 def test_a_bug_in_the_loop_ends_creator_and_leaves_no_worker(
