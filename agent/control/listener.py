@@ -6,9 +6,11 @@ import socket
 import tempfile
 from pathlib import Path
 
+from agent.folders import remove_folder
 from common.contracts.control import SOCKET_NAME
 
 _MODE = 0o660
+_DRAFT = ".control."
 _BACKLOG = 16
 
 
@@ -19,8 +21,11 @@ def listener_in(folder: Path) -> socket.socket:
     It is made in a folder that nobody else can enter and moved when its permissions are right.
     Addresses of sockets have at most 107 bytes, so it is named by a descriptor of that folder.
     """
+    # What an agent left that was killed in the middle of this.
+    for old in folder.glob(f"{_DRAFT}*"):
+        remove_folder(old)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    draft = Path(tempfile.mkdtemp(prefix=".control.", dir=folder))
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
     try:
         descriptor = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

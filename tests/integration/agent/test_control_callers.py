@@ -108,6 +108,8 @@ def test_takes_the_place_of_a_stale_socket_and_leaves_none(folder: Path) -> None
     # Whoever is killed leaves it behind, and nobody can bind to its path.
     stale = ControlServer(folder, Service(answered))
     assert (folder / SOCKET_NAME).is_socket()
+    (folder / ".control.draft").mkdir()
+    (folder / ".control.draft" / SOCKET_NAME).touch()
     made = ControlServer(folder, Service(answered))
     made.start()
     assert status(said(folder, GET)) == 200
