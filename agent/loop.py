@@ -363,6 +363,7 @@ class AgentLoop:
             rss_bytes=rss_bytes(),
             sink=self._ports.sink.figures(),
             canary_runs={"right": self._canaries.right, "wrong": self._canaries.wrong},
+            canary_problem=self._canaries.problem,
         )
 
     def _end_runs(self) -> None:

@@ -21,6 +21,7 @@ class AgentFigures:
     rss_bytes: int
     sink: SinkFigures
     canary_runs: Mapping[str, int] = field(default_factory=dict)  # by verdict: right, wrong
+    canary_problem: str = ""
 
 
 def agent_points(figures: AgentFigures) -> list[Point]:

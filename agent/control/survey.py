@@ -109,6 +109,8 @@ class Survey:
             runs_in_progress=figures.runs_in_progress,
             runs_started=figures.runs_started,
             bugs=figures.dropped.get("bug", 0),
+            canary_runs=figures.canary_runs,
+            canary_problem=figures.canary_problem,
             missing_powers=list(facts.missing_powers),
         )
         return AgentState(

@@ -211,6 +211,9 @@ class OwnState(Wire):
     runs_in_progress: int
     runs_started: int
     bugs: int = 0
+    # Probers of the agent's own whose verdicts are known: runs by verdict (`right`, `wrong`), and what it got wrong.
+    canary_runs: Mapping[str, int] = {}
+    canary_problem: str = ""
     # What this agent cannot do here, each with its reason.
     missing_powers: list[str] = []
 

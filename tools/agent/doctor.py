@@ -112,6 +112,7 @@ def _living(state: AgentState) -> Iterator[Check]:
     yield _link(
         "Solomon", state.solomon, "see agent/README.md, What becomes of a push; points wait on disk"
     )
+    yield _canaries(state)
     yield _recorder(state)
     yield _powers(state.own.missing_powers)
 
@@ -147,6 +148,17 @@ def _link(name: str, link: LinkState, advice: str) -> Check:
     return Check(
         name, Health.WELL, f"{link.address} answered {span(link.succeeded_seconds_ago)} ago"
     )
+
+
+def _canaries(state: AgentState) -> Check:
+    right, wrong = (state.own.canary_runs.get(word, 0) for word in ("right", "wrong"))
+    if state.own.canary_problem:
+        return Check(
+            "canaries", Health.ILL, state.own.canary_problem, "believe no cell of this host"
+        )
+    if not right:
+        return Check("canaries", Health.DOUBT, "none has ended yet, or they are switched off")
+    return Check("canaries", Health.WELL, f"{right} judged rightly, {wrong} not")
 
 
 def _recorder(state: AgentState) -> Check:

@@ -98,6 +98,8 @@ def common_values(combinations: Sequence[CombinationState]) -> dict[str, str]:
 
 def _order(state: AgentState) -> Sequence[Party]:
     """Whom to ask first: on a host that is in trouble nothing else is to be believed."""
+    if state.own.canary_problem:
+        return (Party.AGENT, Party.HOST, Party.PROBER, Party.TARGET)
     if _is_cut_off(state):
         return (Party.HOST, Party.AGENT, Party.PROBER, Party.TARGET)
     # A push that fails says nothing about what the probers see.
@@ -105,6 +107,8 @@ def _order(state: AgentState) -> Sequence[Party]:
 
 
 def _headline(culprit: Party | None, state: AgentState) -> str:
+    if state.own.canary_problem:
+        return "it is the agent: it would not notice, so do not believe what it says"
     if culprit is None:
         return "all is well" if state.probers else "no prober runs here"
     return {
@@ -127,6 +131,12 @@ def _about_agent(state: AgentState) -> Iterator[Finding]:
     if state.sink.spool_age_seconds > _OLD_SPOOL.total_seconds():
         waiting = f"{state.sink.spool_bytes // 1024} KiB of points wait for Solomon"
         yield _fault(Party.AGENT, f"{waiting}, the oldest for {_ago(state.sink.spool_age_seconds)}")
+    if state.own.canary_problem:
+        yield _fault(
+            Party.AGENT,
+            f"a canary was judged wrongly: {state.own.canary_problem}",
+            "believe no cell of this host until the agent is well",
+        )
     if state.own.bugs:
         yield _fault(
             Party.AGENT, f"{state.own.bugs} steps of the agent failed by a bug", "see its log"

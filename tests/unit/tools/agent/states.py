@@ -34,7 +34,7 @@ def agent_state(*probers: ProberState, **changed: Any) -> AgentState:
         "reports": LinkState(address="http://api", succeeded_seconds_ago=3),
         "solomon": LinkState(is_used=False),
         "host": HostState(processors=2, load=[0.1, 0.2, 0.3]),
-        "own": OwnState(cpu_seconds=1, rss_bytes=1, slots=100, runs_in_progress=0, runs_started=9),
+        "own": OwnState(cpu_seconds=1, rss_bytes=1, slots=100, runs_in_progress=0, runs_started=9, canary_runs={"right": 3}),
     }  # fmt: skip
     return AgentState(**parts | {"probers": list(probers)} | changed)
 

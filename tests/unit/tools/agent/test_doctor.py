@@ -75,6 +75,16 @@ def test_trouble_that_the_agent_tells(changed: dict[str, Any], name: str, health
     assert healths(living(**changed))[name] is health
 
 
+def test_canaries_are_well_unknown_or_ill() -> None:
+    own = agent_state().own
+    assert healths(living())["canaries"] is Health.WELL
+    assert (
+        healths(living(own=own.model_copy(update={"canary_runs": {}})))["canaries"] is Health.DOUBT
+    )
+    ill = own.model_copy(update={"canary_problem": "hangs: success, expected timeout"})
+    assert healths(living(own=ill))["canaries"] is Health.ILL
+
+
 def test_an_agent_of_another_version_is_a_doubt() -> None:
     assert healths(examined(WELL, agent_state()))["versions"] is Health.DOUBT
 

@@ -167,3 +167,13 @@ def test_pauses_lost_points_and_missing_powers_are_notes() -> None:
         "no cgroup: …",
         "all probers paused by ann until 03:34:05: resolver moves",
     ]
+
+
+def test_an_agent_that_misjudges_its_canaries_is_not_believed() -> None:
+    own = agent_state().own.model_copy(
+        update={"canary_problem": "passes: failure, expected success"}
+    )
+    judgement = judged(agent_state(prober_state("dns", State.FAILURE), own=own), {})
+    assert judgement.culprit is Party.AGENT
+    assert "do not believe" in judgement.headline
+    assert any("passes: failure" in fault.text for fault in judgement.faults)
