@@ -26,7 +26,7 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
-test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -117,6 +117,17 @@ $(VENV)/.plugins: $(VENV)/.uv
 			|| echo "No monitoring-plugins: their tests say so" >&2; \
 		touch $@; \
 	else echo "No monitoring-plugins: their tests say so" >&2; fi
+
+# A library under which the time of day leaps for one process.
+$(VENV)/.faketime: $(VENV)/.uv
+	@if ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then exit; \
+	elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then \
+		echo "The machine has no libfaketime: unpacking Debian's"; \
+		rm -rf $(VENV)/faketime && mkdir $(VENV)/faketime; \
+		(cd $(VENV)/faketime && { apt-get download -qq libfaketime || { apt-get update -qq && apt-get download -qq libfaketime; }; } 2>/dev/null \
+			&& dpkg-deb -x libfaketime_*.deb . && rm libfaketime_*.deb && touch ../.faketime) \
+			|| echo "No libfaketime: its test says so" >&2; \
+	else echo "No libfaketime: its test says so" >&2; fi
 
 # And for the systems that the agent is measured beside; Icinga 2 brings the libraries that few machines have.
 $(VENV)/.peers: $(VENV)/.uv

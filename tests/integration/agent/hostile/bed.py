@@ -235,9 +235,18 @@ def left_behind(temporary: Path) -> Counter[str]:
     names.update(f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo"))
     for kind in ("tcp", "tcp6", "udp", "udp6", "unix"):
         names[f"sockets {kind}"] = len(_lines(f"/proc/net/{kind}"))
+    names.update(f"cgroup {path}" for path in _groups_below_ours())
     names.update(f"file {path}" for path in _files_below(temporary))
     names.update(f"file {path}" for path in Path("/dev/shm").iterdir())  # noqa: S108 - only looked at
     return names
+
+
+def _groups_below_ours() -> list[Path]:
+    """Those of all hierarchies, v1 and v2; other tests have theirs elsewhere."""
+    mounts = [line.split()[4] for line in _lines("/proc/self/mountinfo") if " - cgroup" in line]
+    paths = {line.split(":", 2)[2] for line in _lines("/proc/self/cgroup")} - {"/"}
+    ours = [Path(mount + path) for mount in mounts for path in paths]
+    return [group for one in ours for group in one.glob("**/") if group != one]
 
 
 def _files_below(temporary: Path) -> list[Path]:
