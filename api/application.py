@@ -33,6 +33,7 @@ from api.routes import (
     recipes,
     secrets,
     sign_in,
+    variables,
 )
 from api.routes.configuration import configuration_route
 from api.routes.reports import reports_route
@@ -42,6 +43,7 @@ from common.version import VERSION
 RESOURCES = (
     recipes,
     clusters,
+    variables,
     cluster_actions,
     agents,
     fleet,

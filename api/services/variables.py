@@ -11,7 +11,7 @@ from api.services.errors import NotFoundError
 from api.services.paging import Paging, Sorting, page_of
 from api.services.secrets import new_variable, set_value
 from api.services.variable_checks import require_fitting_value, require_not_needed
-from common.contracts.clusters import Variable, VariablePut
+from common.contracts.clusters import Variable, VariableOfCluster, VariablePut
 from common.contracts.values import Page
 from common.encryption import NO_KEYS, Keyring
 from database import models
@@ -19,6 +19,10 @@ from database.audit_log import Deleted, Subject, Written
 from database.configuration_changes import mark_changed
 
 SORTING = Sorting({"name": (models.ClusterVariable.name,)}, default="name")
+# Clusters by age: as the table's key has it.
+SORTING_OF_ALL = Sorting(
+    {"cluster": (models.ClusterVariable.cluster_id, models.ClusterVariable.name)}, default="cluster"
+)
 
 
 def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Variable]:
@@ -29,6 +33,22 @@ def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Varia
     )
     rows, token = page_of(session, statement, SORTING, paging)
     return Page(items=[_described(row) for row in rows], next_page_token=token)
+
+
+def page_of_all_variables(session: Session, paging: Paging) -> Page[VariableOfCluster]:
+    """Variables of all living clusters."""
+    living = select(models.Cluster.id).where(models.Cluster.deleted_at.is_(None))
+    statement = select(models.ClusterVariable).where(models.ClusterVariable.cluster_id.in_(living))
+    rows, token = page_of(session, statement, SORTING_OF_ALL, paging)
+    named = select(models.Cluster.id, models.Cluster.slug).where(
+        models.Cluster.id.in_({row.cluster_id for row in rows})
+    )
+    slugs = {row.id: row.slug for row in session.execute(named)}
+    items = [
+        VariableOfCluster(**_described(row).model_dump(), cluster=slugs[row.cluster_id])
+        for row in rows
+    ]
+    return Page(items=items, next_page_token=token)
 
 
 def variable(session: Session, slug: str, name: str) -> Variable:

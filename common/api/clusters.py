@@ -9,6 +9,7 @@ from common.contracts.clusters import (
     PauseRequest,
     TokenRotation,
     Variable,
+    VariableOfCluster,
     VariablePut,
 )
 from common.contracts.values import Input
@@ -76,6 +77,10 @@ class ClusterCalls(Calls):
     def variables(self, cluster: str) -> list[Variable]:
         """All variables of a cluster."""
         return self.listed(path_of("clusters", cluster, "variables"), Variable)
+
+    def all_variables(self, *, sort: str = "") -> list[VariableOfCluster]:
+        """Variables of all living clusters."""
+        return self.listed("/variables", VariableOfCluster, {"sort": sort})
 
     def variable(self, cluster: str, name: str) -> Variable:
         """One variable of a cluster."""

@@ -123,6 +123,12 @@ class Variable(Wire):
     updated_at: datetime
 
 
+class VariableOfCluster(Variable):
+    """A variable in the listing of all clusters."""
+
+    cluster: Slug
+
+
 class PlanSummary(Wire):
     """How many resources a plan creates, changes and destroys (a replacement counts in both)."""
 

@@ -1,6 +1,8 @@
 """The API as synchronize sees it, in memory: reads and writes contracts, refuses what the real one refuses."""
 
 import hashlib
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ from common.contracts.clusters import (
     ClusterState,
     ClusterUpdate,
     Variable,
+    VariableOfCluster,
     VariablePut,
 )
 from common.contracts.deployments import Gates, ShownGates
@@ -38,6 +41,43 @@ MANAGER = "synchronize"
 Row = TypeVar("Row", Recipe, Prober, Cluster)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Locked:
+    """The API for several threads: one call at a time, as a database has it."""
+
+    def __init__(self, api: "ApiInMemory") -> None:
+        self._api = api
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            with self._lock:
+                return getattr(self._api, name)(*arguments, **more)
+
+        return call
+
+
+class Interrupted:
+    """The API, until the connection breaks at some request: before it arrives, or after it was carried out."""
+
+    def __init__(self, api: "ApiInMemory", *, after: int, is_lost: bool = False) -> None:
+        self._api = api
+        self._left = after
+        self._is_lost = is_lost
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            gone = ApiUnreachableError("http://api", "connection reset")
+            self._left -= 1
+            if self._left < 0 and not (self._is_lost and self._left == -1):
+                raise gone
+            answer = getattr(self._api, name)(*arguments, **more)
+            if self._left < 0:
+                raise gone
+            return answer
+
+        return call
 
 
 def refusal(status: int, detail: str) -> ApiRefusedError:
@@ -73,6 +113,16 @@ class ApiInMemory:
 
     def variables(self, cluster: str) -> list[Variable]:
         return [variable for (slug, _), variable in self.variable_rows.items() if slug == cluster]
+
+    def all_variables(self) -> list[VariableOfCluster]:
+        return [
+            VariableOfCluster(**variable.model_dump(), cluster=slug)
+            for (slug, _), variable in self.variable_rows.items()
+        ]
+
+    def variable(self, cluster: str, name: str) -> Variable:
+        row: Variable = self._row(self.variable_rows, (cluster, name))
+        return row
 
     def file(self, sha256: str) -> bytes:
         if sha256 not in self.contents:

@@ -1,7 +1,7 @@
 """One YAML file of the config repository while it is read: checks parts of it against the contracts, collects mistakes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,11 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ClusterCreate, Gates, MatrixAxis, ProberConfigPut, ProberCreate, ProberSettings,
 )  # fmt: skip
 _NEVER_WRITTEN = {"slug", "files", "managed_by"}
-_WRITTEN = {name for model in _MODELS for name in model.model_fields} - _NEVER_WRITTEN | {"configs"}
+_WRITTEN = {name for model in _MODELS for name in model.model_fields} - _NEVER_WRITTEN | {
+    "configs",
+    "use",
+    "handed_over",
+}
 
 
 class ConfigFile:
@@ -53,20 +57,26 @@ class ConfigFile:
         *,
         place: Place = (),
         given: Mapping[str, object],
+        owner_of: "Callable[[Place], ConfigFile] | None" = None,
     ) -> Model | None:
-        """The contract made of the file's values and of what is given from elsewhere; None after a mistake."""
+        """The contract made of the file's values and of what is given from elsewhere; None after a mistake.
+
+        `owner_of`: in which file a value stands, if the values are those of several.
+        """
+        owner_of = owner_of or (lambda _: self)
         found = len(self.mistakes)
         written = self._mapping(values, place)
         if len(self.mistakes) > found:
             return None
         for name in sorted(given.keys() & written.keys()):
-            self.mistake((*place, name), _unknown(name))
+            owner_of((*place, name)).mistake((*place, name), _unknown(name))
         try:
             made = model.model_validate({**written, **given})
         except ValidationError as error:
-            self._add(error, written, place)
+            _add(error, written, place, owner_of)
             return None
-        return made if len(self.mistakes) == found else None
+        is_given_twice = bool(given.keys() & written.keys())
+        return None if is_given_twice or len(self.mistakes) > found else made
 
     def mistake(self, place: Place, text: str) -> None:
         """Remember a mistake at a place of the file."""
@@ -80,15 +90,22 @@ class ConfigFile:
             self.mistake(place, f"expected a mapping, given {_shown(value)}")
         return {}
 
-    def _add(self, error: ValidationError, written: Mapping[str, JsonValue], place: Place) -> None:
-        expected: dict[Place, list[str]] = {}
-        given: dict[Place, Any] = {}
-        for detail in error.errors():
-            where = (*place, *_place_in(written, detail))
-            expected.setdefault(where, []).append(_expected(detail))
-            given[where] = detail
-        for where, texts in expected.items():
-            self.mistake(where, " or ".join(dict.fromkeys(texts)) + _given(given[where]))
+
+def _add(
+    error: ValidationError,
+    written: Mapping[str, JsonValue],
+    place: Place,
+    owner_of: Callable[[Place], ConfigFile],
+) -> None:
+    expected: dict[Place, list[str]] = {}
+    given: dict[Place, Any] = {}
+    for detail in error.errors():
+        where = (*place, *_place_in(written, detail))
+        expected.setdefault(where, []).append(_expected(detail))
+        given[where] = detail
+    for where, texts in expected.items():
+        text = " or ".join(dict.fromkeys(texts)) + _given(given[where])
+        owner_of(where).mistake(where, text)
 
 
 def _parsed(path: Path) -> YamlDocument:

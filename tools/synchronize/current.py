@@ -1,15 +1,16 @@
 """Reads the API: its objects, and the old contents of the files that the plan will show."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from common.contracts.clusters import Cluster, ClusterState, Variable
+from common.contracts.clusters import Cluster, Variable, VariableOfCluster
 from common.contracts.probers import Prober
 from common.contracts.recipes import Recipe
 from common.errors import ApiRefusedError
 from tools.synchronize.differences import wanted_contents
-from tools.synchronize.objects import MANAGER, Current, Desired
+from tools.synchronize.objects import Current, Desired
+from tools.synchronize.workers import Workers
 
 
 class Reader(Protocol):
@@ -18,39 +19,46 @@ class Reader(Protocol):
     def recipes(self) -> list[Recipe]: ...
     def probers(self) -> list[Prober]: ...
     def clusters(self) -> list[Cluster]: ...
-    def variables(self, cluster: str) -> list[Variable]: ...
+    def all_variables(self) -> list[VariableOfCluster]: ...
+    def variable(self, cluster: str, name: str) -> Variable: ...
     def file(self, sha256: str) -> bytes: ...
 
 
-def read_current(reader: Reader, desired: Desired) -> Current:
-    """The current state, as far as the desired one asks for it; ApiError."""
-    clusters = {cluster.slug: cluster for cluster in reader.clusters()}
-    compared = [
-        slug
-        for slug, cluster in clusters.items()
-        if slug in desired.clusters
-        and cluster.managed_by == MANAGER
-        and cluster.state is ClusterState.ACTIVE
-    ]
-    current = Current(
-        recipes={recipe.slug: recipe for recipe in reader.recipes()},
-        probers={prober.slug: prober for prober in reader.probers()},
-        clusters=clusters,
-        variables={
-            (slug, variable.name): variable
-            for slug in compared
-            for variable in reader.variables(slug)
-        },
+def read_current(workers: Workers[Any], desired: Desired | None = None) -> Current:
+    """The current state, with the old contents of files that differ from the desired ones; ApiError."""
+    lists: Sequence[Callable[[Reader], Any]] = (
+        lambda reader: reader.recipes(),
+        lambda reader: reader.probers(),
+        lambda reader: reader.clusters(),
+        lambda reader: reader.all_variables(),
     )
-    return replace(current, contents=_contents(reader, wanted_contents(desired, current)))
+    recipes, probers, clusters, variables = workers.all_of(lists)
+    current = Current(
+        recipes={recipe.slug: recipe for recipe in recipes},
+        probers={prober.slug: prober for prober in probers},
+        clusters={cluster.slug: cluster for cluster in clusters},
+        variables={(variable.cluster, variable.name): variable for variable in variables},
+    )
+    wanted = wanted_contents(desired, current) if desired else set()
+    return replace(current, contents=read_contents(workers, wanted))
 
 
-def _contents(reader: Reader, hashes: Iterable[str]) -> dict[str, bytes]:
-    contents: dict[str, bytes] = {}
-    for sha256 in sorted(hashes):
-        try:
-            contents[sha256] = reader.file(sha256)
-        except ApiRefusedError:
-            # They only make the plan nicer to read.
-            continue
-    return contents
+def read_contents(workers: Workers[Any], hashes: set[str]) -> dict[str, bytes]:
+    """Contents of files by SHA-256; those that are gone are missing."""
+
+    def read(sha256: str) -> Callable[[Reader], bytes | None]:
+        def reading(reader: Reader) -> bytes | None:
+            try:
+                return reader.file(sha256)
+            except ApiRefusedError:
+                return None
+
+        return reading
+
+    ordered = sorted(hashes)
+    found = workers.all_of([read(sha256) for sha256 in ordered])
+    return {
+        sha256: content
+        for sha256, content in zip(ordered, found, strict=True)
+        if content is not None
+    }

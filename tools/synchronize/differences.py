@@ -1,39 +1,47 @@
 """The heart of synchronize: desired state and current state in, plan out. Pure; plan and apply share it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from pydantic import JsonValue
-
-from common.contracts.clusters import Cluster, ClusterCreate, ClusterState
-from common.contracts.probers import (
-    Prober,
-    ProberConfig,
-    ProberConfigPut,
-    ProberCreate,
-    ProberSettings,
-)
+from common.contracts.clusters import Cluster, ClusterCreate, ClusterState, Variable
+from common.contracts.probers import Prober, ProberConfig, ProberConfigPut, ProberCreate
 from common.contracts.recipes import Recipe, RecipeCreate
 from tools.synchronize.field_differences import Fields, field_changes
 from tools.synchronize.file_differences import file_changes, replaced_hashes
+from tools.synchronize.guards import guarded
+from tools.synchronize.object_fields import compared_fields, first_fields, is_secret_name
 from tools.synchronize.objects import MANAGER, Current, Desired, Pair
-from tools.synchronize.plan import Action, Change, Kind, Plan, ordered
-
-_PROBER_FIELDS = {"description", "owner", "runbook_url", "command"}
-_CONFIG_FIELDS = {"order", "clusters", "hosts", "except_hosts", "host_labels"}
-_CLUSTER_FIELDS = {"recipe", "recipe_revision", "deploy_policy"}
+from tools.synchronize.ownership import Adoption, Ownership
+from tools.synchronize.plan import Action, Change, FieldChange, Kind, Plan, ordered
 
 
-def differences(desired: Desired, current: Current) -> Plan:
+@dataclass(frozen=True)
+class Choices:
+    """What the author decided beside the files."""
+
+    adopted: Adoption = field(default_factory=Adoption)
+    force: bool = False
+    # Names of protected clusters that may go.
+    confirmed: frozenset[str] = frozenset()
+
+
+def differences(desired: Desired, current: Current, choices: Choices | None = None) -> Plan:
     """What it takes to make the current state the desired one, for what synchronize manages."""
-    comparison = _Comparison(desired, current)
-    changes = [
-        *comparison.recipes(),
-        *comparison.probers(),
-        *comparison.configs(),
-        *comparison.clusters(),
-        *comparison.variables(),
-    ]
-    return Plan(ordered(changes), tuple(comparison.postponed), tuple(comparison.refusals))
+    choices = choices or Choices()
+    comparison = _Comparison(desired, current, Ownership(choices.adopted))
+    changes = ordered(
+        [
+            *comparison.recipes(),
+            *comparison.probers(),
+            *comparison.configs(),
+            *comparison.clusters(),
+            *comparison.variables(),
+            *comparison.handovers(),
+        ]
+    )
+    refusals = (*comparison.ownership.refusals, *comparison.refusals)
+    plan = Plan(changes, tuple(comparison.postponed), refusals)
+    return guarded(plan, desired, current, force=choices.force, confirmed=choices.confirmed)
 
 
 def wanted_contents(desired: Desired, current: Current) -> set[str]:
@@ -51,47 +59,35 @@ def wanted_contents(desired: Desired, current: Current) -> set[str]:
 class _Comparison:
     """Goes through both sides kind by kind."""
 
-    def __init__(self, desired: Desired, current: Current) -> None:
+    def __init__(self, desired: Desired, current: Current, ownership: Ownership) -> None:
         self.desired = desired
         self.current = current
+        self.ownership = ownership
         self.current_configs: dict[Pair, ProberConfig] = {
             (slug, config.slug): config
             for slug, prober in current.probers.items()
             for config in prober.configs
         }
+        self.variables_of: dict[str, dict[str, Variable]] = {}
+        for (slug, name), variable in current.variables.items():
+            self.variables_of.setdefault(slug, {})[name] = variable
         self.postponed: list[str] = []
         self.refusals: list[str] = []
 
     def recipes(self) -> Iterator[Change]:
         """Recipes and their revisions."""
-        for slug, wanted in self.desired.recipes.items():
-            present = self.current.recipes.get(slug)
-            if present is None:
-                files = file_changes((), wanted.files, {})
-                fields = field_changes({}, _recipe_fields(wanted))
-                yield Change(Action.CREATE, Kind.RECIPE, (slug,), fields, files)
-            elif self._is_ours(Kind.RECIPE, slug, present.managed_by):
-                yield from _changed(
-                    Kind.RECIPE, present, _recipe_fields(present), _recipe_fields(wanted)
-                )
-                yield from self._revision(Kind.RECIPE_REVISION, slug, present, wanted)
+        yield from self._with_files(
+            Kind.RECIPE, Kind.RECIPE_REVISION, self.desired.recipes, self.current.recipes
+        )
         for slug, recipe in self.current.recipes.items():
             if slug not in self.desired.recipes and recipe.managed_by == MANAGER:
                 yield Change(Action.DELETE, Kind.RECIPE, (slug,), etag=recipe.etag)
 
     def probers(self) -> Iterator[Change]:
         """Probers and their revisions."""
-        for slug, wanted in self.desired.probers.items():
-            present = self.current.probers.get(slug)
-            if present is None:
-                files = file_changes((), wanted.files, {})
-                fields = field_changes({}, _prober_fields(wanted))
-                yield Change(Action.CREATE, Kind.PROBER, (slug,), fields, files)
-            elif self._is_ours(Kind.PROBER, slug, present.managed_by):
-                yield from _changed(
-                    Kind.PROBER, present, _prober_fields(present), _prober_fields(wanted)
-                )
-                yield from self._revision(Kind.PROBER_REVISION, slug, present, wanted)
+        yield from self._with_files(
+            Kind.PROBER, Kind.PROBER_REVISION, self.desired.probers, self.current.probers
+        )
         for slug, prober in self.current.probers.items():
             if slug not in self.desired.probers and prober.managed_by == MANAGER:
                 yield from self._deleted_prober(prober)
@@ -101,13 +97,9 @@ class _Comparison:
         for name, wanted in self.desired.configs.items():
             present = self.current_configs.get(name)
             if present is None:
-                yield Change(
-                    Action.CREATE, Kind.CONFIG, name, field_changes({}, _config_fields(wanted))
-                )
-            elif self._is_ours(Kind.CONFIG, "/".join(name), present.managed_by):
-                fields = field_changes(_config_fields(present), _config_fields(wanted))
-                if fields:
-                    yield Change(Action.CHANGE, Kind.CONFIG, name, fields, etag=present.etag)
+                yield Change(Action.CREATE, Kind.CONFIG, name, _of_new(wanted))
+            elif self.ownership.is_ours(Kind.CONFIG, name, present.managed_by):
+                yield from _changed(Kind.CONFIG, name, present, wanted)
         for name, config in self.current_configs.items():
             if name not in self.desired.configs and config.managed_by == MANAGER:
                 yield Change(Action.DELETE, Kind.CONFIG, name, etag=config.etag)
@@ -119,12 +111,9 @@ class _Comparison:
             if not self._has_recipe(wanted.recipe):
                 self.refusals.append(f"cluster {slug}: there is no recipe {wanted.recipe}")
             elif present is None:
-                fields = _cluster_fields(wanted) | {"variables": dict(wanted.variables)}
-                yield Change(Action.CREATE, Kind.CLUSTER, (slug,), field_changes({}, fields))
+                yield Change(Action.CREATE, Kind.CLUSTER, (slug,), self._of_new_cluster(slug))
             elif self._is_comparable(present, wanted):
-                yield from _changed(
-                    Kind.CLUSTER, present, _cluster_fields(present), _cluster_fields(wanted)
-                )
+                yield from _changed(Kind.CLUSTER, (slug,), present, wanted)
         for slug, cluster in self.current.clusters.items():
             ours = cluster.managed_by == MANAGER and cluster.state is ClusterState.ACTIVE
             if slug not in self.desired.clusters and ours:
@@ -133,41 +122,80 @@ class _Comparison:
     def variables(self) -> Iterator[Change]:
         """Variables of the clusters that are on both sides; those of another manager are its own affair."""
         for slug, wanted in self.desired.clusters.items():
-            present = self.current.clusters.get(slug)
-            if present and present.managed_by == MANAGER and present.state is ClusterState.ACTIVE:
-                yield from self._variables_of(slug, wanted)
+            if self._stays(slug):
+                yield from self._wanted_variables(slug, wanted)
+                yield from self._unwanted_variables(slug, wanted)
 
-    def _variables_of(self, slug: str, wanted: ClusterCreate) -> Iterator[Change]:
-        current = {
-            name: variable
-            for (cluster, name), variable in self.current.variables.items()
-            if cluster == slug
-        }
-        for name, value in wanted.variables.items():
-            after: Fields = {"value": value, "managed_by": MANAGER}
-            if name not in current:
-                fields = field_changes({}, {"value": value})
+    def handovers(self) -> Iterator[Change]:
+        """Variables that begin with a value of the files and are another tool's from then on."""
+        for (slug, name), given in self.desired.handed_over.items():
+            present = self.variables_of.get(slug, {}).get(name)
+            change = FieldChange("managed_by", MANAGER, given.manager)
+            if slug not in self.current.clusters:
+                yield Change(Action.CHANGE, Kind.HANDOVER, (slug, name), (change,))
+            elif not self._stays(slug):
+                continue
+            elif present is None:
+                fields = _hiding(
+                    field_changes({}, {"value": given.value, "managed_by": given.manager}), name
+                )
                 yield Change(Action.CREATE, Kind.VARIABLE, (slug, name), fields)
-            # A variable without a manager was edited by hand: the repository takes it back.
-            elif (owner := current[name].managed_by) in ("", MANAGER):
-                before: Fields = {"value": current[name].value, "managed_by": owner}
-                if fields := field_changes(before, after):
-                    etag = current[name].etag
-                    yield Change(Action.CHANGE, Kind.VARIABLE, (slug, name), fields, etag=etag)
-        for name, variable in current.items():
-            if name not in wanted.variables and variable.managed_by == MANAGER:
-                yield Change(Action.DELETE, Kind.VARIABLE, (slug, name), etag=variable.etag)
+            elif present.managed_by == MANAGER:
+                etag = present.etag
+                yield Change(Action.CHANGE, Kind.HANDOVER, (slug, name), (change,), etag=etag)
 
-    def _revision(
+    def _with_files(
         self,
         kind: Kind,
-        slug: str,
-        present: Recipe | Prober,
-        wanted: RecipeCreate | ProberCreate,
+        revision: Kind,
+        desired: Mapping[str, RecipeCreate] | Mapping[str, ProberCreate],
+        current: Mapping[str, Recipe] | Mapping[str, Prober],
     ) -> Iterator[Change]:
-        files = file_changes(present.revision.files, wanted.files, self.current.contents)
-        if files:
-            yield Change(Action.CHANGE, kind, (slug,), files=files, etag=present.etag)
+        for slug, wanted in desired.items():
+            present = current.get(slug)
+            if present is None:
+                files = file_changes((), wanted.files, {})
+                yield Change(Action.CREATE, kind, (slug,), _of_new(wanted), files)
+            elif self.ownership.is_ours(kind, (slug,), present.managed_by):
+                yield from _changed(kind, (slug,), present, wanted)
+                old = present.revision.files
+                if files := file_changes(old, wanted.files, self.current.contents):
+                    yield Change(Action.CHANGE, revision, (slug,), files=files, etag=present.etag)
+
+    def _of_new_cluster(self, slug: str) -> tuple[FieldChange, ...]:
+        whole = self.desired.new_cluster(slug)
+        fields = field_changes({}, first_fields(whole))
+        for name, value in sorted(whole.variables.items()):
+            fields += _hiding(field_changes({}, {"variables": {name: value}}), name)
+        return fields
+
+    def _wanted_variables(self, slug: str, wanted: ClusterCreate) -> Iterator[Change]:
+        present = self.variables_of.get(slug, {})
+        for name, value in wanted.variables.items():
+            if name not in present:
+                fields = field_changes({}, {"value": value})
+                yield Change(Action.CREATE, Kind.VARIABLE, (slug, name), _hiding(fields, name))
+                continue
+            was = present[name]
+            if was.managed_by not in ("", MANAGER):
+                continue
+            if not self.ownership.is_ours(Kind.VARIABLE, (slug, name), was.managed_by):
+                continue
+            if was.sensitive:
+                self.refusals.append(
+                    f"variable {slug}/{name} is secret in the API: its value is put there, remove it from the files"
+                )
+                continue
+            before: Fields = {"value": was.value, "managed_by": was.managed_by}
+            after: Fields = {"value": value, "managed_by": MANAGER}
+            if fields := _hiding(field_changes(before, after), name):
+                yield Change(Action.CHANGE, Kind.VARIABLE, (slug, name), fields, etag=was.etag)
+
+    def _unwanted_variables(self, slug: str, wanted: ClusterCreate) -> Iterator[Change]:
+        for name, variable in self.variables_of.get(slug, {}).items():
+            named = name in wanted.variables or (slug, name) in self.desired.handed_over
+            if not named and variable.managed_by == MANAGER:
+                yield Change(Action.DELETE, Kind.VARIABLE, (slug, name), etag=variable.etag)
 
     def _deleted_prober(self, prober: Prober) -> Iterator[Change]:
         foreign = [config.slug for config in prober.configs if config.managed_by != MANAGER]
@@ -178,75 +206,59 @@ class _Comparison:
         else:
             yield Change(Action.DELETE, Kind.PROBER, (prober.slug,), etag=prober.etag)
 
+    def _stays(self, slug: str) -> bool:
+        """Whether the cluster is in the API, and ours or about to be."""
+        present = self.current.clusters.get(slug)
+        if present is None or present.state is not ClusterState.ACTIVE:
+            return False
+        return self.ownership.may_have(Kind.CLUSTER, (slug,), present.managed_by)
+
     def _has_recipe(self, slug: str) -> bool:
         present = self.current.recipes.get(slug)
         stays = present is not None and present.managed_by != MANAGER
         return slug in self.desired.recipes or stays
 
-    def _is_ours(self, kind: Kind, name: str, owner: str) -> bool:
-        if owner == MANAGER:
-            return True
-        whose = f"belongs to {owner}" if owner else "was made or changed by hand"
-        self.refusals.append(
-            f"{kind} {name} exists in the API and {whose}:"
-            " delete it there to get the one of these files, or rename or remove it here"
-        )
-        return False
-
     def _is_comparable(self, present: Cluster, wanted: ClusterCreate) -> bool:
+        slug = present.slug
         if present.state is not ClusterState.ACTIVE:
             self.postponed.append(
-                f"cluster {present.slug} is still being deleted; run again when it is gone"
+                f"cluster {slug} is still being deleted; run again when it is gone"
             )
             return False
-        if not self._is_ours(Kind.CLUSTER, present.slug, present.managed_by):
+        if not self.ownership.is_ours(Kind.CLUSTER, (slug,), present.managed_by):
             return False
         if present.recipe != wanted.recipe:
             self.refusals.append(
-                f"cluster {present.slug} cannot change its recipe from {present.recipe}"
+                f"cluster {slug} cannot change its recipe from {present.recipe}"
                 f" to {wanted.recipe}: describe a new cluster instead"
             )
             return False
         return True
 
 
+def _of_new(wanted: RecipeCreate | ProberCreate | ProberConfigPut) -> tuple[FieldChange, ...]:
+    return _hiding_all(field_changes({}, first_fields(wanted)))
+
+
 def _changed(
-    kind: Kind, present: Recipe | Prober | Cluster, before: Fields, after: Fields
+    kind: Kind,
+    name: tuple[str, ...],
+    present: Recipe | Prober | ProberConfig | Cluster,
+    wanted: RecipeCreate | ProberCreate | ProberConfigPut | ClusterCreate,
 ) -> Iterator[Change]:
-    if fields := field_changes(before, after):
-        yield Change(Action.CHANGE, kind, (present.slug,), fields, etag=present.etag)
+    before, after = compared_fields(wanted, present)
+    if fields := _hiding_all(field_changes(before, after)):
+        yield Change(Action.CHANGE, kind, name, fields, etag=present.etag)
 
 
-def _recipe_fields(recipe: Recipe | RecipeCreate) -> dict[str, JsonValue]:
-    return {"description": recipe.description}
+def _hiding(fields: tuple[FieldChange, ...], name: str) -> tuple[FieldChange, ...]:
+    """The fields of a variable, without values if its name, or one inside, says that they are secret."""
+    if not is_secret_name(name):
+        return _hiding_all(fields)
+    return tuple(replace(one, is_hidden=one.field != "managed_by") for one in fields)
 
 
-def _prober_fields(prober: Prober | ProberCreate) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = prober.model_dump(mode="json", include=_PROBER_FIELDS)
-    return fields | {"defaults": _layer(prober.defaults)}
-
-
-def _config_fields(config: ProberConfig | ProberConfigPut) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = config.model_dump(mode="json", include=_CONFIG_FIELDS)
-    return fields | {"settings": _layer(config.settings)}
-
-
-def _cluster_fields(cluster: Cluster | ClusterCreate) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = cluster.model_dump(mode="json", include=_CLUSTER_FIELDS)
-    return fields | {"gates": cluster.gates.model_dump(mode="json", exclude_defaults=True)}
-
-
-def _layer(settings: ProberSettings | dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """One layer in normal form: what is unsaid stays unsaid, except how an axis is delivered."""
-    layer: dict[str, JsonValue] = (
-        settings.model_dump(mode="json", exclude_unset=True)
-        if isinstance(settings, ProberSettings)
-        else dict(settings)
+def _hiding_all(fields: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
+    return tuple(
+        replace(one, is_hidden=True) if is_secret_name(one.field) else one for one in fields
     )
-    matrix = layer.get("matrix")
-    if isinstance(matrix, dict):
-        layer["matrix"] = {
-            name: {"deliver": "each", **axis} if isinstance(axis, dict) else axis
-            for name, axis in matrix.items()
-        }
-    return layer

@@ -2,8 +2,11 @@
 
 recipes/<slug>/                             files of a recipe; recipe.yaml {description} is optional
 probers/<slug>/prober.yaml                  a prober and its configs; all other files belong to the prober
+values/<name>.yaml                          parts of cluster files, which several of them use
 environments/<environment>/clusters/<slug>.yaml
+environments/<environment>/values/<name>.yaml     the same for this environment only, over that of all
 environments/<environment>/probers/<slug>.yaml    {configs} of a prober for this environment only
+schemas/                                    for editors
 """
 
 from collections.abc import Iterator
@@ -16,10 +19,12 @@ from common.contracts.files import FileUpload
 from common.contracts.identifiers import is_slug
 from common.contracts.probers import ProberConfigPut, ProberCreate
 from common.contracts.recipes import RecipeCreate
+from tools.synchronize.cluster_files import SharedValues, read_cluster
 from tools.synchronize.config_file import ConfigFile
 from tools.synchronize.errors import ConfigMistakesError, Mistake
+from tools.synchronize.file_models import ValuesFile
 from tools.synchronize.folders import files_below, is_leftover
-from tools.synchronize.objects import MANAGER, Desired, Pair
+from tools.synchronize.objects import MANAGER, Desired, HandedOver, Pair
 
 RECIPE_FILE = "recipe.yaml"
 PROBER_FILE = "prober.yaml"
@@ -39,6 +44,16 @@ def read_repository(root: Path, environment: str) -> Desired:
     return desired
 
 
+def environments_in(root: Path) -> list[str]:
+    """The environments that the repository describes; none if it is not there."""
+    folder = root / "environments"
+    return (
+        sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+        if folder.is_dir()
+        else []
+    )
+
+
 class _Reader:
     """Collects objects and mistakes on the way through the folders."""
 
@@ -48,22 +63,27 @@ class _Reader:
         self._probers: dict[str, ProberCreate | None] = {}
         self._configs: dict[Pair, ProberConfigPut] = {}
         self._clusters: dict[str, ClusterCreate] = {}
+        self._handed_over: dict[Pair, HandedOver] = {}
 
     def read(self, root: Path, environment: str) -> Desired:
         """Everything, in the order in which later parts refer to earlier ones."""
         # A missing folder would look like the wish to delete everything.
-        self._know(root / "environments" / environment, {"clusters", "probers"})
-        self._know(root, {"recipes", "probers", "environments"})
+        own = root / "environments" / environment
+        self._know(own, {"clusters", "probers", "values"})
+        self._know(root, {"recipes", "probers", "environments", "values", "schemas"})
         for slug, folder in self._folders(root / "recipes"):
             self._read_recipe(slug, folder)
         for slug, folder in self._folders(root / "probers"):
             self._read_prober(slug, folder)
-        for slug, path in self._yaml_files(root / "environments" / environment / "probers"):
+        for slug, path in self._yaml_files(own / "probers"):
             self._read_configs_of_environment(slug, path)
-        for slug, path in self._yaml_files(root / "environments" / environment / "clusters"):
-            self._read_cluster(slug, path)
+        shared = self._shared_values(root / "values", own / "values")
+        for slug, path in self._yaml_files(own / "clusters"):
+            self._read_cluster(slug, path, shared)
+        for file in shared.files():
+            self._check_values(file)
         probers = {slug: prober for slug, prober in self._probers.items() if prober}
-        return Desired(self._recipes, probers, self._configs, self._clusters)
+        return Desired(self._recipes, probers, self._configs, self._clusters, self._handed_over)
 
     def _read_recipe(self, slug: str, folder: Path) -> None:
         files = self._files(folder, RECIPE_FILE)
@@ -108,11 +128,25 @@ class _Reader:
             if config:
                 self._configs[prober, slug] = config
 
-    def _read_cluster(self, slug: str, path: Path) -> None:
-        file = ConfigFile(path)
-        given = {"slug": slug, "managed_by": MANAGER}
-        if file.is_readable and (cluster := file.checked(ClusterCreate, file.values, given=given)):
-            self._clusters[slug] = cluster
+    def _shared_values(self, *folders: Path) -> SharedValues:
+        paths: dict[str, list[Path]] = {}
+        for folder in folders:
+            for name, path in self._yaml_files(folder):
+                paths.setdefault(name, []).append(path)
+        return SharedValues(paths)
+
+    def _read_cluster(self, slug: str, path: Path, shared: SharedValues) -> None:
+        read, files = read_cluster(slug, path, shared)
+        if read:
+            self._clusters[slug] = read.cluster
+            self._handed_over |= {(slug, name): one for name, one in read.handed_over.items()}
+        for file in files:
+            self.mistakes += file.mistakes
+
+    def _check_values(self, file: ConfigFile) -> None:
+        """Also of those that no cluster of this environment uses."""
+        if file.is_readable:
+            file.checked(ValuesFile, file.values, given={})
         self.mistakes += file.mistakes
 
     def _files(self, folder: Path, description: str) -> list[FileUpload]:

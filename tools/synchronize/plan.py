@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from itertools import groupby
 
 from pydantic import JsonValue
 
@@ -27,6 +28,8 @@ class Kind(StrEnum):
     CONFIG = "config"
     CLUSTER = "cluster"
     VARIABLE = "variable"
+    # A variable that gets another manager: of a new cluster only after the cluster is there.
+    HANDOVER = "handover"
 
 
 class Absent(Enum):
@@ -48,6 +51,7 @@ ORDER: tuple[tuple[Kind, bool], ...] = (
     (Kind.PROBER, False),
     (Kind.CONFIG, False),
     (Kind.CLUSTER, False),
+    (Kind.HANDOVER, False),
     (Kind.VARIABLE, True),
     (Kind.CLUSTER, True),
     (Kind.CONFIG, True),
@@ -58,11 +62,12 @@ ORDER: tuple[tuple[Kind, bool], ...] = (
 
 @dataclass(frozen=True)
 class FieldChange:
-    """One field, by its path: `defaults.interval_seconds`."""
+    """One field, by its path: `defaults.interval_seconds`; values of a hidden one are shown to nobody."""
 
     field: str
     before: Value
     after: Value
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,32 @@ class Change:
 class Plan:
     """Changes in the order in which they are made.
 
-    `postponed` waits for something that no call of ours can hasten; with `refusals` nothing is applied.
+    `postponed` waits for something that no call of ours can hasten; with `refusals` nothing is applied,
+    and with `guards` nothing unless it is forced. `protected`: clusters whose names must be typed before they go.
     """
 
     changes: tuple[Change, ...] = ()
     postponed: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+    @property
+    def is_applicable(self) -> bool:
+        """Whether nothing stands in its way."""
+        return not (self.refusals or self.guards or self.protected)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do, now or later."""
+        return not (self.changes or self.postponed)
+
+    def groups(self) -> list[tuple[Change, ...]]:
+        """The changes in groups, one after the other; within a group none needs another."""
+        return [
+            tuple(group)
+            for _, group in groupby(self.changes, key=lambda change: _place_of(change)[0])
+        ]
 
     def count(self, action: Action) -> int:
         """How many changes are of this kind."""
@@ -121,9 +146,10 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(
         sorted(
             changes,
-            key=lambda change: (
-                ORDER.index((change.kind, change.action is Action.DELETE)),
-                change.name,
-            ),
+            key=_place_of,
         )
     )
+
+
+def _place_of(change: Change) -> tuple[int, tuple[str, ...]]:
+    return ORDER.index((change.kind, change.action is Action.DELETE)), change.name

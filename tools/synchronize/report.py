@@ -10,9 +10,11 @@ from rich.text import Text
 from tools.console import visible
 from tools.synchronize.apply import Applied
 from tools.synchronize.plan import Absent, Action, Change, FieldChange, FileChange, Plan, Value
+from tools.synchronize.plan_values import change_value, plan_value
 
 _SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.DELETE: "-"}
 _STYLES = {"+": "green", "~": "yellow", "-": "red", "@": "cyan"}
+HIDDEN = "(hidden)"
 
 
 def print_plan(console: Console, plan: Plan) -> None:
@@ -40,7 +42,8 @@ def summary_of(plan: Plan) -> str:
     if not plan.changes:
         return "Nothing to do." if not plan.postponed else "Nothing to do now."
     counts = ", ".join(f"{plan.count(action)} to {action}" for action in Action)
-    return f"Plan: {counts}."
+    held = " Nothing is applied before that is settled." if not plan.is_applicable else ""
+    return f"Plan: {counts}.{held}"
 
 
 def print_applied(console: Console, applied: Applied) -> None:
@@ -59,49 +62,56 @@ def print_applied(console: Console, applied: Applied) -> None:
 
 
 def plan_as_json(plan: Plan) -> str:
-    """The plan for programs; `before` and `after` are left out where there is no value."""
-    return json.dumps(
-        {
-            "changes": [_change_value(change) for change in plan.changes],
-            "postponed": list(plan.postponed),
-            "refusals": list(plan.refusals),
-            "summary": {action.value: plan.count(action) for action in Action},
-        },
-        ensure_ascii=False,
-        indent=2,
-    )
+    """The plan for programs."""
+    return _as_json(plan_value(plan))
 
 
-def _print_notes(console: Console, plan: Plan) -> None:
-    for text in plan.refusals:
-        console.print(_signed("!", text))
+def applied_as_json(plan: Plan, applied: Applied | None) -> str:
+    """The plan and what came of it (null: nothing was applied)."""
+    value: dict[str, JsonValue] = {"plan": plan_value(plan), "applied": None}
+    if applied:
+        value["applied"] = {
+            "done": [_named(change) for change in applied.done],
+            "failed": [{**_named(change), "reason": why} for change, why in applied.failed],
+            "postponed": list(applied.postponed),
+            "stopped": applied.stopped,
+            "untried": applied.untried,
+            "is_outdated": applied.is_outdated,
+        }
+    return _as_json(value)
+
+
+def notes_of(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What stands in the way and what waits: sign and text."""
+    for text in (*plan.refusals, *plan.guards):
+        yield "!", text
+    for slug in plan.protected:
+        yield (
+            "!",
+            f"cluster {slug} is protected: apply asks for its name, or takes it from --delete-protected {slug}",
+        )
     for text in plan.postponed:
-        console.print(_signed("…", f"later: {text}"))
+        yield "…", f"later: {text}"
 
 
-def _signed(sign: str, text: str, *, style: str = "") -> Text:
-    return Text.assemble((sign, _STYLES.get(sign, "red bold")), " ", (visible(text), style))
-
-
-def _field_line(action: Action, change: FieldChange) -> Text:
+def field_text(action: Action, change: FieldChange) -> str:
+    """`settings.interval_seconds: 5.0 → 10.0`"""
+    if change.is_hidden:
+        return f"{change.field}: {HIDDEN}"
     if action is Action.CREATE:
-        return Text(visible(f"    {change.field}: {_shown(change.after)}"))
-    return Text(visible(f"    {change.field}: {_shown(change.before)} → {_shown(change.after)}"))
+        return f"{change.field}: {_shown(change.after)}"
+    return f"{change.field}: {_shown(change.before)} → {_shown(change.after)}"
 
 
-def _file_lines(change: FileChange) -> Iterator[Text]:
-    yield Text("    ").append_text(_signed(_file_sign(change), _file_text(change)))
-    for line in change.diff[2:]:  # the path is said already
-        yield Text(visible(f"        {line}"), style=_STYLES.get(line[:1], ""))
-
-
-def _file_sign(change: FileChange) -> str:
+def file_sign(change: FileChange) -> str:
+    """Whether the file comes, changes or goes."""
     if change.before is None:
         return "+"
     return "~" if change.after else "-"
 
 
-def _file_text(change: FileChange) -> str:
+def file_text(change: FileChange) -> str:
+    """`probe.py, mode 0644 → 0755`"""
     before, after = change.before, change.after
     parts = [change.path]
     if before and after and before.mode != after.mode:
@@ -113,34 +123,33 @@ def _file_text(change: FileChange) -> str:
     return ", ".join(parts)
 
 
+def _print_notes(console: Console, plan: Plan) -> None:
+    for sign, text in notes_of(plan):
+        console.print(_signed(sign, text))
+
+
+def _signed(sign: str, text: str, *, style: str = "") -> Text:
+    return Text.assemble((sign, _STYLES.get(sign, "red bold")), " ", (visible(text), style))
+
+
+def _field_line(action: Action, change: FieldChange) -> Text:
+    return Text(visible(f"    {field_text(action, change)}"))
+
+
+def _file_lines(change: FileChange) -> Iterator[Text]:
+    yield Text("    ").append_text(_signed(file_sign(change), file_text(change)))
+    for line in change.diff[2:]:  # the path is said already
+        yield Text(visible(f"        {line}"), style=_STYLES.get(line[:1], ""))
+
+
 def _shown(value: Value) -> str:
     return "(none)" if isinstance(value, Absent) else json.dumps(value, ensure_ascii=False)
 
 
-def _change_value(change: Change) -> JsonValue:
-    return {
-        "action": change.action.value,
-        "kind": change.kind.value,
-        "name": "/".join(change.name),
-        "etag": change.etag,
-        "fields": [_field_value(field) for field in change.fields],
-        "files": [_file_value(file) for file in change.files],
-    }
+def _named(change: Change) -> dict[str, JsonValue]:
+    whole = change_value(change)
+    return {name: whole[name] for name in ("action", "kind", "name")}
 
 
-def _field_value(change: FieldChange) -> JsonValue:
-    value: dict[str, JsonValue] = {"field": change.field}
-    if not isinstance(change.before, Absent):
-        value["before"] = change.before
-    if not isinstance(change.after, Absent):
-        value["after"] = change.after
-    return value
-
-
-def _file_value(change: FileChange) -> JsonValue:
-    value: dict[str, JsonValue] = {"path": change.path, "diff": "\n".join(change.diff)}
-    if change.before:
-        value["before"] = change.before.model_dump(mode="json")
-    if change.after:
-        value["after"] = change.after.model_dump(mode="json")
-    return value
+def _as_json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)

@@ -43,6 +43,7 @@ RULES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/unknown"): READERS,
     ("GET", f"{API}/unknown"): READERS,
     ("GET", f"{API}/agents"): READERS,
+    ("GET", f"{API}/variables"): READERS,
     ("GET", f"{API}/agents/missing"): READERS,
     ("GET", f"{API}/audit"): ADMINS,
     ("GET", f"{API}/keys"): ADMINS,

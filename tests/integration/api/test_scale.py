@@ -28,6 +28,7 @@ from api.services import (
     prober_configs,
     probers,
     recipes,
+    variables,
 )
 from api.services.evidence import evidence_key
 from api.services.retention import REMOVALS, Expiry, Policy, Removal, due_evidence
@@ -75,6 +76,7 @@ LISTINGS = {
     "/api/v1/agents": fleet.SORTING,
     "/api/v1/clusters/demo/agents": fleet.SORTING,
     "/api/v1/clusters": clusters.SORTING,
+    "/api/v1/variables": variables.SORTING_OF_ALL,
     "/api/v1/recipes": recipes.SORTING,
     "/api/v1/probers": probers.SORTING,
     "/api/v1/probers/ping/configs": prober_configs.SORTING,

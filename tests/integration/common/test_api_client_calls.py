@@ -178,6 +178,11 @@ def variables_are_read_and_written(client: NotedClient) -> None:
     changed = client.put_variable("demo", "n", VariablePut(value=[1]), etag=seen.etag)
     client.put_variable("demo", "m", VariablePut(value=None))
     assert [one.name for one in client.variables("demo")] == ["m", "n"]
+    found = client.all_variables()
+    assert [(one.cluster, one.name, one.managed_by) for one in found] == [
+        ("demo", "m", ""), ("demo", "n", ""),
+    ]  # fmt: skip
+    assert found[1].etag == changed.etag
     client.delete_variable("demo", "n", etag=changed.etag)
     assert [one.name for one in client.variables("demo")] == ["m"]
 

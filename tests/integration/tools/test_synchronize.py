@@ -22,6 +22,7 @@ from tools.synchronize.current import read_current
 from tools.synchronize.differences import differences
 from tools.synchronize.files import read_repository
 from tools.synchronize.main import run
+from tools.synchronize.workers import Workers
 
 Synchronize = Callable[..., int]
 Output = pytest.CaptureFixture[str]
@@ -94,10 +95,10 @@ def test_two_runs_never_overwrite_each_other(
         desired,
         clusters={"demo": desired.clusters["demo"].model_copy(update={"variables": {"hosts": 4}})},
     )
-    plan = differences(desired, read_current(client, desired))
+    plan = differences(desired, read_current(Workers(lambda: client), desired))
     other = client.variable("demo", "hosts")
     client.put_variable("demo", "hosts", VariablePut(value=5), etag=other.etag)
-    applied = apply(plan, desired, client)
+    applied = apply(plan, desired, Workers(lambda: client))
     assert applied.is_outdated
     assert [change.title for change, _ in applied.failed] == ["variable demo/hosts"]
     assert client.variable("demo", "hosts").value == 5
@@ -143,7 +144,10 @@ def test_a_recipe_waits_for_the_end_of_its_cluster(
     shutil.rmtree(configs / "recipes")
     shutil.rmtree(configs / "probers")
     (configs / "environments/local/clusters/demo.yaml").unlink()
-    assert synchronize("apply") == 4
+    assert synchronize("apply") == 1
+    assert "the files describe no probers at all, the API has 2" in capsys.readouterr().out
+    assert len(api.client().probers()) == 2
+    assert synchronize("apply", "--force") == 4
     assert "next run: recipe vms is still in use" in capsys.readouterr().out
     assert api.client().probers() == []
     assert api.client().cluster("demo").state is ClusterState.DELETING
@@ -173,7 +177,7 @@ def test_a_name_that_somebody_made_by_hand_is_refused_before_anything_happens(
 ) -> None:
     api.client().create_recipe(RecipeCreate(slug="vms", files=[FileUpload.of("x", b"")]))
     assert synchronize("apply") == 1
-    assert "recipe vms exists in the API and was made or changed by hand" in capsys.readouterr().out
+    assert "recipe vms exists in the API and was made by hand" in capsys.readouterr().out
     assert api.client().probers() == []
 
 

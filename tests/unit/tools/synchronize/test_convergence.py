@@ -1,14 +1,20 @@
 """Whatever is there and whatever is wanted: applying the plan makes it so, also in two goes."""
 
+import copy
+import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.clusters import VariablePut
 from common.contracts.files import FileUpload
-from common.contracts.probers import ProberSettings
-from tests.fakes.api import ApiInMemory
+from common.contracts.probers import ProberSettings, ProberUpdate
+from common.errors import ApiUnreachableError
+from tests.fakes.api import ApiInMemory, Interrupted, Locked
 from tests.unit.tools.synchronize.wishes import (
+    FORCED,
     applied,
     cluster,
     config,
@@ -17,9 +23,13 @@ from tests.unit.tools.synchronize.wishes import (
     prober,
     recipe,
 )
+from tools.synchronize.apply import apply
+from tools.synchronize.current import read_current
+from tools.synchronize.differences import differences
 from tools.synchronize.field_differences import field_changes
-from tools.synchronize.objects import Desired
+from tools.synchronize.objects import MANAGER, Desired
 from tools.synchronize.plan import Plan
+from tools.synchronize.workers import Workers
 
 TEXTS = st.sampled_from(["", "a", "b\nc\n", "ü"])
 
@@ -80,37 +90,117 @@ def converge(wanted: Desired, api: ApiInMemory) -> None:
         api.finish_deletions()
 
 
-@given(desires(), desires())
-def test_applying_the_plan_makes_it_so(before: Desired, after: Desired) -> None:
+@st.composite
+def apis(draw: st.DrawFn) -> ApiInMemory:
+    """A random state: what synchronize once made, edited by people who insisted, and what others made beside it."""
     api = ApiInMemory()
-    converge(before, api)
-    assert plan_of(before, api) == Plan()
-    converge(after, api)
-    assert plan_of(after, api) == Plan()
-    assert api.recipe_rows.keys() == after.recipes.keys()
-    assert api.prober_rows.keys() == after.probers.keys()
-    assert api.cluster_rows.keys() == after.clusters.keys()
-    present = {(row.slug, one.slug) for row in api.probers() for one in row.configs}
-    assert present == after.configs.keys()
-    assert {(key, row.value) if not isinstance(row.value, list | dict) else (key, str(row.value))
-            for key, row in api.variable_rows.items()} == {
-        ((slug, name), value if not isinstance(value, list | dict) else str(value))
-        for slug, one in after.clusters.items() for name, value in one.variables.items()
-    }  # fmt: skip
+    converge(draw(desires()), api)
+    api.manager = "*"
+    for key in sorted(api.variable_rows):
+        what = draw(st.sampled_from(["stays", "edited", "taken"]))
+        if what == "edited":
+            api.put_variable(*key, VariablePut(value=draw(VALUES)), etag="*")
+        elif what == "taken":
+            theirs = VariablePut(value="theirs", managed_by="meeseeks")
+            api.put_variable(*key, theirs, etag="*")
+    for slug in sorted(api.prober_rows):
+        if draw(st.booleans()):
+            api.change_prober(slug, ProberUpdate(owner="hand"), etag="*")
+    if draw(st.booleans()):
+        api.create_recipe(recipe("hand", managed_by=""))
+        api.create_cluster(cluster("hand", recipe="hand", managed_by="", variables={"h": 1}))
+        api.create_prober(prober("hand", managed_by="other"))
+        api.put_config("hand", "all", config(managed_by=""))
+    for slug in sorted(api.cluster_rows):
+        api.put_variable(slug, "nodes", VariablePut(value=["n"], managed_by="meeseeks"))
+    api.manager = MANAGER
+    return api
 
 
-@given(desires(), desires(), st.integers(min_value=0, max_value=12))
-def test_an_interrupted_run_is_finished_by_the_next(
-    before: Desired, after: Desired, writes: int
+def rows(api: ApiInMemory) -> dict[str, str]:
+    """Every object to the last byte, by its title; a prober's configs are objects of their own."""
+    found = {f"recipe {slug}": row for slug, row in api.recipe_rows.items()}
+    shown = {title: row.model_dump_json() for title, row in found.items()}
+    for slug, one in api.prober_rows.items():
+        shown[f"prober {slug}"] = one.model_dump_json(exclude={"configs"})
+        shown |= {f"config {slug}/{part.slug}": part.model_dump_json() for part in one.configs}
+    shown |= {f"cluster {slug}": row.model_dump_json() for slug, row in api.cluster_rows.items()}
+    shown |= {
+        f"variable {slug}/{name}": row.model_dump_json()
+        for (slug, name), row in api.variable_rows.items()
+    }
+    return shown
+
+
+def described(api: ApiInMemory) -> dict[str, Any]:
+    """The same without what differs between two ways to the same end: ids, versions, times, numbers of revisions."""
+    unlike = {"id", "etag", "updated_at", "created_at", "number", "value_version"}
+
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: without(one) for name, one in value.items() if name not in unlike}
+        return [without(one) for one in value] if isinstance(value, list) else value
+
+    return {title: without(json.loads(text)) for title, text in rows(api).items()}
+
+
+@given(apis(), desires())
+def test_after_apply_there_is_no_plan_and_nothing_else_was_touched(
+    api: ApiInMemory, after: Desired
 ) -> None:
-    api = ApiInMemory()
-    converge(before, api)
-    api.writes.clear()
-    api.away_after = writes
+    before = rows(api)
+    touched = {one.title.replace(" revision", "") for one in plan_of(after, api).changes}
+    gone = {f"variable {title.removeprefix('cluster ')}/" for title in touched}
     applied(after, api)
-    api.away_after = None
+    for title, text in before.items():
+        if title not in touched and not any(title.startswith(one) for one in gone):
+            assert rows(api)[title] == text
     converge(after, api)
     assert plan_of(after, api) == Plan()
+    present = described(api)
+    for slug, wanted in after.clusters.items():
+        for name, value in wanted.variables.items():
+            if present[f"variable {slug}/{name}"]["managed_by"] == "meeseeks":
+                continue
+            assert repr(present[f"variable {slug}/{name}"]["value"]) == repr(value)
+    ours = {title for title, row in present.items() if row["managed_by"] == MANAGER}
+    assert {title for title in ours if not title.startswith("variable")} == {
+        *(f"recipe {slug}" for slug in after.recipes),
+        *(f"prober {slug}" for slug in after.probers),
+        *(f"config {prober}/{slug}" for prober, slug in after.configs),
+        *(f"cluster {slug}" for slug in after.clusters),
+    }
+
+
+@given(apis(), desires(), st.integers(min_value=0, max_value=25), st.booleans())
+def test_wherever_it_is_interrupted_the_next_run_ends_the_same(
+    api: ApiInMemory, after: Desired, requests: int, is_lost: bool
+) -> None:
+    straight = copy.deepcopy(api)
+    converge(after, straight)
+    broken = Workers(lambda: interrupted)
+    interrupted = Interrupted(api, after=requests, is_lost=is_lost)
+    with suppress(ApiUnreachableError):
+        current = read_current(broken, after)
+        apply(differences(after, current, FORCED), after, broken)
+    converge(after, api)
+    assert plan_of(after, api) == Plan()
+    assert described(api) == described(straight)
+
+
+@given(apis(), desires())
+def test_side_by_side_it_ends_the_same(api: ApiInMemory, after: Desired) -> None:
+    straight = copy.deepcopy(api)
+    converge(after, straight)
+    locked = Locked(api)
+    shared = Workers(lambda: locked, count=4)
+    for _ in range(3):
+        plan = differences(after, read_current(shared, after), FORCED)
+        apply(plan, after, shared)
+        api.finish_deletions()
+    shared.close()
+    assert plan_of(after, api) == Plan()
+    assert described(api) == described(straight)
 
 
 @given(VALUES, VALUES)

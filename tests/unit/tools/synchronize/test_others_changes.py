@@ -14,6 +14,7 @@ from tests.unit.tools.synchronize.wishes import (
     plan_of,
     prober,
     recipe,
+    workers,
 )
 from tools.synchronize.apply import apply
 from tools.synchronize.objects import MANAGER, Desired
@@ -54,10 +55,9 @@ def test_a_name_that_others_use_is_refused() -> None:
     api.create_recipe(recipe(managed_by="ann"))
     api.create_prober(prober(managed_by=""))
     plan = plan_of(EVERYTHING, api)
-    advice = "delete it there to get the one of these files, or rename or remove it here"
     assert plan.refusals == (
-        f"recipe vms exists in the API and belongs to ann: {advice}",
-        f"prober ping exists in the API and was made or changed by hand: {advice}",
+        "recipe vms exists in the API and belongs to ann: release it there, or rename or remove it here",
+        "prober ping exists in the API and was made by hand: --adopt prober/ping takes it over, or rename or remove it here",
     )
 
 
@@ -83,7 +83,7 @@ def test_what_somebody_changed_after_the_plan_is_left_as_it_is() -> None:
     )  # fmt: skip
     plan = plan_of(wanted, api)
     api.put_variable("demo", "hosts", VariablePut(value=9, managed_by=MANAGER), etag="*")
-    result = apply(plan, wanted, api)
+    result = apply(plan, wanted, workers(api))
     assert api.variable_rows["demo", "hosts"].value == 9
     assert [(change.title, reason) for change, reason in result.failed] == [
         ("variable demo/hosts", "changed meanwhile: plan again")
@@ -100,5 +100,5 @@ def test_what_somebody_made_after_the_plan_is_not_overwritten() -> None:
     wanted = desired(recipe(), cluster(variables={"hosts": 4}))
     plan = plan_of(wanted, api)
     api.put_variable("demo", "hosts", VariablePut(value=9))
-    assert apply(plan, wanted, api).is_outdated
+    assert apply(plan, wanted, workers(api)).is_outdated
     assert api.variable_rows["demo", "hosts"].value == 9

@@ -10,9 +10,14 @@ from common.contracts.recipes import RecipeCreate
 from tests.fakes.api import ApiInMemory
 from tools.synchronize.apply import Applied, apply
 from tools.synchronize.current import read_current
-from tools.synchronize.differences import differences
-from tools.synchronize.objects import MANAGER, Desired
+from tools.synchronize.differences import Choices, differences
+from tools.synchronize.objects import MANAGER, Desired, HandedOver
+from tools.synchronize.ownership import Adoption
 from tools.synchronize.plan import Plan
+from tools.synchronize.workers import Workers
+
+# Tests about something else wish for less than everything.
+FORCED = Choices(force=True)
 
 
 def files(**contents: str) -> list[FileUpload]:
@@ -38,22 +43,34 @@ def cluster(slug: str = "demo", **fields: Any) -> ClusterCreate:
 
 
 def desired(
-    *objects: Any, configs: Mapping[tuple[str, str], ProberConfigPut] | None = None
+    *objects: Any,
+    configs: Mapping[tuple[str, str], ProberConfigPut] | None = None,
+    handed_over: Mapping[tuple[str, str], HandedOver] | None = None,
 ) -> Desired:
     return Desired(
         recipes={one.slug: one for one in objects if isinstance(one, RecipeCreate)},
         probers={one.slug: one for one in objects if isinstance(one, ProberCreate)},
         configs=configs or {},
         clusters={one.slug: one for one in objects if isinstance(one, ClusterCreate)},
+        handed_over=handed_over or {},
     )
 
 
-def plan_of(wanted: Desired, api: ApiInMemory) -> Plan:
-    return differences(wanted, read_current(api, wanted))
+def workers(api: ApiInMemory) -> Workers[ApiInMemory]:
+    return Workers(lambda: api)
 
 
-def applied(wanted: Desired, api: ApiInMemory) -> Applied:
-    return apply(plan_of(wanted, api), wanted, api)
+def adopting(*patterns: str) -> Choices:
+    return Choices(Adoption(patterns))
+
+
+def plan_of(wanted: Desired, api: ApiInMemory, choices: Choices = FORCED) -> Plan:
+    return differences(wanted, read_current(workers(api), wanted), choices)
+
+
+def applied(wanted: Desired, api: ApiInMemory, choices: Choices = FORCED) -> Applied:
+    plan = plan_of(wanted, api, choices)
+    return apply(plan, wanted, workers(api), confirmed=choices.confirmed)
 
 
 def api_with(wanted: Desired) -> ApiInMemory:
