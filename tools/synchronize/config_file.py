@@ -13,7 +13,8 @@ from common.contracts.clusters import ClusterCreate
 from common.contracts.deployments import Gates
 from common.contracts.probers import MatrixAxis, ProberConfigPut, ProberCreate, ProberSettings
 from tools.synchronize.errors import Mistake
-from tools.synchronize.yaml_document import Place, YamlDocument, parsed_yaml
+from tools.synchronize.plain_yaml import Place
+from tools.synchronize.yaml_document import YamlDocument, parsed_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-Place = tuple[str | int, ...]
+from tools.synchronize.plain_yaml import Place, read_plainly
 
 # Aliases of aliases make a small file endless.
 MAX_NODES = 100_000
@@ -39,6 +39,13 @@ class YamlDocument:
 
 def parsed_yaml(text: str) -> YamlDocument:
     """The one document in the text; after a mistake in the syntax its value is None."""
+    if read := read_plainly(text):
+        return YamlDocument(*read)
+    return carefully_parsed_yaml(text)
+
+
+def carefully_parsed_yaml(text: str) -> YamlDocument:
+    """The same for any text: it knows what is allowed, and what is wrong."""
     yaml = YAML(typ="safe", pure=True)
     document = YamlDocument()
     try:

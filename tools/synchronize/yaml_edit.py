@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import JsonValue
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from common.contracts.values import canonical_json
 from tools.synchronize.plan import Absent, Value
 
 Place = tuple[str, ...]
+_NEEDS_ESCAPES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 # A line with nothing but a dash's indentation below a key tells how the author indents lists.
 _FLUSH_LIST = re.compile(r"^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n\1- ", re.MULTILINE)
 
@@ -35,7 +37,7 @@ def edited_yaml(text: str, edits: Sequence[tuple[Place, Value]]) -> tuple[str, l
 def new_yaml(values: Mapping[str, JsonValue], *, head: str = "") -> str:
     """The text of a new file."""
     stream = io.StringIO()
-    _yaml("").dump(dict(values), stream)
+    _yaml("").dump(_written(dict(values)), stream)
     return head + (stream.getvalue() if values else "{}\n")
 
 
@@ -73,7 +75,7 @@ def _set(node: CommentedMap, key: str, value: JsonValue, place: Place, stuck: li
         for name, inner in value.items():
             _set(present, name, inner, (*place, name), stuck)
         return
-    node[key] = value
+    node[_written(key)] = _written(value)
 
 
 def _delete(node: CommentedMap, key: str, place: Place, stuck: list[Place]) -> None:
@@ -99,6 +101,17 @@ def _plain(value: Any) -> Any:
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
+    return value
+
+
+def _written(value: JsonValue) -> Any:
+    """The value as ruamel writes it whole: letters that YAML takes for line ends need escapes."""
+    if isinstance(value, dict):
+        return {_written(key): _written(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_written(inner) for inner in value]
+    if isinstance(value, str) and _NEEDS_ESCAPES.search(value):
+        return DoubleQuotedScalarString(value)
     return value
 
 
