@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import creator, documents, resolution, sinks
+from benchmarks import creator, documents, resolution, sinks, synchronize
 from benchmarks.agent import hostile, runs
 from benchmarks.agent.hostile import HostileRow
 from benchmarks.agent.runs import AgentRow, Growth
@@ -21,7 +21,10 @@ BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
     "sinks": sinks.measure,
 }
 RATE_BENCHMARKS: dict[str, Callable[[], list[RateMeasurement]]] = {"api": agents.measure}
-WALL_BENCHMARKS: dict[str, Callable[[], list[WallMeasurement]]] = {"creator": creator.measure}
+WALL_BENCHMARKS: dict[str, Callable[[], list[WallMeasurement]]] = {
+    "creator": creator.measure,
+    "synchronize": synchronize.measure,
+}
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

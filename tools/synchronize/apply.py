@@ -1,8 +1,9 @@
 """Carries out a plan through the API, group by group; what fails does not stop what does not need it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import groupby
 from typing import Any
 
 from common.errors import ApiRefusedError, ApiUnreachableError
@@ -43,6 +44,16 @@ class _Refusal:
     reason: str
     is_conflict: bool = False
     is_stale: bool = False
+
+
+class _Untried(Enum):
+    """Whether it happened is not known, or it was not even sent."""
+
+    UNTRIED = "untried"
+
+
+_UNTRIED = _Untried.UNTRIED
+_Outcome = _Refusal | _Untried | None
 
 
 def apply(
@@ -108,51 +119,51 @@ class _Run:
     def _tried_group(
         self, group: Sequence[Change], missing: set[tuple[Kind, str]]
     ) -> list[_Refusal]:
-        calls = [self._call_of(change, frozenset(missing)) for change in group]
+        # Parts of one object stay in line: which of two configs at one order is refused must not be a matter of luck.
+        chains = [list(chain) for _, chain in groupby(group, key=lambda change: change.slug)]
+        calls = [self._call_of(chain, frozenset(missing)) for chain in chains]
         refusals: list[_Refusal] = []
-        for change, future in zip(group, self._workers.begun(calls), strict=True):
-            if self._is_untried(future):
-                self._applied.untried += 1
-                continue
-            self._on_progress(change)
-            refusal = future.result()
-            if refusal is None:
-                self._applied.done.append(change)
-                continue
-            refusals.append(refusal)
-            if change.action is Action.CREATE:
-                missing.add((change.kind, change.slug))
+        for chain, future in zip(chains, self._workers.begun(calls), strict=True):
+            for change, outcome in zip(chain, future.result(), strict=True):
+                if outcome is _UNTRIED:
+                    self._applied.untried += 1
+                    continue
+                self._on_progress(change)
+                if not isinstance(outcome, _Refusal):
+                    self._applied.done.append(change)
+                    continue
+                refusals.append(outcome)
+                if change.action is Action.CREATE:
+                    missing.add((change.kind, change.slug))
         return refusals
 
-    def _is_untried(self, future: "Future[_Refusal | None]") -> bool:
-        error = future.exception()
-        if isinstance(error, ApiUnreachableError):
-            self._applied.stopped = self._applied.stopped or str(error)
-            return True
-        return False
-
     def _call_of(
-        self, change: Change, missing: Collection[tuple[Kind, str]]
-    ) -> Callable[[Writer], _Refusal | None]:
-        def call(writer: Writer) -> _Refusal | None:
-            if self._applied.stopped:
-                # All that follows would wait for the same time limit.
-                raise ApiUnreachableError("", self._applied.stopped)
-            needed = self._needed_by(change)
-            if needed and needed in missing:
-                return _Refusal(change, f"{needed[0]} {needed[1]} is missing")
-            return self._made(writer, change)
+        self, chain: Sequence[Change], missing: Collection[tuple[Kind, str]]
+    ) -> Callable[[Writer], list[_Outcome]]:
+        return lambda writer: [self._tried(writer, change, missing) for change in chain]
 
-        return call
+    def _tried(
+        self, writer: Writer, change: Change, missing: Collection[tuple[Kind, str]]
+    ) -> _Outcome:
+        if self._applied.stopped:
+            return _UNTRIED  # it would wait for the same time limit
+        needed = self._needed_by(change)
+        if needed and needed in missing:
+            return _Refusal(change, f"{needed[0]} {needed[1]} is missing")
+        try:
+            return self._made(writer, change)
+        except ApiUnreachableError as error:
+            self._stop(str(error))
+            return _UNTRIED
+
+    def _stop(self, reason: str) -> None:
+        self._applied.stopped = self._applied.stopped or reason
 
     def _made(self, writer: Writer, change: Change) -> _Refusal | None:
         key = _TAGGED_AS.get(change.kind, change.kind), change.name
         etag = self._etags.get(key, change.etag)
         try:
             answer = self._calls[change.action, change.kind](writer, change, etag)
-        except ApiUnreachableError as error:
-            self._applied.stopped = self._applied.stopped or str(error)
-            raise
         except ApiRefusedError as error:
             if change.action is Action.DELETE and error.status == _GONE:
                 return None  # somebody else was faster, which is as good
