@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo compose test check soak format migrate protos bench requirements clean
+.PHONY: help demo compose test check soak format migrate protos bench pictures requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +55,9 @@ migrate: $(VENV)/.services ## Bring the database of the settings to the newest m
 
 protos: $(VENV)/.services ## Compile the proto specs that meeseeks needs, as ./build_proto_specs.sh does
 	@VIRTUAL_ENV= ./build_proto_specs.sh
+
+pictures: $(VENV)/.services ## Draw the pictures of terminals in the docs
+	@PYTHONPATH=. $(BIN)/python tools/pictures/main.py
 
 bench: $(VENV)/.tests $(VENV)/.peers ## Run the benchmarks; tables in benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run

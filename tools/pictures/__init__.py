@@ -1,0 +1,1 @@
+"""Pictures of terminals for the docs; `make pictures` draws them."""
