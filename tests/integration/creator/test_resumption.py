@@ -149,7 +149,7 @@ def test_a_check_that_is_gone_on_with_still_leaves_no_row(
     sqlite_installation.add_recipe("marking", {"main.tf": MARKING})
     sqlite_installation.add_cluster("demo", "marking", variables)
     sqlite_installation.run_pass()
-    for writes in range(1, MOST_WRITES):
+    for writes in range(1, MOST_WRITES, 2):
         planned_at = sqlite_installation.cluster("demo").last_planned_at
         was_interrupted = _die_and_come_back(
             sqlite_installation, death, writes, creator_maximum_plan_age=NEVER_FRESH
