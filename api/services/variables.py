@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from api.entity_tags import Precondition, etag_of
@@ -37,8 +37,11 @@ def page_of_variables(session: Session, slug: str, paging: Paging) -> Page[Varia
 
 def page_of_all_variables(session: Session, paging: Paging) -> Page[VariableOfCluster]:
     """Variables of all living clusters."""
-    living = select(models.Cluster.id).where(models.Cluster.deleted_at.is_(None))
-    statement = select(models.ClusterVariable).where(models.ClusterVariable.cluster_id.in_(living))
+    # Asked for each row, not listed once: a page costs what it shows.
+    is_living = exists().where(
+        models.Cluster.id == models.ClusterVariable.cluster_id, models.Cluster.deleted_at.is_(None)
+    )
+    statement = select(models.ClusterVariable).where(is_living)
     rows, token = page_of(session, statement, SORTING_OF_ALL, paging)
     named = select(models.Cluster.id, models.Cluster.slug).where(
         models.Cluster.id.in_({row.cluster_id for row in rows})
