@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import creator, documents, resolution, sinks, synchronize
-from benchmarks.agent import hostile, runs
+from benchmarks.agent import hostile, python_prober, runs
 from benchmarks.agent.hostile import HostileRow
 from benchmarks.agent.runs import AgentRow, Growth
 from benchmarks.api import agents
@@ -42,7 +42,9 @@ def main() -> None:
     rows = [row for measure in BENCHMARKS.values() for row in measure()]
     rates = [row for measure in RATE_BENCHMARKS.values() for row in measure()]
     walls = [row for measure in WALL_BENCHMARKS.values() for row in measure()]
-    about_agent = AboutAgent(runs.measure(), runs.measure_growth(), hostile.measure())
+    about_agent = AboutAgent(
+        runs.measure() + python_prober.measure(), runs.measure_growth(), hostile.measure()
+    )
     RESULTS.write_text(_markdown(rows, rates, walls, about_agent))
     console = Console()
     console.print(_table(_HEAD, [_cells(row) for row in rows]))

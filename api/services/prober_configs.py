@@ -15,6 +15,7 @@ from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
     layered_problems,
+    mode_problems,
     order_problems,
     settings_problems,
     stored_settings,
@@ -112,6 +113,8 @@ def _check(session: Session, prober: models.Prober, slug: str, new: ProberConfig
     ]
     problems += order_problems(placed, others, _known_clusters(session) if others else [])
     problems += layered_problems(prober.defaults, placed.config.settings, "settings", config=slug)
+    layers = (prober.defaults, placed.config.settings)
+    problems += mode_problems(layers, "settings.mode", command=prober.command, config=slug)
     problems += matrix_problems(session, prober, [placed, *others], "settings.matrix")
     if problems:
         raise InvalidError(problems)

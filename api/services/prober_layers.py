@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from common.contracts.configuration import DocumentConfig
+from common.contracts.modes import mode_problem
 from common.contracts.probers import (
     MAX_MATRIX_VARIABLES,
     RESERVED_LABELS,
@@ -66,6 +67,20 @@ def layered_problems(
             )
         )
     return problems
+
+
+def mode_problems(
+    layers: Sequence[Layer], field_name: str, *, command: Sequence[str], config: str = ""
+) -> list[FieldProblem]:
+    """Whether the command and the output can be run in the mode that the layers come to."""
+    mode = str(_said(layers, "mode") or EffectiveSettings().mode)
+    output = str(_said(layers, "output") or EffectiveSettings().output)
+    problem = mode_problem(mode, command=command, output=output)
+    if not problem:
+        return []
+    where = f" (config {config})" if config else ""
+    expected = f"another mode{where}: {problem}"
+    return [FieldProblem(field=field_name, given=mode, expected=expected)]
 
 
 def _said(layers: Iterable[Layer], name: str) -> JsonValue:

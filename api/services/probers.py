@@ -1,8 +1,9 @@
 """Probers: create, read, change, delete; every change has the documents of their clusters built again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from api.services.paging import Paging, Sorting, page_of
 from api.services.prober_layers import (
     PlacedConfig,
     layered_problems,
+    mode_problems,
     settings_problems,
     stored_settings,
 )
@@ -89,6 +91,10 @@ def prober(session: Session, slug: str) -> Prober:
 def create_prober(session: Session, new: ProberCreate, files: NewFiles) -> Written[Prober]:
     """A prober with its first revision; it runs nowhere until it has a config."""
     _check_settings(new.defaults)
+    if problems := mode_problems(
+        [stored_settings(new.defaults)], "defaults.mode", command=new.command
+    ):
+        raise InvalidError(problems)
     if _find_living_prober(session, new.slug):
         raise SlugTakenError("prober", new.slug, f"/api/v1/probers/{new.slug}")
     fields = new.model_dump(include=_OWN_FIELDS)
@@ -112,6 +118,7 @@ def update_prober(
         _check_settings(changes.defaults)
         named["defaults"] = stored_settings(changes.defaults)
         _check_layers(session, row, named["defaults"])
+    _check_modes(row, named)
     for name, value in named.items():
         if canonical_json(getattr(row, name)) != canonical_json(value):
             setattr(row, name, value)
@@ -230,6 +237,21 @@ def _check_layers(session: Session, row: models.Prober, defaults: Layer) -> None
     ]
     problems += matrix_problems(session, row, placed, "defaults.matrix", defaults=defaults)
     if problems:
+        raise InvalidError(problems)
+
+
+def _check_modes(row: models.Prober, named: Mapping[str, Any]) -> None:
+    """InvalidError if a new command or new defaults do not go together, alone or with a config."""
+    defaults, command = named.get("defaults", row.defaults), named.get("command", row.command)
+    field_name = "defaults.mode" if "defaults" in named else "command"
+    layers: list[tuple[str, list[Layer]]] = [("", [defaults])]
+    layers += [(one.slug, [defaults, one.settings]) for one in row.configs]
+    problems = [
+        problem
+        for config, settings in layers
+        for problem in mode_problems(settings, field_name, command=command, config=config)
+    ]
+    if problems and {"defaults", "command"} & named.keys():
         raise InvalidError(problems)
 
 

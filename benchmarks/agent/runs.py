@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -104,7 +105,9 @@ def _measured_load(programs: int, period: int, seconds: float) -> list[AgentRow]
         folder = Path(tempfile.mkdtemp(prefix="mr-prober-bench-"))
         folder.chmod(0o755)
         try:
-            row = _measured(name, _load(folder, programs, period), seconds, rows)
+            load = _load(folder, programs, period)
+            what = f"{programs:,} programs every {period} s"
+            row = measured(name, SYSTEMS[name], load, seconds, rows, what=what)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if row:
@@ -112,26 +115,47 @@ def _measured_load(programs: int, period: int, seconds: float) -> list[AgentRow]
     return list(rows.values())
 
 
-def _load(folder: Path, programs: int, period: int) -> Load:
+def compiled(folder: Path, name: str, *flags: str) -> Path:
+    """One of the programs in C, in this folder."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise SystemExit("the agent's benchmark needs a C compiler (Debian: gcc and libc6-dev)")
-    for name, flags in (("witness", ["-static"]), ("floor", [])):
-        source = str(_SOURCES / f"{name}.c")
-        compiling = processes.start(
-            [compiler, "-O2", *flags, "-o", str(folder / name), source],
-            environment={"PATH": os.defpath}, cwd=folder,
-        )  # fmt: skip
-        if compiling.wait() != 0:
-            raise SystemExit(f"{source} cannot be compiled")
+    program, source = folder / name, _SOURCES / f"{name}.c"
+    compiling = processes.start(
+        [compiler, "-O2", *flags, "-o", str(program), str(source)],
+        environment={"PATH": os.defpath}, cwd=folder,
+    )  # fmt: skip
+    if compiling.wait() != 0:
+        raise SystemExit(f"{source} cannot be compiled")
+    return program
+
+
+def _load(folder: Path, programs: int, period: int) -> Load:
+    compiled(folder, "floor")
+    return Load(
+        programs, period, compiled(folder, "witness", "-static"), witness_file(folder), folder
+    )
+
+
+def witness_file(folder: Path) -> Path:
+    """What the programs append their starts to, whoever they are."""
     file = folder / "starts"
     file.touch()
     file.chmod(0o666)
-    return Load(programs, period, folder / "witness", file, folder)
+    return file
 
 
-def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) -> AgentRow | None:
-    command = SYSTEMS[name](load)
+def measured(
+    name: str,
+    command_for: Callable[[Load], Command | None],
+    load: Load,
+    seconds: float,
+    rows: Mapping[str, AgentRow],
+    *,
+    what: str,
+) -> AgentRow | None:
+    """Run a system under a load; None if it is not installed. `rows` has that of its floor, if that is another one."""
+    command = command_for(load)
     if command is None:
         print(f"{name} is not installed: left out")  # noqa: T201 - for whoever runs the benchmark
         return None
@@ -151,7 +175,7 @@ def _measured(name: str, load: Load, seconds: float, rows: dict[str, AgentRow]) 
     cpu = (end_ticks - begin_ticks) * kernel.TICK_NS / 1e6 / max(1, len(starts))
     floor = rows.get(FLOOR_OF.get(name, "C loop"))
     return AgentRow(
-        what=f"{load.programs:,} programs every {load.period_seconds} s",
+        what=what,
         system=name,
         runs=len(starts),
         expected=round(load.programs * (end_ns - begin_ns) / 1e9 / load.period_seconds),

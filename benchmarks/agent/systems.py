@@ -53,11 +53,14 @@ def sandbox_floor(load: Load) -> Command:
     return Command((*plain.arguments, str(NOBODY)))
 
 
-def agent(load: Load, *, user: str = "root") -> Command:
-    """Our agent as it is on a host whose API is away: it starts from the document on its disk."""
+def agent(load: Load, *, user: str = "root", mode: str = "run", interpreter: str = "") -> Command:
+    """Our agent as it is on a host whose API is away: it starts from the document on its disk.
+
+    `interpreter` is the Python that runs the witness, if that is a Python file.
+    """
     folder = load.folder / "agent"
     (folder / "documents").mkdir(parents=True)
-    content = _document(load)
+    content = _document(load, mode, [interpreter] if interpreter else [])
     name = hashlib.sha256(content).hexdigest()
     (folder / "documents" / name).write_bytes(content)
     (folder / "current").write_text(f"{name}\n")
@@ -173,7 +176,7 @@ def _peer(name: str, *unpacked: str) -> str | None:
     return next(found, None) or shutil.which(name)
 
 
-def _document(load: Load) -> bytes:
+def _document(load: Load, mode: str, interpreter: list[str]) -> bytes:
     document = ConfigurationDocument(
         format=1, revision=1, cluster=DocumentCluster(id=UUID(int=1), slug="bench"), probers=[]
     ).model_dump(mode="json")
@@ -181,7 +184,7 @@ def _document(load: Load) -> bytes:
         {
             "id": str(UUID(int=number + 1)),
             "slug": f"prober-{number}",
-            "command": [str(load.witness), str(load.file), str(number)],
+            "command": [*interpreter, str(load.witness), str(load.file), str(number)],
             "revision": 1,
             "revisions": {"1": []},
             "configs": [
@@ -190,6 +193,7 @@ def _document(load: Load) -> bytes:
                     "settings": {
                         "interval_seconds": load.period_seconds,
                         "time_limit_seconds": load.time_limit_seconds,
+                        "mode": mode,
                     },
                 }
             ],

@@ -154,3 +154,45 @@ def test_the_balance_goes_on_after_the_agent_was_killed(
     accounted = json.loads((agent_folder / "accounted.json").read_text())
     assert accounted["open"] == {}
     assert 0 <= time.time_ns() - accounted["until_unix_ns"] < 60 * 10**9
+
+
+WARM = """
+import sys
+
+with open("/proc/self/cmdline") as file, open(sys.argv[1], "a") as told:
+    told.write("fork\\n" if "warm_interpreter" in file.read() else "program\\n")
+"""
+SERVER = """
+import os, sys
+while line := sys.stdin.buffer.readline():
+    if line.startswith(b"Content-Length: "):
+        sys.stdin.buffer.readline()
+        request_id = sys.stdin.buffer.read(int(line.split()[1]))[1]
+        with open(sys.argv[1], "a") as file:
+            file.write("server\\n")
+        os.write(1, b"Content-Length: 2\\n\\n" + bytes([8, request_id]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_warm_parents_and_servers_end_with_the_agent(
+    agents: Agents, stub_api: StubApi, tmp_path: Path, number: signal.Signals
+) -> None:
+    witness, warm, server = tmp_path / "witness", tmp_path / "warm.py", tmp_path / "server.py"
+    # It starts like any program, then as a fork, whose command is that of its parent.
+    warm.write_text(WARM)
+    server.write_text(SERVER)
+    stub_api.document = document(
+        prober(1, {}, ["python3", str(warm), str(witness)], interval_seconds=0.5, mode="warm"),
+        prober(2, {}, ["python3", str(server), str(witness)], interval_seconds=0.5, mode="server"),
+    )
+    agents.start()
+    wait_until(lambda: witness.exists() and {"fork", "server"} <= {*witness.read_text().split()})
+    programs = agents.below()
+    commands = " ".join(str(program.cmdline()) for program in programs)
+    assert "warm_interpreter" in commands
+    assert "server.py" in commands
+    assert agents.running
+    agents.running.send_signal(number)
+    agents.running.wait(60)
+    wait_until(lambda: are_gone(programs))

@@ -98,3 +98,19 @@ def test_labels_that_are_taken_and_too_many_of_them_are_refused(
     body = {"clusters": ["*"], "settings": {"matrix": many}}
     assert errors(api.put(CONFIG, json=body)).keys() == {"settings.matrix"}
     assert errors(api.put(CONFIG, json={"clusters": ["a*" * 9]})).keys() == {"clusters.0"}
+
+
+def test_a_mode_that_the_command_cannot_be_run_in_is_refused(
+    api: TestClient, described: Any
+) -> None:
+    described.prober("ping", command=["./ping"])
+    body = {"clusters": ["*"], "settings": {"mode": "warm"}}
+    assert "[python3, FILE" in errors(api.put(CONFIG, json=body))["settings.mode"]
+    told = errors(api.patch(PROBER, json={"defaults": {"mode": "warm"}}))
+    assert "defaults.mode" in told
+    assert api.patch(PROBER, json={"command": ["python3", "ping.py"]}).status_code == 200
+    assert api.put(CONFIG, json=body).status_code == 201
+    # With a config that counts on it the command may not go back.
+    assert "config all" in errors(api.patch(PROBER, json={"command": ["./ping"]}))["command"]
+    new = {"slug": "other", "command": ["./other"], "defaults": {"mode": "warm"}}
+    assert "defaults.mode" in errors(api.post("/api/v1/probers", json=new))

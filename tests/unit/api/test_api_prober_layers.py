@@ -8,11 +8,13 @@ from api.services.prober_layers import (
     KnownCluster,
     PlacedConfig,
     layered_problems,
+    mode_problems,
     order_problems,
     settings_problems,
 )
 from common.contracts.configuration import DocumentConfig
 from common.contracts.probers import ProberSettings
+from common.contracts.resolution import Layer
 
 CLUSTERS = [
     KnownCluster("demo", {"demo-1": {"zone": "a"}, "demo-2": {"zone": "b"}}),
@@ -157,3 +159,20 @@ def test_more_than_eight_matrix_variables_are_too_many_labels() -> None:
     fewer: dict[str, Any] = {"matrix": {**other["matrix"], "v0": None}}
     assert layered_problems(half, fewer, "settings", config="all") == []
     assert layered_problems({"matrix": axes}, {"matrix": None}, "settings", config="all") == []
+
+
+def test_the_command_must_go_with_the_mode_that_the_layers_come_to() -> None:
+    defaults: Layer = {"mode": "warm", "output": "nagios"}
+    python, other = ["python3", "check.py"], ["./check"]
+    assert mode_problems([defaults], "defaults.mode", command=python) == []
+    [problem] = mode_problems([defaults], "defaults.mode", command=other)
+    assert (problem.field, problem.given) == ("defaults.mode", "warm")
+    assert "[python3, FILE" in problem.expected
+    # A config may say better.
+    assert mode_problems([defaults, {"mode": None}], "settings.mode", command=other) == []
+    [problem] = mode_problems([defaults, {"mode": "server"}], "settings.mode", command=other)
+    assert "nagios" in problem.expected
+
+
+def test_a_mode_that_only_newer_agents_know_passes() -> None:
+    assert mode_problems([{"mode": "hot"}], "defaults.mode", command=["./check"]) == []
