@@ -36,6 +36,8 @@ class WarmPlaces:
             return 0
         position = script_position(spec.arguments)
         key = _key(spec, position)
+        if spec.is_trial and key not in self._used_ns:
+            return 0  # a parent for one run would cost more than it saves
         if key not in self._used_ns and len(self._used_ns) >= self._places:
             self._retire(now_ns)
             if len(self._used_ns) >= self._places:

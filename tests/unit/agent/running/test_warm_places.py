@@ -38,6 +38,14 @@ def test_only_what_is_said_to_be_warm_has_a_place() -> None:
     assert places.script(spec_of(), 0) == 1
 
 
+def test_a_trial_uses_a_parent_that_is_there_and_has_none_of_its_own() -> None:
+    places = WarmPlaces(1)
+    tried = spec_of(is_trial=True)
+    assert places.script(tried, 0) == 0
+    assert places.script(spec_of(), 0) == 1
+    assert places.script(tried, 0) == 1
+
+
 def test_combinations_share_one_and_versions_do_not(caplog: pytest.LogCaptureFixture) -> None:
     places = WarmPlaces(1)
     assert places.script(spec_of(), 0) == 1
