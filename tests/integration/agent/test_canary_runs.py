@@ -1,5 +1,6 @@
 """A real agent's canaries: all get their verdicts and leave nothing, and an agent that cannot run programs says so."""
 
+import contextlib
 import os
 import pwd
 import selectors
@@ -70,11 +71,13 @@ def test_each_of_them_gets_its_verdict_and_leaves_nothing(tmp_path: Path) -> Non
 
 
 def _children_of_canaries() -> list[int]:
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if str(TOKEN_SECONDS) in (process.info["cmdline"] or []) and process.info["cmdline"][0] == "sleep"
-    ]  # fmt: skip
+    """Also those that have not become `sleep` yet: what was killed needs a processor to be gone."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(str(TOKEN_SECONDS) in part for part in process.cmdline()):
+                found.append(process.pid)
+    return found
 
 
 @pytest.fixture
