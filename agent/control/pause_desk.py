@@ -10,7 +10,7 @@ from agent.control.messages import RefusedError
 from agent.control.window import Window
 from agent.pauses import PauseFile, with_pause, without_pause
 from common.contracts.control import Pause, PauseWanted
-from common.contracts.reports import MAX_PAUSES
+from common.contracts.reports import MAX_PAUSES, MAX_WHO_CHARACTERS
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class PauseDesk:
             prober=wanted.prober,
             since=now,
             until=now + timedelta(seconds=wanted.seconds),
-            who=f"{wanted.who} ({who})" if wanted.who and wanted.who != who else who,
+            who=_name(wanted.who, who),
             why=wanted.why,
         )
         with self._lock:
@@ -67,3 +67,14 @@ class PauseDesk:
             # On a full disk, of all times, somebody may need to silence a prober.
             log.warning("a restart of the agent will forget this: %s", error)
         self._desk.ask(lambda window: window.keep_pauses(pauses))
+
+
+def _name(claimed: str, user: str) -> str:
+    """What somebody calls themselves, and which user they are, no longer than a report may have it.
+
+    One that is longer would cost every report while the pause goes on.
+    """
+    if not claimed or claimed == user:
+        return user[:MAX_WHO_CHARACTERS]
+    known = f" ({user})"[:MAX_WHO_CHARACTERS]
+    return claimed[: MAX_WHO_CHARACTERS - len(known)] + known

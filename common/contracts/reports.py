@@ -12,6 +12,7 @@ from common.contracts.values import Wire
 MAX_REASONS = 200
 MAX_REASON_BYTES = 200
 MAX_PAUSES = 200
+MAX_WHO_CHARACTERS = 100
 REPORT_PERIOD_SECONDS = 30
 
 # As a pattern and not as a check of ours: this runs for every text of thousands of reports a second.
@@ -49,7 +50,7 @@ class ReportedPause(TypedDict):
     prober_id: NotRequired[UuidText | None]
     since: AwareDatetime
     until: AwareDatetime
-    who: Annotated[StorableText, Field(max_length=100)]
+    who: Annotated[StorableText, Field(max_length=MAX_WHO_CHARACTERS)]
     why: Annotated[StorableText, Field(max_length=300)]
 
 

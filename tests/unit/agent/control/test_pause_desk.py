@@ -11,7 +11,7 @@ from agent.control.messages import RefusedError
 from agent.control.pause_desk import PauseDesk
 from agent.pauses import PauseFile
 from common.contracts.control import Pause, PauseWanted
-from common.contracts.reports import MAX_PAUSES
+from common.contracts.reports import MAX_PAUSES, AgentReport
 
 
 class FakeWindow:
@@ -48,6 +48,30 @@ def test_says_who_it_is_for_people_and_who_it_was_for_the_kernel(tmp_path: Path)
     desk = pause_desk(FakeWindow(), tmp_path)
     assert desk.pause(wanted(who="ann"), "root").who == "ann (root)"
     assert desk.pause(wanted(who="ann"), "ann").who == "ann"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "user", "shown"),
+    [
+        ("x" * 100, "root", "x" * 93 + " (root)"),
+        ("", "u" * 300, "u" * 100),
+        ("Ann", "u" * 300, " (" + "u" * 98),
+    ],
+)
+def test_no_name_is_too_long_for_a_report(
+    tmp_path: Path, claimed: str, user: str, shown: str
+) -> None:
+    pause = pause_desk(FakeWindow(), tmp_path).pause(wanted(who=claimed), user)
+    assert pause.who == shown
+    report = {
+        "instance": "00000000-0000-0000-0000-000000000001",
+        "boot": 1,
+        "host": "a",
+        "version": "1",
+        "clock": pause.since,
+        "pauses": [pause.model_dump(exclude={"prober"})],
+    }
+    AgentReport.model_validate(report)
 
 
 def test_on_a_full_disk_it_holds_until_the_next_restart(tmp_path: Path) -> None:
