@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from common.contracts.deployments import Difference, Gates, Quarantine, ShownGates, StateLock
-from common.contracts.identifiers import ClusterVariableName, HostName, Slug
+from common.contracts.identifiers import ClusterVariableName, HostName, ManagerName, Slug
 from common.contracts.values import Input, Moment, Wire
 
 MAX_HOST_LABELS = 16
@@ -58,7 +58,7 @@ class ClusterCreate(Input):
     gates: Gates = Gates()
     variables: dict[ClusterVariableName, JsonValue] = {}
     protected: bool = False  # it cannot be deleted
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class Pause(Wire):
@@ -99,7 +99,7 @@ class ClusterUpdate(Input):
     deploy_policy: DeployPolicy = DeployPolicy.AUTOMATIC
     gates: Gates = Gates()
     protected: bool = False
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class VariablePut(Input):
@@ -107,7 +107,7 @@ class VariablePut(Input):
 
     value: JsonValue = Field(repr=False)
     sensitive: bool = False
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class Variable(Wire):

@@ -15,6 +15,8 @@ PROBER_VARIABLE_PATTERN = r"^[a-z][a-z0-9_]{1,31}$"
 CLUSTER_VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 HOST_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
+# What the header Mr-Prober-Manager can carry as it is; `*` alone means any manager there.
+MANAGER_PATTERN = r"^([!-)+-~]|[!-~][ -~]{0,98}[!-~])?$"
 UUID_PATTERN = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
@@ -22,6 +24,8 @@ ProberVariableName = Annotated[str, StringConstraints(pattern=PROBER_VARIABLE_PA
 ClusterVariableName = Annotated[str, StringConstraints(pattern=CLUSTER_VARIABLE_PATTERN)]
 HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]
+# Who manages an object; empty: nobody.
+ManagerName = Annotated[str, StringConstraints(pattern=MANAGER_PATTERN)]
 # An id that is only compared, as `str(UUID)` writes it.
 UuidText = Annotated[str, StringConstraints(pattern=UUID_PATTERN, to_lower=True)]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from common.contracts.files import MAX_FILES, FileUpload
-from common.contracts.identifiers import ProberVariableName, Slug
+from common.contracts.identifiers import ManagerName, ProberVariableName, Slug
 from common.contracts.recipes import Revision, Stop
 from common.contracts.values import Input, Wire
 
@@ -166,7 +166,7 @@ class ProberCreate(Input):
     command: Command
     defaults: ProberSettings = ProberSettings()
     files: list[FileUpload] = Field(default=[], max_length=MAX_FILES)
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class ProberStop(Input):
@@ -191,7 +191,7 @@ class ProberUpdate(Input):
     severity: Severity = Severity.NONE
     command: Command = ["true"]
     defaults: ProberSettings = ProberSettings()
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class ProberConfigPut(Input):
@@ -206,7 +206,7 @@ class ProberConfigPut(Input):
     except_hosts: list[Glob] = Field(default=[], max_length=1000)
     host_labels: dict[str, str] = Field(default={}, max_length=16)
     settings: ProberSettings = ProberSettings()
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class ProberConfig(Wire):

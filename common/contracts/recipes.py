@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from common.contracts.files import MAX_FILES, FileReference, FileUpload
-from common.contracts.identifiers import Slug
+from common.contracts.identifiers import ManagerName, Slug
 from common.contracts.values import Input, Wire
 
 # Creator hands these to every recipe that declares them, whatever a cluster's variables say.
@@ -53,14 +53,14 @@ class RecipeCreate(Input):
     slug: Slug
     description: str = Field(default="", max_length=2000)
     files: list[FileUpload] = Field(min_length=1, max_length=MAX_FILES)
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class RecipeUpdate(Input):
     """A change of a recipe's own fields; absent fields stay."""
 
     description: str | None = Field(default=None, max_length=2000)
-    managed_by: str = Field(default="", max_length=100)
+    managed_by: ManagerName = ""
 
 
 class RevisionCreate(Input):

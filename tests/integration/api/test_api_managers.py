@@ -23,6 +23,9 @@ CHANGES: list[Change] = [
     ("DELETE", "probers/ping/configs/all", None, "config ping/all"),
 ]
 
+# As managers these could never show that an object is theirs.
+UNSENDABLE = ["*", " sync", "sync ", "a\nb", "\u043c", "x" * 101]
+
 
 @pytest.fixture
 def managed(api: TestClient, described: Any, file_upload: Callable[..., Any]) -> TestClient:
@@ -116,6 +119,35 @@ def test_a_prober_is_not_deleted_with_a_config_of_another_manager(
     refused = api.delete("/api/v1/probers/ping")
     assert refused.status_code == 409
     assert "config ping/all is managed by sync" in refused.json()["detail"]
+
+
+def test_a_manager_has_a_name_that_it_can_send(api: TestClient, described: Any) -> None:
+    described.cluster("demo", variables={"a": 1})
+    described.prober("ping")
+    described.config("ping")
+    names = ["a", "team a, b", "**", "x" * 100]
+    for address in ("clusters/demo", "recipes/local", "probers/ping"):
+
+        def given(name: str, path: str = address) -> int:
+            sent = {"managed_by": name}
+            headers = {"Mr-Prober-Manager": "*", "If-Match": "*"}
+            return api.patch(f"/api/v1/{path}", json=sent, headers=headers).status_code
+
+        assert [given(name) for name in UNSENDABLE] == [422] * len(UNSENDABLE)
+        for name in names:
+            assert given(name) == 200
+            renamed = api.patch(
+                f"/api/v1/{address}",
+                json={"managed_by": name},
+                headers={"Mr-Prober-Manager": name},
+            )
+            assert renamed.status_code == 200, (name, renamed.text)
+    for address in ("clusters/demo/variables/a", "probers/ping/configs/all"):
+        bodies = [{"value": 1, "clusters": ["*"], "managed_by": name} for name in UNSENDABLE]
+        for body in bodies:
+            del body["value" if "configs" in address else "clusters"]
+            refused = api.put(f"/api/v1/{address}", json=body)
+            assert refused.json()["errors"][0]["field"] == "managed_by"
 
 
 def test_a_cluster_can_be_made_protected(api: TestClient, described: Any) -> None:
