@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
 from api.services.errors import ForbiddenError
+from api.services.known_clusters import KnownCluster
 from api.services.paging import Paging, Sorting
 from common.contracts.files import MAX_PATH_BYTES
 from common.contracts.identifiers import (
@@ -53,6 +54,7 @@ def _question(request: Request, sort: str) -> str:
 
 
 _OF_THE_PAGE = {"page_size", "page_token", "sort"}
+_OF_ANOTHER = "this token belongs to another cluster"
 
 
 TheContext = Annotated[Context, Depends(context_of)]
@@ -69,6 +71,27 @@ PathInPath = Annotated[str, Path(max_length=MAX_PATH_BYTES)]
 NumberInPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
+async def cluster_for(context: Context, slug: str, caller: Identity) -> KnownCluster:
+    """The cluster that a caller asks about, as of the last second; NotFoundError, for agents ForbiddenError.
+
+    An agent learns of no other name whether a cluster has it.
+    """
+    await context.configurations.refresh()
+    if isinstance(caller, AgentOf):
+        cluster = context.configurations.cluster_with(caller.cluster_id)
+        if cluster.slug != slug:
+            raise ForbiddenError(_OF_ANOTHER)
+    else:
+        cluster = context.configurations.cluster(slug)
+    require_own_cluster(
+        caller,
+        cluster.id,
+        token_version=cluster.token_version,
+        previous_version=cluster.previous_token_version,
+    )
+    return cluster
+
+
 def require_own_cluster(
     caller: Identity,
     cluster_id: UUID,
@@ -83,7 +106,7 @@ def require_own_cluster(
     if not isinstance(caller, AgentOf):
         return
     if caller.cluster_id != cluster_id:
-        raise ForbiddenError("this token belongs to another cluster")
+        raise ForbiddenError(_OF_ANOTHER)
     if caller.token_version not in {token_version, previous_version}:
         raise ForbiddenError("this token was replaced by a newer one")
 

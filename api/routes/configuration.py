@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.configurations import ReadyDocument
 from api.context import Context
-from api.dependencies import require_own_cluster
+from api.dependencies import cluster_for
 from api.entity_tags import none_match
 from api.permissions import AgentOf
 from api.services.errors import InvalidError
@@ -59,14 +59,7 @@ def configuration_route() -> Route:
 
 async def _known(context: Context, scope: Scope) -> Known:
     """What is known of the caller's cluster just now; NotFoundError, ForbiddenError."""
-    await context.configurations.refresh()
-    cluster = context.configurations.cluster(scope["path_params"]["slug"])
-    require_own_cluster(
-        scope["state"]["identity"],
-        cluster.id,
-        token_version=cluster.token_version,
-        previous_version=cluster.previous_token_version,
-    )
+    cluster = await cluster_for(context, scope["path_params"]["slug"], scope["state"]["identity"])
     return Known(cluster, await context.configurations.current(cluster))
 
 

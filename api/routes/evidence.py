@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 from starlette.concurrency import run_in_threadpool
 
 from api.context import Context
-from api.dependencies import Caller, SlugInPath, TheContext, paging_by, require_own_cluster
+from api.dependencies import Caller, SlugInPath, TheContext, cluster_for, paging_by
 from api.evidence_body import EvidenceBody
 from api.services import evidence as service
 from api.services.clusters import living_cluster_id
@@ -51,14 +51,7 @@ async def announce_evidence(
     context: TheContext, slug: SlugInPath, caller: Caller, new: EvidenceAnnouncement
 ) -> EvidenceAddress:
     """An address at which an agent of the cluster puts what it announces here, within five minutes."""
-    await context.configurations.refresh()
-    cluster = context.configurations.cluster(slug)
-    require_own_cluster(
-        caller,
-        cluster.id,
-        token_version=cluster.token_version,
-        previous_version=cluster.previous_token_version,
-    )
+    cluster = await cluster_for(context, slug, caller)
     return await run_in_threadpool(_announced, context, cluster.id, new)
 
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api.context import Context
-from api.dependencies import caller_version, require_own_cluster
+from api.dependencies import caller_version, cluster_for
 from api.errors import problem_response
 from api.report_writer import TooManyReportsError
 from api.services.reports import ReceivedReport
@@ -30,14 +30,7 @@ class ReportsEndpoint:
         """One request; errors are answered by the application's handlers."""
         context: Context = scope["app"].state.context
         identity = scope["state"]["identity"]
-        await context.configurations.refresh()
-        cluster = context.configurations.cluster(scope["path_params"]["slug"])
-        require_own_cluster(
-            identity,
-            cluster.id,
-            token_version=cluster.token_version,
-            previous_version=cluster.previous_token_version,
-        )
+        cluster = await cluster_for(context, scope["path_params"]["slug"], identity)
         body = await _body(receive)
         version = caller_version(identity)
         is_rotating = cluster.previous_token_version is not None

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.context import Context
-from api.dependencies import Caller, SlugInPath, TheContext, require_own_cluster
+from api.dependencies import Caller, SlugInPath, TheContext, cluster_for
 from api.services import secrets as service
 from common.contracts.configuration import ClusterSecrets
 
@@ -16,14 +16,7 @@ async def read_secrets(
     context: TheContext, slug: SlugInPath, caller: Caller, response: Response
 ) -> ClusterSecrets:
     """Values of the sensitive variables that probers of the cluster name."""
-    await context.configurations.refresh()
-    cluster = context.configurations.cluster(slug)
-    require_own_cluster(
-        caller,
-        cluster.id,
-        token_version=cluster.token_version,
-        previous_version=cluster.previous_token_version,
-    )
+    await cluster_for(context, slug, caller)
     response.headers["Cache-Control"] = "no-store"
     return await run_in_threadpool(_secrets, context, slug)
 

@@ -177,7 +177,8 @@ def test_changed_or_closed_by_another_process_is_so_here_within_a_second(
     with context.database.writing() as session:
         session.query(models.Cluster).one().deleted_at = clock()
     clock.forward(seconds=1)
-    assert callers.agent(demo["id"], 2).get(ADDRESS).status_code == 404
+    assert callers.agent(demo["id"], 2).get(ADDRESS).status_code == 403
+    assert api.get(ADDRESS).status_code == 404
 
 
 def test_is_found_only_for_living_clusters(api: TestClient) -> None:

@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from common.contracts.keys import ApiKeyCreate, Role
+from database import models
 from database.session import Database
 from tests.integration.api.route_table import BODIES, EVERYBODY, PROBE, RULES, filled, routes_of
 
@@ -68,6 +69,27 @@ def test_a_scope_is_its_clusters_and_nothing_beside_them(
     for path in (slug, f"{slug}/variables/a"):
         assert scoped.delete(f"/api/v1/clusters/{path}").status_code in {403, 404}
     assert everybody["viewer"].get("/api/v1/clusters/other").json()["state"] == "active"
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_an_agent_learns_of_no_name_whether_a_cluster_has_it(
+    everybody: dict[str, TestClient], is_gone: bool, context: Any, clock: Any
+) -> None:
+    agent = everybody["other agent"]
+    if is_gone:
+        with context.database.writing() as session:
+            session.query(models.Cluster).filter_by(slug="other").one().deleted_at = clock()
+        clock.forward(seconds=1)
+    routes = [
+        rule for rule, allowed in RULES.items() if "own agent" in allowed and rule[0] != "PUT"
+    ]
+    for method, path in routes:
+        if "{slug}" not in path:
+            continue
+        addresses = [path.replace("{slug}", slug) for slug in ("demo", "nobody")]
+        answers = [agent.request(method, one, json=BODIES.get(path)) for one in addresses]
+        assert [answer.status_code for answer in answers] == [403, 403], path
+        assert answers[0].json() == answers[1].json()
 
 
 def test_a_scoped_editor_edits_its_cluster(everybody: dict[str, TestClient]) -> None:
