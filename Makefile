@@ -26,7 +26,7 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
-test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -37,6 +37,7 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
 	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
+	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
 	@.ci/part --summary
 
 check: test ## The same as `make test`
@@ -67,7 +68,7 @@ requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirement
 		--group pyproject.toml:services --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
 		--group pyproject.toml:tests --constraints requirements.txt --output-file requirements.tests.txt
-	for image in "agent common" "api common database" "creator common database" "solomon_stand_in" "tools common"; do \
+	for image in "agent common on-call" "api common database" "creator common database" "solomon_stand_in" "tools common"; do \
 		set -- $$image; \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
 			$$(printf -- '--group pyproject.toml:%s ' "$$@") --constraints requirements.txt --output-file $$1/requirements.txt; \
@@ -108,6 +109,16 @@ $(VENV)/.prometheus: $(VENV)/.uv
 		rm -rf $(VENV)/prometheus; \
 		touch $@; \
 	else echo "No prometheus on PATH: its tests say so" >&2; fi
+
+# For the tests in containers. Packages are installed on the machine only in the gate: elsewhere that is for its owner to decide.
+DOCKER_PACKAGES := docker.io docker-compose docker-registry iptables iproute2 mmdebstrap
+$(VENV)/.docker: $(VENV)/.uv
+	@if dpkg-query --show $(DOCKER_PACKAGES) >/dev/null 2>&1; then exit; \
+	elif [ -n "$${CI:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "The machine has no Docker of Debian: installing it"; \
+		install() { DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends $(DOCKER_PACKAGES) </dev/null >/dev/null; }; \
+		install 2>/dev/null || { apt-get update -qq && install; } || echo "Docker cannot be installed: its tests say so" >&2; \
+	else echo "No Docker of Debian: the tests in containers say so" >&2; fi
 
 # The same for the plugins that Nagios runs, which must run as probers.
 $(VENV)/.plugins: $(VENV)/.uv

@@ -21,8 +21,8 @@ Builds the image of one service as mr-prober-NAME.
                                                 certificates (PEM) that those lines may name as
                                                 /run/secrets/authorities
 
-Tags: VERSION and VERSION-COMMIT; only VERSION-COMMIT-dirty where files differ from the commit.
-Each is also made with MR_PROBER_REGISTRY/ in front, if that is set.
+Tags: VERSION and VERSION-COMMIT; only VERSION-COMMIT-dirty where files differ from the commit; here also latest.
+All but latest are also made with MR_PROBER_REGISTRY/ in front, if that is set.
 TEXT
 }
 
@@ -66,7 +66,7 @@ if [ -n "$(git status --porcelain 2>/dev/null)" ]; then
 else
     tags=("$version" "$version-$commit")
 fi
-references=()
+references=("$image:latest") # on this machine only
 for tag in "${tags[@]}"; do
     references+=("$image:$tag")
     [ -z "$registry" ] || references+=("${registry%/}/$image:$tag")

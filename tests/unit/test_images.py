@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # The image → the groups of pyproject.toml from which its requirements are compiled.
 GROUPS = {
-    "agent": {"agent", "common"},
+    "agent": {"agent", "common", "on-call"},
     "api": {"api", "common", "database"},
     "creator": {"creator", "common", "database"},
     "solomon_stand_in": {"solomon_stand_in"},

