@@ -35,6 +35,7 @@ def become_server() -> None:
         "-ip.bind=127.0.0.1",
         "-master.volumeSizeLimitMB=64",
         "-volume.max=100",  # each bucket takes seven at once; they are as large as what is in them
+        "-volume.preStopSeconds=1",  # nobody else has to learn that it goes
         f"-filer.port={FILER_PORT}",
         "-s3",
         f"-s3.port={S3_PORT}",

@@ -82,8 +82,6 @@ class Compose:
             "down",
             "--volumes",
             "--remove-orphans",
-            "--timeout",
-            "60",
             seconds=300,
         )
 

@@ -31,7 +31,7 @@ ip link set lo up
 mkdir "$1/data"
 if [ "$2" = memory ]; then mount -t tmpfs -o size=12g,mode=755 images "$1/data"; fi
 dockerd --host="unix://$1/docker.sock" --data-root="$1/data" --exec-root="$1/run" --pidfile="$1/docker.pid" \\
-    --cgroup-parent=/mr-prober-containers --experimental --ip6tables &
+    --cgroup-parent="/$(basename "$1")" --experimental --ip6tables &
 wait $!
 """
 
@@ -153,11 +153,19 @@ class Daemon:
         """The end of everything in its namespaces, and of its folder."""
         self._outer.kill()  # and the kernel kills all that is inside
         self._outer.wait()
-        for group in Path("/sys/fs/cgroup").glob("**/mr-prober-containers"):
-            for folder in [*sorted(group.glob("**/"), reverse=True), group]:
-                if folder.is_dir():
-                    folder.rmdir()
+        wait_until("the end of all that ran in its cgroups", self._groups_are_gone)
         shutil.rmtree(self.folder)
+
+    def _groups_are_gone(self) -> bool:
+        """Remove the cgroups; False as long as the kernel still ends a process in one."""
+        for group in Path("/sys/fs/cgroup").glob(f"*/{self.folder.name}"):
+            for folder in [*sorted(group.rglob("*/"), reverse=True), group]:
+                try:
+                    if folder.is_dir():
+                        folder.rmdir()
+                except OSError:
+                    return False
+        return True
 
 
 def make_base_image(archive: Path) -> None:

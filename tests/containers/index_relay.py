@@ -8,8 +8,12 @@ So nothing of this machine's network has to be changed for the daemon.
 import socket
 import sys
 import threading
+import time
+from functools import lru_cache
 
 from tests.containers.namespaces import inside_network
+
+_ASKING = threading.Lock()
 
 
 def main() -> None:
@@ -34,12 +38,30 @@ def _serve(client: socket.socket) -> None:
         if method != "CONNECT":
             client.sendall(b"HTTP/1.1 405 only CONNECT\r\n\r\n")
             return
-        with socket.create_connection((host, int(port))) as server:
+        try:
+            server = socket.create_connection((_address_of(host), int(port)), timeout=30)
+        except OSError as error:
+            client.sendall(f"HTTP/1.1 502 {error}\r\n\r\n".encode())
+            return
+        with server:
+            server.settimeout(None)
             client.sendall(b"HTTP/1.1 200 connected\r\n\r\n")
             back = threading.Thread(target=_pump, args=(server, client), daemon=True)
             back.start()
             _pump(client, server)
             back.join()
+
+
+@lru_cache
+def _address_of(host: str) -> str:
+    """Asked once: builds ask for the same few names, dozens at a time, which is more than some name servers bear."""
+    with _ASKING:
+        for pause in (0.5, 1.0, 2.0, 4.0):
+            try:
+                return socket.gethostbyname(host)
+            except socket.gaierror:
+                time.sleep(pause)
+        return socket.gethostbyname(host)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
