@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from ruamel.yaml import YAML
 
 from common.api_client import ApiClient
 from common.api_transport import ApiTransport
@@ -31,6 +32,23 @@ class Compose:
         for name in _FILES:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
             copy(ROOT / name, folder / name)
+        self._be_patient()
+
+    def _be_patient(self) -> None:
+        """A machine that is busy with other tests must not turn cells red: its probers get time."""
+        for path in (self.folder / "configs/environments/compose/probers").glob("*.yaml"):
+            config = YAML(typ="safe").load(path)
+            settings = config["configs"]["containers"].setdefault("settings", {})
+            settings |= {"interval_seconds": 15, "time_limit_seconds": 15}
+            settings["variables"] = {"timeout_seconds": 12} | settings.get("variables", {})
+            if path.stem == "disk-write":  # it knows no such variable
+                del settings["variables"]
+            with path.open("w") as file:
+                YAML().dump(config, file)
+        # The example's recipes for real clouds would fetch providers, which cannot be had in here.
+        for folder in (self.folder / "configs/recipes").iterdir():
+            if not folder.name.startswith("local-"):
+                shutil.rmtree(folder)
 
     def make(self) -> str:
         """The one command of the README, with the images that are there."""
@@ -103,11 +121,13 @@ def grid(client: ApiClient) -> Grid | None:
         return None
 
 
-def is_all_green(client: ApiClient, hosts: int = 2, probers: int = 5) -> bool:
-    """Whether every host reports, and every prober succeeds on each."""
+def is_all_green(client: ApiClient, hosts: int = 2, *, but: str = "") -> bool:
+    """Whether every host reports, and every prober, perhaps but one, succeeds on each."""
     seen = grid(client)
     if not seen or len(seen.hosts) != hosts:
         return False
-    cells = [cell.state for host in seen.hosts for cell in host.cells.values()]
+    cells = [
+        cell.state for host in seen.hosts for prober, cell in host.cells.items() if prober != but
+    ]
     reporting = all(host.presence == "reporting" for host in seen.hosts)
-    return reporting and len(cells) == hosts * probers and set(cells) == {State.SUCCESS}
+    return reporting and len(cells) == hosts * (4 if but else 5) and set(cells) == {State.SUCCESS}
