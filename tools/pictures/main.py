@@ -12,7 +12,7 @@ from pathlib import Path
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
-from tools.pictures import synchronize
+from tools.pictures import agent, meeseeks, synchronize
 
 # A page of docs loads nothing from elsewhere: without rich's web font, the reader's own monospaced one.
 _FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
@@ -24,6 +24,10 @@ SCENES: dict[str, tuple[str, Callable[[Console], None]]] = {
     "synchronize-plan": ("yc-mr-prober-synchronize", synchronize.plan),
     "synchronize-refused": ("yc-mr-prober-synchronize", synchronize.refused),
     "synchronize-apply": ("yc-mr-prober-synchronize apply", synchronize.applied),
+    "agent-status": ("yc-mr-prober-agent status", agent.status),
+    "agent-logs": ("yc-mr-prober-agent logs", agent.logs),
+    "meeseeks-plan": ("yc-mr-prober-meeseeks", meeseeks.plan),
+    "meeseeks-refused": ("yc-mr-prober-meeseeks apply", meeseeks.refused),
 }
 
 

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from common.contracts.files import FileReference
+from tools.pictures.prompt import typed
 from tools.synchronize.apply import Applied
 from tools.synchronize.file_differences import unified_diff
 from tools.synchronize.plan import ABSENT, Action, Change, FieldChange, FileChange, Kind, Plan
@@ -55,13 +56,13 @@ _CHANGES = (
 
 def plan(console: Console) -> None:
     """What would change."""
-    _typed(console, "yc-mr-prober-synchronize")
+    typed(console, "yc-mr-prober-synchronize")
     print_plan(console, Plan(_CHANGES))
 
 
 def refused(console: Console) -> None:
     """A plan that does too much, and one that meets the work of others."""
-    _typed(console, "yc-mr-prober-synchronize --environment prod")
+    typed(console, "yc-mr-prober-synchronize --environment prod")
     deleted = tuple(
         Change(Action.DELETE, Kind.CLUSTER, (f"mesh-{letter}",)) for letter in "abcdefgh"
     )
@@ -79,12 +80,8 @@ def refused(console: Console) -> None:
 
 def applied(console: Console) -> None:
     """Somebody was faster with one object; the rest is done."""
-    _typed(console, "yc-mr-prober-synchronize apply")
+    typed(console, "yc-mr-prober-synchronize apply")
     print_plan(console, Plan(_CHANGES[2:]))
     result = Applied(done=[*_CHANGES[2:4], _CHANGES[5]])
     result.failed = [(_CHANGES[4], "changed meanwhile: plan again")]
     print_applied(console, result)
-
-
-def _typed(console: Console, command: str) -> None:
-    console.print(f"$ {command}", style="bold")
