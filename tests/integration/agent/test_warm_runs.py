@@ -19,6 +19,7 @@ from agent.plan import Batch, RunKey, RunSpec
 from agent.results import RunResult
 from common.contracts.states import Outcome
 from tests.integration.agent.runner_bench import Bench, opened_bench
+from tests.integration.needs import need
 
 
 @pytest.fixture
@@ -328,8 +329,8 @@ def test_the_cost_is_that_of_the_fork_alone(bench: Bench) -> None:
     assert warm.cost.peak_rss_bytes > 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs as somebody else")
 def test_imports_happen_with_the_rights_and_limits_of_the_sandbox(bench: Bench) -> None:
+    need(os.geteuid() == 0, "root, to start programs as somebody else")
     spec = spec_of(bench, "import os")
     bench.warm_up(spec)
     [parent] = parents()

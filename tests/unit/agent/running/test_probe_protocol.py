@@ -1,6 +1,7 @@
 """Our few lines for two messages against the protobuf library and cloudprober's own description of them."""
 
 import pytest
+from cloudprober.external import server_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,8 +12,6 @@ from agent.running.probe_protocol import (
     parsed_reply,
     request_frame,
 )
-
-server_pb2 = pytest.importorskip("cloudprober.external.server_pb2")
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 texts = st.text(st.characters(codec="utf-8"), max_size=300)
