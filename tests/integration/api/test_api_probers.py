@@ -137,7 +137,10 @@ def test_lists_need_a_constant_number_of_statements(
         statements.clear()
         api.get("/api/v1/probers")
         api.get("/api/v1/clusters")
-        counts.append(len(statements))
+        # Without the looks at the caller's key: one a second by the real clock.
+        of_lists = [one for one in statements if "SELECT" in one and "api_keys" not in one]
+        counts.append(len(of_lists))
+    assert counts[0] > 2
     assert len(set(counts)) == 1, counts
 
 
