@@ -330,7 +330,8 @@ class AgentLoop:
             self._close_cell(closed)
 
     def _look_at_canaries(self, now_ns: int) -> None:
-        if self._canaries.look(now_ns, may_start=not self._window.is_all_paused):
+        is_ending = self._balanced_ns is not None
+        if self._canaries.look(now_ns, may_start=not (is_ending or self._window.is_all_paused)):
             self._report_timer.changed(now_ns)
 
     def _close_cell(self, end: int) -> None:

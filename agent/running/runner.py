@@ -35,9 +35,9 @@ from common.masking import without_secrets
 log = logging.getLogger(__name__)
 
 _SUCCESS = Verdict(Outcome.SUCCESS)
-# After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 # Who prints more than this must be read at once: a pipe holds 64 KiB, and then the program stands still.
 _LOUD_BYTES = 16 * 1024
+# After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
 # Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
@@ -125,10 +125,11 @@ class Runner:
         return sum(run.counted for run in ended)
 
     def end_all(self, now_ns: int) -> None:
-        """End every run, without results."""
+        """End every run, without results: also of those that are over a limit and have not ended yet, or they would count twice."""
         for run in list(self._runs.values()):
             if run.cause is None:
                 self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
+            run.cause = EndCause.NOT_WANTED
         self._servers.end_all()
 
     def close(self) -> None:
