@@ -103,6 +103,51 @@ def test_runs_reports_pushes_and_leaves_nothing(
     assert stub_solomon.paths[-1] == f"/api/v2/push?{query}"
 
 
+def test_at_the_end_who_cleans_up_gets_its_grace_and_the_last_counts_are_sent(
+    start_agent: Start, stub_api: StubApi, stub_solomon: StubSolomon, tmp_path: Path
+) -> None:
+    witness = tmp_path / "witness"
+    forever = f"echo started >> {witness}; while :; do sleep 0.1; done"
+    polite = f"trap 'sleep 1; echo cleaned >> {witness}; exit 0' TERM; {forever}"
+    deaf = f"trap '' TERM; {forever}"
+    settings = {"interval_seconds": 3600, "time_limit_seconds": 600}
+    stub_api.document = document(
+        prober(1, {}, ["sh", "-c", polite], grace_seconds=60, **settings),
+        prober(2, {}, ["sh", "-c", deaf], grace_seconds=0.2, **settings),
+    )
+    agent = start_agent()
+    wait_until(lambda: witness.exists() and witness.read_text().split() == ["started"] * 2)
+    agent.send_signal(signal.SIGTERM)
+    # Less than the longest grace: nobody waits for what has ended.
+    assert agent.wait(50) == 0
+    assert witness.read_text().split() == ["started", "started", "cleaned"]
+    skipped = {
+        sensor["labels"]["prober_slug"]: sensor["value"]
+        for sensor in stub_solomon.sensors("mr_prober_skipped_runs")
+        if sensor["labels"]["reason"] == "agent_restart"
+    }
+    assert skipped == {"prober-1": 1, "prober-2": 1}
+    assert {sensor["value"] for sensor in stub_solomon.sensors("mr_prober_runs")} == {0}
+
+
+def test_names_each_power_that_it_lacks_once(
+    start_agent: Start, stub_api: StubApi, tmp_path: Path
+) -> None:
+    agent = start_agent()
+    wait_until(lambda: stub_api.reports)
+    stub_api.document = document(revision=2)
+    wait_until(lambda: stub_api.reports[-1]["document_revision"] == 2)
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(30) == 0
+    said = [
+        line.partition("a power is missing: ")[2]
+        for line in (tmp_path / "agent0.log").read_text().splitlines()
+        if "a power is missing" in line
+    ]
+    assert len(said) == len(set(said))
+    assert any(line.startswith("not root") for line in said) == (os.geteuid() != 0)
+
+
 def test_changes_reach_it_and_an_unchanged_prober_goes_on(
     start_agent: Start, stub_api: StubApi, tmp_path: Path
 ) -> None:
