@@ -4,6 +4,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.containers.compose import Compose
 from tests.containers.daemon import (
     AUTHORITIES,
     BASE_IMAGE,
+    BASE_PACKAGES,
     ROOT,
     Daemon,
     index_secret,
@@ -23,7 +25,10 @@ from tests.containers.namespaces import inside_network
 from tests.integration.needs import need
 
 IMAGES = ("agent", "api", "creator", "solomon_stand_in", "tools", "postgresql", "s3")
-_ARCHIVE = ROOT / ".cache" / "containers" / "base.tar"
+# Another list of packages is another archive.
+_ARCHIVE = (
+    ROOT / ".cache/containers" / f"base-{sha256(BASE_PACKAGES.encode()).hexdigest()[:12]}.tar"
+)
 
 
 def _network_of_this_machine() -> dict[str, str]:

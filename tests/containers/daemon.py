@@ -168,6 +168,10 @@ class Daemon:
         return True
 
 
+# libstdc++6 is in every Debian that has apt; grpc needs it.
+BASE_PACKAGES = "python3,python3-venv,ca-certificates,passwd,tzdata,libstdc++6"
+
+
 def make_base_image(archive: Path) -> None:
     """A Debian with Python as the official image has it, from the package sources of this machine: no registry is asked."""
     if archive.exists():
@@ -177,9 +181,8 @@ def make_base_image(archive: Path) -> None:
     options = [
         f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")
     ]
-    packages = "python3,python3-venv,ca-certificates,passwd,tzdata"
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=essential", f"--include={packages}", *options, "bookworm", str(draft)],
+        ["mmdebstrap", "--quiet", "--variant=essential", f"--include={BASE_PACKAGES}", *options, "bookworm", str(draft)],
         env=os.environ | {"PATH": PATH}, check=True, timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     draft.replace(archive)
