@@ -11,9 +11,11 @@ from pydantic import BaseModel
 
 from agent.errors import AgentNotRunningError
 from agent.recorder.reader import Wanted, read_records
+from agent.remains import remains_in
 from common.contracts.control import MAX_RECORDS, AgentState, RunPhase, RunProgress, RunTicket
 from tools.agent.bundle import written_bundle
 from tools.agent.doctor import Check, Health, examined
+from tools.agent.errors import NothingKnownError
 from tools.agent.following import run_to_its_end
 from tools.agent.local_folder import local_prober
 from tools.agent.machine import machine_facts
@@ -130,6 +132,8 @@ def bundle(place: Place, /, *, output: Path | None) -> int:
     agent = place.agent()
     parts: dict[str, BaseModel | Iterable[BaseModel]] = {}
     if state is None:
+        if problem := remains_in(place.folder).problem:
+            raise NothingKnownError(place.folder, problem)
         parts["records"] = read_records(place.folder, Wanted(limit=MAX_RECORDS)).records
         host = "dead-agent"
     else:

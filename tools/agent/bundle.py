@@ -5,18 +5,20 @@ import json
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from tools.agent.doctor import Check
+from tools.agent.errors import BundleError
 
 
 def written_bundle(
     path: Path, parts: Mapping[str, BaseModel | Iterable[BaseModel]], checks: Iterable[Check]
 ) -> int:
-    """Write `<name>.json` (`.jsonl` for several) of each part and `doctor.txt`; its size in bytes. OSError.
+    """Write `<name>.json` (`.jsonl` for several) of each part and `doctor.txt`; its size in bytes. BundleError.
 
     Every part comes from what the agent itself has freed of secrets; no file of its folder is copied.
     The archive is readable for its author only.
@@ -31,9 +33,12 @@ def written_bundle(
                 member.size, member.mtime, member.mode = len(content), int(time.time()), 0o600
                 archive.addfile(member, io.BytesIO(content))
         draft.replace(path)
+        return path.stat().st_size
+    except OSError as error:
+        raise BundleError(path, error.strerror or str(error)) from error
     finally:
-        draft.unlink(missing_ok=True)
-    return path.stat().st_size
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def contents_of(

@@ -3,6 +3,8 @@
 The facts come from the agent itself where it lives (`AgentState`), and from this machine (`machine.py`).
 """
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,6 +57,13 @@ def _agent(facts: MachineFacts, state: AgentState | None) -> Check:
             f"a process holds {facts.folder} but does not answer: {facts.silence}",
             "you may lack the rights to its socket (its user or group); else end it, its supervisor starts it anew",
         )
+    if os.strerror(errno.EACCES) in facts.silence:
+        return Check(
+            "agent",
+            Health.ILL,
+            f"cannot be asked by {facts.user}, whether it runs or not: {facts.silence}",
+            "call this as the agent's user or root",
+        )
     return Check(
         "agent",
         Health.ILL,
@@ -76,7 +85,7 @@ def _folder(facts: MachineFacts) -> Check:
 
 def _disk(facts: MachineFacts) -> Check:
     if facts.disk_free_bytes is None:
-        return Check("disk", Health.DOUBT, "the folder is not there")
+        return Check("disk", Health.DOUBT, "its folder is not there, or hidden from this user")
     text = f"{size(facts.disk_free_bytes)} free, {facts.inodes_free} inodes"
     if facts.disk_free_bytes < _LITTLE_SPACE or facts.inodes_free == 0:
         return Check("disk", Health.ILL, text, "make room: points and records are being lost")

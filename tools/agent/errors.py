@@ -4,7 +4,8 @@ MrProberError (beside those of `agent/control/client.py`)
 ├── NothingKnownError     there is not even a dead agent's configuration
 ├── UnknownProberError    neither the agent nor its disk knows the prober
 ├── LocalFolderError      the author's folder cannot be run as it is
-└── RunRefusedError       the agent did not make the run that was asked for
+├── RunRefusedError       the agent did not make the run that was asked for
+└── BundleError           the archive cannot be written
 """
 
 from collections.abc import Collection, Sequence
@@ -47,3 +48,10 @@ class RunRefusedError(MrProberError):
 
     def __init__(self, prober: str, problem: str) -> None:
         super().__init__(f"{prober} was not run: {problem}")
+
+
+class BundleError(MrProberError):
+    """A folder that is not there, no right to write, no space."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}")

@@ -127,14 +127,22 @@ def logs(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) 
     except AgentNotRunningError as error:
         if options["follow"]:
             raise
+        if remains_in(place.folder).problem:
+            raise
         click.echo(str(error), err=True)
         wanted = Wanted(prober=prober, failed=failed, limit=options["limit"])
         records = iter(read_records(place.folder, wanted).records)
+    found = False
     for record in records:
+        found = True
         if as_json:
             click.echo(record.model_dump_json())
         else:
             place.show(page_of(record) if verbose else line_of(record))
+    if not found:
+        click.echo(
+            f"no {'failed ' if failed else ''}run of {prober or 'any prober'} is recorded", err=True
+        )
     return ExitCode.DONE
 
 

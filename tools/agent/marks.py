@@ -79,7 +79,7 @@ def ahead(moment: datetime | None, now: datetime) -> str:
 def span(seconds: float) -> str:
     """A length of time in one unit: `0.25 s`, `12 s`, `3 min`, `2 h`, `4 d`."""
     if abs(seconds) < 10:
-        return f"{seconds:.2g} s"
+        return f"{round(seconds, 4):.2g} s"  # nobody reads 3.1e-06
     for unit, name, below in ((1, "s", 120), (60, "min", 7200), (3600, "h", 172_800)):
         if abs(seconds) < below:
             return f"{seconds / unit:.0f} {name}"

@@ -97,6 +97,7 @@ def test_show_explain_list_top_and_metrics(patient: Patient, tool: Tool) -> None
     assert "check.sh" in explained
     assert "cluster: config all" in explained
     assert "next runs: " in explained
+    assert tool("logs", "prober-9").err == "no run of prober-9 is recorded\n"
     listed = tool("list").out.splitlines()
     assert listed[2].startswith("prober-1"), "what needs a person comes first"
     assert "prober-2" in tool("top").out
@@ -186,6 +187,11 @@ def test_a_folder_in_which_no_agent_ever_worked(tool: Tool, tmp_path: Path) -> N
     said = tool("--dir", str(tmp_path / "nothing"), "status")
     assert said.code == 1
     assert "no agent has ever worked there" in said.out
+    archive = tmp_path / "empty.tar.gz"
+    for words in (("logs",), ("bundle", "-o", str(archive))):
+        refused = tool("--dir", str(tmp_path / "nothing"), *words)
+        assert (refused.code, bool(refused.err)) == (1, True), words
+    assert not archive.exists(), "nobody shall think that something is in it"
 
 
 def test_wrong_usage_is_told_before_anybody_is_asked(tool: Tool) -> None:

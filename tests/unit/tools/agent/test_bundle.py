@@ -4,9 +4,12 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from tests.unit.tools.agent.states import agent_state, record
 from tools.agent.bundle import contents_of, written_bundle
 from tools.agent.doctor import Check, Health
+from tools.agent.errors import BundleError
 
 CHECK = Check("disk", Health.ILL, "full", "make room")
 
@@ -29,3 +32,9 @@ def test_the_archive_is_its_authors_and_no_draft_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with tarfile.open(path) as archive:
         assert sorted(archive.getnames()) == ["ticket/doctor.txt", "ticket/state.json"]
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nothing" / "ticket.tar.gz"
+    with pytest.raises(BundleError, match=f"{path} cannot be written: No such file or directory"):
+        written_bundle(path, {}, [CHECK])

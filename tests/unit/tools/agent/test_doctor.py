@@ -94,3 +94,13 @@ def test_a_silent_agent_is_dead_or_hangs() -> None:
     assert (dead.health, "does not run: no such file" in dead.text) == (Health.ILL, True)
     hangs = examined(replace(WELL, silence="refused"), None)[0]
     assert (hangs.health, "does not answer: refused" in hangs.text) == (Health.ILL, True)
+
+
+def test_an_agent_that_one_may_not_ask_is_not_called_dead() -> None:
+    hidden = replace(WELL, is_locked=False, is_readable=False, silence="Permission denied")
+    found = examined(hidden, None)[0]
+    assert (found.health, found.text) == (
+        Health.ILL,
+        "cannot be asked by root, whether it runs or not: Permission denied",
+    )
+    assert "start it" not in found.advice

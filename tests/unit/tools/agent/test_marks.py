@@ -45,7 +45,15 @@ def test_whatever_is_written_is_a_duration_or_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.25, "0.25 s"), (12, "12 s"), (180, "3 min"), (7300, "2 h"), (400_000, "5 d")],
+    [
+        (3.1e-06, "0 s"),
+        (0.0012, "0.0012 s"),
+        (0.25, "0.25 s"),
+        (12, "12 s"),
+        (180, "3 min"),
+        (7300, "2 h"),
+        (400_000, "5 d"),
+    ],
 )
 def test_a_length_of_time_has_one_unit(seconds: float, text: str) -> None:
     assert span(seconds) == text
