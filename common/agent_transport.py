@@ -90,9 +90,12 @@ class AgentTransport:
 
         ApiUnreachableError: it did not get there, or was refused. Such an address may be good for one request only.
         """
-        url = urljoin(f"{self._url}/", address)
+        try:
+            url = urljoin(f"{self._url}/", address)
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ApiUnreachableError(self._url, "an address that is none") from error
         authorities = self._authorities if url.startswith(f"{self._url}/") else None
-        parts = urlsplit(url)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         try:
             # A connection of its own is never sent twice over.
