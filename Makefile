@@ -26,17 +26,16 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
-# Two folders at a time, since most of these tests wait more than they work; the longest ones first.
-LONGEST := creator agent api tools
-
 test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
 	@.ci/part "import rules" $(BIN)/lint-imports
 	@.ci/part "unit tests" $(BIN)/pytest -q tests/unit
-	@{ printf '%s\n' $(LONGEST); ls tests/integration; } | grep -vE '^__|\.py$$' | awk '!seen[$$0]++' \
-		| xargs -P 2 -I PART .ci/part --whole "integration: PART" $(BIN)/pytest -q tests/integration/PART
+	@for folder in tests/integration/*/; do \
+		case $$folder in *__pycache__/) continue;; esac; \
+		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
+	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
 	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
 	@.ci/part --summary
