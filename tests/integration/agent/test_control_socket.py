@@ -66,11 +66,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     api.document = document(
         prober(
             1, {"says.sh": SAYS}, ["./says.sh"],
-            interval_seconds=3600, time_limit_seconds=5,
+            interval_seconds=86400, time_limit_seconds=5,
             variables={"name": "Ann"}, matrix={"target": {"values": ["a", "b"]}},
         ),
         prober(2, {}, ["true"], mode="unheard-of"),
-        prober(3, {}, ["sh", "-c", script], interval_seconds=3600, open_files=123),
+        prober(3, {}, ["sh", "-c", script], interval_seconds=86400, open_files=123),
         prober(4, {}, ["false"], interval_seconds=0.3),
         prober(5, {}, ["true"], interval_seconds=0.3),
         prober(
@@ -78,7 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             exclusive="disk", time_limit_seconds=900, grace_seconds=0,
         ),
         prober(
-            7, {}, ["sh", "-c", f"echo '{LAST_VERDICT}'"], interval_seconds=3600,
+            7, {}, ["sh", "-c", f"echo '{LAST_VERDICT}'"], interval_seconds=86400,
             matrix={"number": {"values": list(range(1500)), "deliver": "batch"}},
         ),
     )  # fmt: skip
@@ -87,7 +87,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         agent.start(MR_PROBER_AGENT_RULES=str(rules))
         wait_until(lambda: (agent.shown("prober-1"), agent.shown("prober-3")) == ("11", "1"))
         wait_until(lambda: agent.shown("prober-7").endswith("1"))
-        wait_until(lambda: started.exists() and api.reports)
+        wait_until(started.exists)
+        # A report may be older than what the socket says.
+        wait_until(lambda: api.reports and api.reports[-1]["probers"][2]["states"] == "1")
         yield Shared(agent, api, witness)
         agent.end()
 
