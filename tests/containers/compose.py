@@ -92,7 +92,7 @@ class Compose:
         result: list[dict[str, Any]] = answer.json()["result"]
         return result
 
-    def down(self) -> None:
+    def down(self, *options: str) -> None:
         """Stop and remove everything."""
         self._run(
             "docker-compose",
@@ -100,6 +100,7 @@ class Compose:
             "down",
             "--volumes",
             "--remove-orphans",
+            *options,
             seconds=300,
         )
 

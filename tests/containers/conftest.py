@@ -105,4 +105,5 @@ def compose(
     """The compose file in a folder of its own, as in a clean clone, started by the one command of its README."""
     compose = Compose(daemon, tmp_path_factory.mktemp("clone"))
     yield compose
-    compose.down()
+    # Whatever has gone wrong: nobody waits for what does not end.
+    compose.down("--timeout", "5")
