@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo compose test check soak format migrate protos bench pictures requirements clean
+.PHONY: help demo compose test check soak whole format migrate protos bench pictures requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +37,7 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
 	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
-	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
+	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers --ignore tests/containers/test_whole_product.py
 	@.ci/part --summary
 
 check: test ## The same as `make test`
@@ -46,6 +46,9 @@ soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for lo
 	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
+
+whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker ## docker-compose from start to end, with kills and two of each; not in `make test` yet
+	$(BIN)/pytest -q -x tests/containers
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true
