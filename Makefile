@@ -37,7 +37,6 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
 	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
-	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers --ignore tests/containers/test_whole_product.py
 	@.ci/part --summary
 
 check: test ## The same as `make test`
@@ -47,7 +46,7 @@ soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for lo
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
 
-whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker ## docker-compose from start to end, with kills and two of each; not in `make test` yet
+whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker ## Images and docker-compose in a Docker daemon of their own; not in `make test` yet
 	$(BIN)/pytest -q -x tests/containers
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
@@ -113,7 +112,7 @@ $(VENV)/.prometheus: $(VENV)/.uv
 		touch $@; \
 	else echo "No prometheus on PATH: its tests say so" >&2; fi
 
-# For the tests in containers. Packages are installed on the machine only in the gate: elsewhere that is for its owner to decide.
+# For the tests in containers, and iptables for those of the metadata guard. Packages are installed on the machine only in the gate: elsewhere that is for its owner to decide.
 DOCKER_PACKAGES := docker.io docker-compose docker-registry iptables iproute2 mmdebstrap
 $(VENV)/.docker: $(VENV)/.uv
 	@if dpkg-query --show $(DOCKER_PACKAGES) >/dev/null 2>&1; then exit; \
