@@ -199,6 +199,7 @@ class AgentLoop:
         self._applying_until = plan.applying_until
         for spec in (*changes.start, *changes.replace):
             self._begin(spec, now_ns)
+        self._runner.keep_warm(wanted.values())
         self._window.apply(plan, self._spec_of)
         self._past = None
         self._bad_output_told.clear()

@@ -57,7 +57,7 @@ from agent.sinks.port import MetricSink
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.agent_transport import AgentTransport
-from common.atomic_files import read_key
+from common.atomic_files import read_key, remove_drafts
 from common.contracts.identifiers import HOST_PATTERN, is_slug
 from common.contracts.resolution import Host
 from common.errors import MrProberError
@@ -153,12 +153,14 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
     try:
         # The descriptor stays open until the process ends, and with it the lock.
         lock_folder(root)
+        remove_drafts(root)
         identity = next_identity(root, host=settings.host, cluster=settings.cluster)
         about = AboutAgent(identity, settings.host, settings.cluster)
         # What a local document needs never meets what the API's does.
         store = Store(root / "local" if document else root)
         end_leftovers(root, store.temporary)
         store.wipe_temporary()
+        store.remove_drafts()
     except OSError as error:
         raise AgentFolderError(root, error) from error
     adopts_orphans = kernel.adopt_orphans()

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from agent.errors import FileDamagedError
 from agent.folders import remove_folder
-from common.atomic_files import write_atomically
+from common.atomic_files import remove_drafts, write_atomically
 from common.contracts.configuration import ClusterSecrets
 from common.contracts.files import FileReference, content_hash
 from common.contracts.identifiers import SHA256_PATTERN
@@ -50,6 +50,12 @@ class Store:
         """Remove what runs of an earlier start left behind."""
         for folder in self.temporary.iterdir():
             remove_folder(folder)
+
+    def remove_drafts(self) -> None:
+        """Remove what an earlier start had not finished writing when it was killed."""
+        for folder in (self._current.parent, self._documents, self._files):
+            remove_drafts(folder)
+        self._remove_drafts()
 
     def document(self) -> bytes | None:
         """The last good document; None if there is none or it is damaged."""

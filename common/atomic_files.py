@@ -1,11 +1,15 @@
 """Files that are never half there, and key files that only their owner reads."""
 
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
 
 from common.errors import KeyFileError
+
+# What `tempfile` makes of the prefix that is given below.
+_DRAFT = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -27,6 +31,16 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what writers left that were killed before their file was whole; OSError.
+
+    Only where nobody else writes now: the draft of another one would be gone.
+    """
+    for path in folder.iterdir():
+        if _DRAFT.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def read_key(path: Path) -> str:

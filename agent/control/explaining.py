@@ -36,11 +36,8 @@ class Explaining:
             raise RefusedError(404, _why_not(news.document, slug))
         planned = self._survey.planned(slug)
         moment = self._survey.moment()
-        times = sorted(
-            at
-            for view in self._survey.views(planned.keys[:MAX_COMBINATIONS_SHOWN])
-            if (at := moment.at(view.next_ns))
-        )
+        views = self._survey.views(planned.keys[:MAX_COMBINATIONS_SHOWN])
+        times = sorted(at for view in views if (at := moment.at(view.next_ns)))
         return ProberExplanation(
             document_revision=news.plan.document_revision,
             prober=explained_prober(effective),
@@ -49,6 +46,7 @@ class Explaining:
                 files=list(effective.files),
             ),
             problem=planned.problem,
+            mode_problem=next((view.cold for view in views if view.cold), ""),
             next_runs=times[:_NEXT_RUNS],
             pause=self._survey.pause_of(slug),
         )

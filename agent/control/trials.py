@@ -38,6 +38,7 @@ _REMEMBERED_SECONDS = 600.0
 _RETRY_SECONDS = 0.1
 # Beyond time limit and grace: until even SIGKILL is given up.
 _PATIENCE_SECONDS = 15.0
+_ENDED_EARLY = "it was ended before its time"
 _OBSTACLES = {
     SkipReason.SLOTS: "all slots are taken: as many programs run as may (MR_PROBER_AGENT_SLOTS)",
     SkipReason.EXCLUSIVE: "another prober of the same exclusion group runs all the time",
@@ -46,7 +47,7 @@ _OBSTACLES = {
 
 @dataclass
 class _Trial:
-    """One of them; changed by its own thread only, but for `is_wanted`."""
+    """One of them; changed by its own thread only, but for `is_wanted` and `is_begun`."""
 
     id: UUID
     spec: RunSpec
@@ -57,6 +58,7 @@ class _Trial:
     flight: Flight | None = None
     moment: Moment | None = None
     is_wanted: bool = True
+    is_begun: bool = False
     changed: threading.Event = field(default_factory=threading.Event)  # it is over
     landed: threading.Event = field(default_factory=threading.Event)  # its flight is there
     over_at: float | None = None
@@ -200,8 +202,16 @@ class Trials:
         try:
             if self._started(trial):
                 self._await_end(trial)
+            else:
+                trial.phase = RunPhase.NOT_RUN
+                trial.problem = trial.problem or _ENDED_EARLY
         except LoopSilentError as error:
+            trial.is_wanted = False
             trial.phase, trial.problem = RunPhase.NOT_RUN, str(error)
+        # A bug of ours is told to who asked and to the log; without this the thread would take the agent with it.
+        except Exception:
+            log.exception("a run that was asked for failed prober=%s", trial.spec.prober_slug)
+            trial.phase, trial.problem = RunPhase.NOT_RUN, "a bug of the agent; its log says more"
         finally:
             if trial.folder:
                 self._files.remove(trial.folder)
@@ -216,18 +226,25 @@ class Trials:
             trial.moment = Moment(datetime.now(UTC), boot_ns())
             trial.landed.set()
 
+        def begin(window: Window) -> SkipReason | None:
+            # On the loop's thread, as its end: whichever is asked for first, nothing starts after the end.
+            if not trial.is_wanted:
+                return None
+            obstacle = window.start_trial(trial.spec, landed)
+            trial.is_begun = obstacle is None
+            return obstacle
+
         until = time.monotonic() + trial.wait_seconds
         while trial.is_wanted:
             trial.phase = RunPhase.RUNNING
-            obstacle = self._desk.ask(lambda window: window.start_trial(trial.spec, landed))
+            obstacle = self._desk.ask(begin)
             if obstacle is None:
-                return True
+                return trial.is_begun
             trial.phase = RunPhase.WAITING
             if time.monotonic() >= until:
                 trial.problem = _OBSTACLES[obstacle]
                 break
             time.sleep(_RETRY_SECONDS)
-        trial.phase = RunPhase.NOT_RUN
         return False
 
     def _await_end(self, trial: _Trial) -> None:
@@ -236,7 +253,7 @@ class Trials:
             return
         trial.phase = RunPhase.ENDED
         if trial.flight and trial.flight.ended_by == NOT_WANTED:
-            trial.problem = "it was ended before its time"
+            trial.problem = _ENDED_EARLY
 
 
 def _longest_seconds(spec: RunSpec) -> float:

@@ -61,6 +61,15 @@ class RecordFiles:
         self._make_room(prober)
 
     def _append(self, prober: str, kind: Kind, lines: Sequence[bytes]) -> None:
+        try:
+            self._append_to(prober, kind, lines)
+        except FileNotFoundError:
+            # Somebody has made room by hand: what was there is gone, and what comes is kept all the same.
+            self.size -= sum(self._sizes[prober].values())
+            self._sizes[prober].clear()
+            self._append_to(prober, kind, lines)
+
+    def _append_to(self, prober: str, kind: Kind, lines: Sequence[bytes]) -> None:
         sizes, name = self._sizes[prober], f"{kind.value}{NEWEST}"
         content = b"".join(lines)
         folder = self._folder / prober
@@ -75,6 +84,9 @@ class RecordFiles:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(folder / name, flags, 0o600)
         try:
+            # Where somebody has shortened it, there is nothing up to the end that we know.
+            self.size -= size - min(size, os.fstat(descriptor).st_size)
+            size = min(size, os.fstat(descriptor).st_size)
             # At the end that we know: a line that a crash cut off is written over.
             os.ftruncate(descriptor, size)
             _write(descriptor, content, size)

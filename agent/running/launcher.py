@@ -22,6 +22,7 @@ from collections.abc import Container
 from agent.running import kernel, wire
 from agent.running.orphans import Orphans
 from agent.running.private_folders import Folders
+from agent.running.sandbox import Sandbox
 from agent.running.warm_parents import Pending, WarmParents
 
 _MS_NS = 1_000_000
@@ -37,57 +38,10 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * 4)  # of up to four descriptors
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-class Sandbox:
-    """Rights and limits of all programs of one launcher, from its command line."""
-
-    __slots__ = (
-        "cgroup",
-        "gid",
-        "groups",
-        "memory_bytes",
-        "open_files",
-        "processes",
-        "temporary",
-        "uid",
-    )
-
-    def __init__(self, arguments: list[str]) -> None:
-        """UID (-1: as the agent), GID, further groups with commas, memory, processes, open files, temporary folder, cgroup."""
-        self.uid, self.gid = int(arguments[0]), int(arguments[1])
-        self.groups = [int(group) for group in arguments[2].split(",") if group]
-        self.memory_bytes, self.processes, self.open_files = map(int, arguments[3:6])
-        self.temporary, self.cgroup = arguments[6:8]
-
-    def enter(self) -> None:
-        """Take on rights and limits, for ever."""
-        os.umask(0o022)
-        kernel.put_first()
-        if self.cgroup:
-            kernel.enter_cgroup(self.cgroup)
-        kernel.adopt_orphans()
-        kernel.give_up_new_privileges()
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_NOFILE, self.open_files)
-        # These two only bound what happens between two looks at a run as a whole: the kernel counts processes by
-        # user and memory by process, and a refused allocation would look like a failure of the target.
-        _limit(resource.RLIMIT_NPROC, max(1024, 4 * self.processes))
-        _limit(resource.RLIMIT_DATA, 4 * self.memory_bytes + 2**28)
-        if self.uid >= 0:
-            os.setgroups(self.groups)
-            os.setgid(self.gid)
-            os.setuid(self.uid)
-
-
-def _limit(which: int, wanted: int) -> None:
-    _, hard = resource.getrlimit(which)
-    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(which, (value, value))
-
-
 class Run:
     """A started program; `pid` is not waited for yet, so that nobody else can have it."""
 
-    __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "started_ns")
+    __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "signalled", "started_ns")
 
     def __init__(self, request: wire.StartRequest, name: str, pid: int, *, started_ns: int) -> None:
         """`name` is that of its TMPDIR."""
@@ -97,6 +51,7 @@ class Run:
         self.pid = pid
         self.started_ns = started_ns
         self.breach = ""
+        self.signalled = False
 
 
 class Launcher:
@@ -169,6 +124,9 @@ class Launcher:
             self._start(wire.parsed_start(fields), descriptors)
         elif fields[0] == wire.SIGNAL:
             self._signal(int(fields[1]), int(fields[2]))
+        elif fields[0] == wire.FORGET:
+            folder, *arguments = (one.decode(errors="surrogateescape") for one in fields[1:])
+            self._parents.forget((folder, tuple(arguments)))
         return bool(packet)
 
     def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
@@ -254,6 +212,8 @@ class Launcher:
     def _signal(self, number: int, signal_number: int) -> None:
         for run in self._runs.values():
             if run.number == number:
+                # Whether the end was its own is known only here: the agent may have been held up for long.
+                run.signalled = run.signalled or not _has_ended(run.pid)
                 kernel.send_group(run.pid, signal_number)
                 return
         if pending := self._parents.give_up(number):
@@ -293,8 +253,9 @@ class Launcher:
         exit_code = os.waitstatus_to_exitcode(status)
         now_ns = _now_ns()
         end = wire.RunEnd(
-            run.number, exit_code, run.breach, figures, elapsed_us=(now_ns - run.started_ns) // 1000
-        )
+            run.number, exit_code, run.breach, figures,
+            elapsed_us=(now_ns - run.started_ns) // 1000, signalled=run.signalled,
+        )  # fmt: skip
         self._send(wire.end_message(end))
         if not self._folders.give_back(run.name):
             self._send(wire.litter_message(run.name))
@@ -378,6 +339,11 @@ class Launcher:
 def _close(descriptors: list[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether nobody has to be ended any more; its status stays for whoever waits for it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _content(descriptor: int) -> bytes:

@@ -12,11 +12,13 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agent.clocks import boot_ns
 from agent.plan import Sandbox
 from agent.running import wire
 from agent.running.users import Users, identity_of
@@ -31,7 +33,9 @@ _PYTHON = (sys.executable, "-I", "-S", "-c", _PROGRAM)
 _SEND_BUFFER_BYTES = 1024 * 1024
 _MESSAGES_PER_EVENT = 64
 # It kills what it has started and ends; only one that was stopped or hangs takes longer.
-_END_SECONDS = 6.0
+_END_NS = 6 * 1_000_000_000
+_UNKILLABLE_NS = 2 * 1_000_000_000
+_END_PAUSE_SECONDS = 0.005
 _IDLE_NS = 600 * 1_000_000_000
 
 
@@ -67,6 +71,8 @@ class Launcher:
         self.folder = folder
         self.runs: set[int] = set()
         self.used_at_ns = 0
+        # Once it was told to end: until when it may take.
+        self.end_by_ns = 0
 
     def start(
         self, number: int, program: bytes, descriptors: tuple[int, ...], *, script: int = 0
@@ -111,6 +117,13 @@ class Launcher:
         except OSError:
             self.kill()
 
+    def forget(self, folder: str, command: Sequence[str]) -> None:
+        """Nobody runs this any more: its warm parent may go."""
+        try:
+            self.socket.send(wire.forget_request(folder, command))
+        except OSError:
+            self.kill()
+
     def is_stopped(self) -> bool:
         """Whether somebody has stopped it with a signal: a program of the same user can."""
         stat = Path(f"/proc/{self.process.pid}/stat")
@@ -145,12 +158,14 @@ class Launchers:
         self._place = place
         self._listener = listener
         self._launchers: dict[Sandbox, Launcher] = {}
+        # Told to end, and not waited for yet.
+        self._ending: list[Launcher] = []
         self._number = 0
 
     @property
     def pids(self) -> set[int]:
         """The launchers themselves."""
-        return {launcher.process.pid for launcher in self._launchers.values()}
+        return {one.process.pid for one in (*self._launchers.values(), *self._ending)}
 
     def launcher_for(self, sandbox: Sandbox, now_ns: int) -> Launcher:
         """The launcher of a sandbox, started if need be; OSError if this host does not permit or know the user."""
@@ -161,16 +176,38 @@ class Launchers:
         launcher.used_at_ns = now_ns
         return launcher
 
-    def retire_idle(self, now_ns: int) -> None:
-        """End those that nobody has used for ten minutes."""
+    def forget(self, sandbox: Sandbox, folder: str, command: Sequence[str]) -> None:
+        """Nobody runs this command any more: its warm parent may go."""
+        if launcher := self._launchers.get(sandbox):
+            launcher.forget(folder, command)
+
+    def look_after(self, now_ns: int) -> None:
+        """Have those end that nobody has used for ten minutes, and wait for nobody: who hangs is killed later."""
         for sandbox, launcher in list(self._launchers.items()):
             if not launcher.runs and now_ns - launcher.used_at_ns > _IDLE_NS:
                 self._remove(sandbox, launcher)
+        for launcher in list(self._ending):
+            self._bury(launcher, now_ns)
 
     def close(self) -> None:
-        """End all of them; whatever still runs is killed."""
+        """End all of them, and wait for that; whatever still runs is killed."""
         for sandbox, launcher in list(self._launchers.items()):
             self._remove(sandbox, launcher)
+        limit_ns = boot_ns() + _END_NS + _UNKILLABLE_NS
+        for launcher in self._ending:
+            launcher.end_by_ns = limit_ns - _UNKILLABLE_NS
+        while self._ending and boot_ns() < limit_ns:
+            self.look_after(boot_ns())
+            time.sleep(_END_PAUSE_SECONDS if self._ending else 0.0)
+
+    def _bury(self, launcher: Launcher, now_ns: int) -> None:
+        if launcher.process.poll() is not None:
+            self._ending.remove(launcher)
+            self._place.wiper.wipe(launcher.folder)
+        elif not launcher.end_by_ns:
+            launcher.end_by_ns = now_ns + _END_NS
+        elif now_ns >= launcher.end_by_ns:
+            launcher.kill()
 
     def _started(self, sandbox: Sandbox) -> Launcher:
         identity = identity_of(self._place.users.chosen(sandbox.user))
@@ -181,7 +218,9 @@ class Launchers:
             os.chown(folder, identity.uid, identity.gid)
         agent_end, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         agent_end.setblocking(False)
-        agent_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        # Both: a launcher must not stand still, and so see ends too late, while we do.
+        for end in (agent_end, its_end):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         arguments = (
             str(identity.uid), str(identity.gid), ",".join(map(str, identity.groups)),
             str(sandbox.memory_bytes), str(sandbox.processes), str(sandbox.open_files), str(folder),
@@ -242,10 +281,5 @@ class Launchers:
             del self._launchers[sandbox]
         self._selector.unregister(launcher.socket)
         launcher.socket.close()
-        try:
-            launcher.process.wait(_END_SECONDS)
-        except processes.TimeLimitError:
-            launcher.kill()
-            launcher.process.wait()
+        self._ending.append(launcher)
         self._listener.lost(sorted(launcher.runs))
-        self._place.wiper.wipe(launcher.folder)

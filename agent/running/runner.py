@@ -9,32 +9,27 @@ import logging
 import selectors
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from agent.batches import BYTES_PER_COMBINATION, batch_results
+from agent.batches import batch_results
 from agent.costs import Cost
-from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, NOTHING, Flight
-from agent.outputs.printed import Bounds, Printed
-from agent.outputs.table import OUTPUTS
+from agent.flights import Flight
 from agent.plan import RunKey, RunSpec
 from agent.results import RunResult
 from agent.running import wire
-from agent.running.capture import KEPT_BYTES
+from agent.running.endings import flight_of, kept_bytes_of, printed_by, verdict_of
 from agent.running.launchers import Launchers, Workplace
 from agent.running.orphans import Orphans
 from agent.running.run import EndCause, Pipe, Pipes, Run
 from agent.running.servers import Servers
 from agent.running.warm_places import WarmPlaces
 from agent.scheduler import SECOND_NS
-from agent.verdict import Ending, LimitedCost, Verdict, cannot_start, launcher_died, verdict
+from agent.verdict import Verdict, cannot_start, launcher_died
 from common.contracts.modes import SERVER
-from common.contracts.states import Outcome
-from common.masking import without_secrets
 
 log = logging.getLogger(__name__)
 
-_SUCCESS = Verdict(Outcome.SUCCESS)
 # Who prints more than this must be read at once: a pipe holds 64 KiB, and then the program stands still.
 _LOUD_BYTES = 16 * 1024
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
@@ -124,6 +119,11 @@ class Runner:
         self._servers.leave(key)
         return sum(run.counted for run in ended)
 
+    def keep_warm(self, specs: Iterable[RunSpec]) -> None:
+        """Only these are run from now on: nobody waits in memory for the runs of others."""
+        for sandbox, folder, command in self.warm.forget_all_but(specs):
+            self._launchers.forget(sandbox, folder, command)
+
     def end_all(self, now_ns: int) -> None:
         """End every run, without results: also of those that are over a limit and have not ended yet, or they would count twice."""
         for run in list(self._runs.values()):
@@ -146,7 +146,7 @@ class Runner:
         self._servers.tick(now_ns)
         if now_ns >= self._sweep_at_ns:
             self._sweep_at_ns = now_ns + (_SWEEP_SOON_NS if self.sweep() else _SWEEP_NS)
-            self._launchers.retire_idle(now_ns)
+            self._launchers.look_after(now_ns)
 
     def sweep(self) -> int:
         """Kill and reap what launchers left behind that were killed; how many still live."""
@@ -174,8 +174,10 @@ class Runner:
             return
         run.close_pipes(self._selector)
         run.exit_code, run.breach = end.exit_code, end.breach
+        if _ended_in_time(run, end):
+            run.cause = None
         cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
-        self._finish(run, _verdict_of(run, end, cost), cost, elapsed_us=end.elapsed_us)
+        self._finish(run, verdict_of(run, end, cost), cost, elapsed_us=end.elapsed_us)
 
     def refused(self, number: int, error: OSError) -> None:
         """See `Listener`."""
@@ -191,12 +193,12 @@ class Runner:
 
     def cold(self, number: int, reason: str) -> None:
         """See `Listener`."""
-        if run := self._runs.get(number):
+        if (run := self._runs.get(number)) and run.cause is not EndCause.NOT_WANTED:
             self.warm.cold(run.spec, reason)
 
     def warmed(self, number: int) -> None:
         """See `Listener`."""
-        if run := self._runs.get(number):
+        if (run := self._runs.get(number)) and run.cause is not EndCause.NOT_WANTED:
             self.warm.warmed(run.spec)
 
     def lost(self, numbers: Sequence[int]) -> None:
@@ -221,12 +223,12 @@ class Runner:
             launcher.start(number, program, pipes.its_ends, script=script)
             return Run(
                 number=number, spec=spec, launcher=launcher,
-                stdout=Pipe(pipes.out, kept_bytes=_kept_bytes(spec)), stderr=Pipe(pipes.err),
+                stdout=Pipe(pipes.out, kept_bytes=kept_bytes_of(spec)), stderr=Pipe(pipes.err),
                 due_ns=due_ns, started_ns=started_ns,
             )  # fmt: skip
 
     def _asked(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
-        streams = Pipe(None, kept_bytes=_kept_bytes(spec)), Pipe(None)
+        streams = Pipe(None, kept_bytes=kept_bytes_of(spec)), Pipe(None)
         server = self._servers.request(number, spec, streams)
         return Run(
             number=number, spec=spec, launcher=server, stdout=streams[0], stderr=streams[1],
@@ -310,7 +312,7 @@ class Runner:
             run.launcher.kill()
         run.close_pipes(self._selector)
         end = wire.RunEnd(run.number, -signal.SIGKILL, "", (0, 0, 0))
-        self._finish(run, _verdict_of(run, end, Cost()), Cost())
+        self._finish(run, verdict_of(run, end, Cost()), Cost())
 
     def _finish(
         self, run: Run, said: Verdict, cost: Cost, *, elapsed_us: int | None = None
@@ -327,10 +329,10 @@ class Runner:
         lines = run.stdout.capture.lines() if is_wanted else ()
         result = RunResult(
             key=spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
-            ended_ns=ended_ns, cost=cost, counted=run.counted, printed=_printed(spec, lines),
+            ended_ns=ended_ns, cost=cost, counted=run.counted, printed=printed_by(spec, lines),
         )  # fmt: skip
         results = self._tell(result, spec, lines=lines) if is_wanted else ()
-        self._on_flight(_flight(run, result, results))
+        self._on_flight(flight_of(run, result, results))
 
     def _tell(
         self, result: RunResult, spec: RunSpec, *, lines: Sequence[str]
@@ -344,57 +346,11 @@ class Runner:
         return results
 
 
-def _verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
-    spec = run.spec
-    limited = LimitedCost(
-        breach="output_mb" if run.cause is EndCause.OUTPUT_LIMIT else end.breach,
-        cost=cost,
-        memory_bytes=spec.sandbox.memory_bytes,
-        cpu_seconds=spec.cpu_seconds,
-    )
-    # What nearly every run comes to needs no text.
-    if end.exit_code == 0 and run.cause is None and not limited.breached_by(0):
-        return _SUCCESS
-    return verdict(
-        Ending(
-            exit_code=end.exit_code,
-            time_limit_passed=run.cause is EndCause.TIME_LIMIT,
-            time_limit=spec.time_limit,
-            stdout=without_secrets(run.stdout.capture.text(), spec.secrets),
-            stderr=without_secrets(run.stderr.capture.text(), spec.secrets),
-            limited=limited,
-        ),
-        OUTPUTS[spec.output].verdict,
-    )
-
-
-def _flight(run: Run, whole: RunResult, results: tuple[RunResult, ...]) -> Flight:
-    is_good = bool(results) and all(one.verdict.outcome is Outcome.SUCCESS for one in results)
-    limit = KEPT_OF_A_SUCCESS if is_good and not run.spec.is_trial else KEPT_OF_A_FAILURE
-    out, err = run.stdout.capture, run.stderr.capture
-    return Flight(
-        run.spec, whole, results, run.exit_code,
-        ended_by=_ended_by(run),
-        stdout=out.excerpt(limit) if out.fed_bytes else NOTHING,
-        stderr=err.excerpt(limit) if err.fed_bytes else NOTHING,
-    )  # fmt: skip
-
-
-def _ended_by(run: Run) -> str:
-    if run.cause is EndCause.NOT_WANTED:
-        return NOT_WANTED
-    return run.cause.value if run.cause else run.breach
-
-
-def _printed(spec: RunSpec, lines: Sequence[str]) -> Printed:
-    """Of a batch nothing yet: its lines belong to its combinations."""
-    if spec.batch:
-        return Printed()
-    return OUTPUTS[spec.output].samples(lines, Bounds(spec.labels.keys()))
-
-
-def _kept_bytes(spec: RunSpec) -> int:
-    return KEPT_BYTES + BYTES_PER_COMBINATION * (len(spec.batch.keys) if spec.batch else 0)
+def _ended_in_time(run: Run, end: wire.RunEnd) -> bool:
+    """Whether it was over by itself before its time limit, and only we heard of it late: we had been held up."""
+    if run.cause is not EndCause.TIME_LIMIT or end.signalled or end.elapsed_us is None:
+        return False
+    return end.elapsed_us * 1000 < _nanoseconds(run.spec.time_limit.total_seconds())
 
 
 def _nanoseconds(seconds: float) -> int:

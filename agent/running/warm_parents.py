@@ -70,6 +70,7 @@ class Parent:
         self.reason = ""
         self.is_told = False
         self.has_forked = False
+        self.is_forgotten = False
         self.pending: dict[int, Pending] = {}
 
     def read_output(self) -> None:
@@ -140,7 +141,8 @@ class WarmParents:
     def _parent_for(self, request: wire.StartRequest, now_ns: int) -> Parent | None:
         key = _key(request)
         parent = self._parents.get(key)
-        if parent and now_ns - parent.born_ns > _LONGEST_LIFE_NS and not parent.pending:
+        is_old = parent and (parent.is_forgotten or now_ns - parent.born_ns > _LONGEST_LIFE_NS)
+        if parent and is_old and not parent.pending:
             self._forget(key, parent)
             parent = None
         if parent is None:
@@ -200,6 +202,16 @@ class WarmParents:
                 return pending
         return None
 
+    def forget(self, key: Key) -> None:
+        """Nobody runs this any more: its parent ends now, what it has forked goes on."""
+        parent = self._parents.get(key)
+        if parent and parent.pending:
+            # What it was about to fork is started as in mode `run`.
+            self._kill(parent, _SILENT)
+            parent.is_forgotten = True
+        elif parent:
+            self._forget(key, parent)
+
     def forget_process(self, pid: int) -> None:
         """It has ended and was waited for."""
         self._ending.discard(pid)
@@ -211,7 +223,8 @@ class WarmParents:
         """End what is idle, too large, or hangs."""
         now_ns = self._clock_ns()
         for key, parent in list(self._parents.items()):
-            if now_ns - parent.used_ns > _IDLE_NS and not parent.pending:
+            is_idle = parent.is_forgotten or now_ns - parent.used_ns > _IDLE_NS
+            if is_idle and not parent.pending:
                 self._forget(key, parent)
             elif not parent.control:
                 continue

@@ -4,6 +4,7 @@ Who has no place, and who cannot be forked, runs as in mode `run`: that is said 
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from agent.plan import RunSpec, Sandbox
@@ -17,7 +18,8 @@ _IDLE_NS = 600 * 1_000_000_000
 # Memory held for longer than this costs more than a start now and then.
 LONGEST_INTERVAL = timedelta(minutes=5)
 
-_Key = tuple[Sandbox, str, tuple[str, ...]]
+# Sandbox, folder, and the command up to the script.
+WarmKey = tuple[Sandbox, str, tuple[str, ...]]
 
 
 class WarmPlaces:
@@ -26,13 +28,17 @@ class WarmPlaces:
     def __init__(self, places: int) -> None:
         """`places`: how many parents there may be; 0: all runs are started as in mode `run`."""
         self._places = places
-        self._used_ns: dict[_Key, int] = {}
-        self._reasons: dict[_Key, str] = {}
-        self._warm: set[_Key] = set()
+        self._used_ns: dict[WarmKey, int] = {}
+        self._reasons: dict[WarmKey, str] = {}
+        self._warm: set[WarmKey] = set()
 
     def script(self, spec: RunSpec, now_ns: int) -> int:
         """Which argument of the command a warm parent may run; 0 if this run is started like any program."""
-        if spec.mode != WARM or spec.interval > LONGEST_INTERVAL:
+        if spec.mode != WARM:
+            return 0
+        if spec.interval > LONGEST_INTERVAL:
+            minutes = LONGEST_INTERVAL.total_seconds() / 60
+            self.cold(spec, f"its interval is longer than {minutes:g} minutes")
             return 0
         position = script_position(spec.arguments)
         key = _key(spec, position)
@@ -72,11 +78,15 @@ class WarmPlaces:
         """Why a prober of mode `warm` is started as in mode `run`; empty if it is not, or nobody knows yet."""
         return self._reasons.get(_key(spec, script_position(spec.arguments)), "")
 
-    def forget(self, spec: RunSpec) -> None:
-        """Nobody runs this any more: its place is free."""
-        self._forget(_key(spec, script_position(spec.arguments)))
+    def forget_all_but(self, specs: Iterable[RunSpec]) -> list[WarmKey]:
+        """Only these are run from now on; whose places have become free: their parents may go."""
+        wanted = {_key(one, script_position(one.arguments)) for one in specs if one.mode == WARM}
+        gone = [key for key in self._used_ns if key not in wanted]
+        for key in {*self._used_ns, *self._reasons, *self._warm} - wanted:
+            self._forget(key)
+        return gone
 
-    def _forget(self, key: _Key) -> None:
+    def _forget(self, key: WarmKey) -> None:
         self._used_ns.pop(key, None)
         self._reasons.pop(key, None)
         self._warm.discard(key)
@@ -87,5 +97,5 @@ class WarmPlaces:
                 self._forget(key)
 
 
-def _key(spec: RunSpec, position: int) -> _Key:
+def _key(spec: RunSpec, position: int) -> WarmKey:
     return spec.sandbox, str(spec.folder), spec.arguments[: position + 1]

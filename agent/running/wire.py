@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 START = b"start"
 SIGNAL = b"signal"
+FORGET = b"forget"
 ENDED = b"ended"
 REFUSED = b"refused"
 LITTER = b"litter"
@@ -51,6 +52,7 @@ class RunEnd:
         "exit_code",
         "number",
         "peak_rss_bytes",
+        "signalled",
         "system_us",
         "user_us",
     )
@@ -63,13 +65,18 @@ class RunEnd:
         usage: Sequence[int],
         *,
         elapsed_us: int | None = None,
+        signalled: bool = True,
     ) -> None:
-        """`usage`: microseconds of user and system time, peak memory in bytes; `elapsed_us` from start to end, if known."""
+        """`usage`: microseconds of user and system time, peak memory in bytes; `elapsed_us` from start to end, if known.
+
+        Not `signalled`: no signal of ours met it alive, so it has ended by itself.
+        """
         self.number = number
         self.exit_code = exit_code
         self.breach = breach
         self.user_us, self.system_us, self.peak_rss_bytes = usage
         self.elapsed_us = elapsed_us
+        self.signalled = signalled
 
 
 def encoded_program(
@@ -109,21 +116,29 @@ def signal_request(number: int, signal_number: int) -> bytes:
     return b"%s\0%d\0%d" % (SIGNAL, number, signal_number)
 
 
+def forget_request(folder: str, arguments: Sequence[str]) -> bytes:
+    """Nobody runs this any more: `arguments` is the command up to the script. Its warm parent may go."""
+    return "\0".join([FORGET.decode(), folder, *arguments]).encode(errors="surrogateescape")
+
+
 def end_message(end: RunEnd) -> bytes:
     """A run is over and its process waited for."""
     elapsed_us = -1 if end.elapsed_us is None else end.elapsed_us
-    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d\0%d" % (
+    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d\0%d\0%d" % (
         ENDED, end.number, end.exit_code, end.breach.encode(),
-        end.user_us, end.system_us, end.peak_rss_bytes, elapsed_us,
+        end.user_us, end.system_us, end.peak_rss_bytes, elapsed_us, end.signalled,
     )  # fmt: skip
 
 
 def parsed_end(fields: Sequence[bytes]) -> RunEnd:
     """The opposite of `end_message`."""
-    number, exit_code, user, system, peak, elapsed = map(int, (*fields[1:3], *fields[4:]))
+    number, exit_code, user, system, peak, elapsed, signalled = map(
+        int, (*fields[1:3], *fields[4:])
+    )
     return RunEnd(
         number, exit_code, fields[3].decode(), (user, system, peak),
         elapsed_us=None if elapsed < 0 else elapsed,
+        signalled=bool(signalled),
     )  # fmt: skip
 
 

@@ -314,6 +314,8 @@ class ProberExplanation(Wire):
     files: ExplainedFiles
     # Forbidden by the machine's owner, unknown words, missing files or secrets; empty: it runs.
     problem: str = ""
+    # Why its runs are started as in mode `run` although it is `warm`; empty if they are not.
+    mode_problem: str = ""
     next_runs: list[datetime] = []
     pause: Pause | None = None
 

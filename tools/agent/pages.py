@@ -155,6 +155,7 @@ def details_page(details: ProberDetails, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [head, plain(", ".join(filter(None, lines)))]
     if why := _why(prober):
         parts.append(plain(why))
+    parts += _mode_lines(prober.mode_problem)
     if shared := common_values(details.combinations):
         said = ", ".join(f"{name}={value}" for name, value in shared.items())
         parts.append(plain(f"All that fail have {said}, nothing that is good has.", "bold"))
@@ -162,6 +163,10 @@ def details_page(details: ProberDetails, now: datetime) -> RenderableType:
     if details.left_out:
         parts.append(Text(f"and {details.left_out} more"))
     return Group(*parts)
+
+
+def _mode_lines(problem: str) -> list[RenderableType]:
+    return [plain(f"not warm, started as in mode run: {problem}", "yellow")] if problem else []
 
 
 def explanation_page(explanation: ProberExplanation) -> RenderableType:
@@ -187,6 +192,7 @@ def explanation_page(explanation: ProberExplanation) -> RenderableType:
     ]
     if explanation.problem:
         parts.append(plain(f"cannot run: {explanation.problem}", "magenta"))
+    parts += _mode_lines(explanation.mode_problem)
     if explanation.pause:
         parts.append(_pause_line(explanation.pause))
     if explanation.next_runs:

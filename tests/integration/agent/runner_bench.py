@@ -36,13 +36,18 @@ class Bench:
         self.ended: list[RunKey] = []
         self.selector = selectors.DefaultSelector()
         self.wiper = Wiper()
+        # By so much the clock of this runner is before that of the launchers.
+        self.ahead_ns = 0
         self.runner = Runner(
             self.selector,
             Workplace(self.temporary, PATH, Users(), self.wiper),
             on_result=self.results.append,
             on_end=self.ended.append,
-            clock_ns=boot_ns,
+            clock_ns=self.now_ns,
         )
+
+    def now_ns(self) -> int:
+        return boot_ns() + self.ahead_ns
 
     def spec(self, *arguments: str, **changed: object) -> RunSpec:
         values: dict[str, object] = {
@@ -67,7 +72,7 @@ class Bench:
 
     def run(self, spec: RunSpec) -> RunResult:
         """The result of one run."""
-        self.runner.start(spec, boot_ns())
+        self.runner.start(spec, self.now_ns())
         self.turn_until(lambda: self.results)
         return self.results.pop()
 
@@ -85,8 +90,8 @@ class Bench:
         while not condition():
             assert time.monotonic() < end, "the condition never came true"
             for key, _ in self.selector.select(0.01):
-                key.data(boot_ns())
-            self.runner.tick(boot_ns())
+                key.data(self.now_ns())
+            self.runner.tick(self.now_ns())
 
 
 @contextlib.contextmanager
@@ -96,7 +101,7 @@ def opened_bench(folder: Path) -> Iterator[Bench]:
     adopt_orphans()
     made = Bench(folder)
     yield made
-    made.runner.end_all(boot_ns())
+    made.runner.end_all(made.now_ns())
     made.turn_until(lambda: not made.runner.in_progress)
     made.runner.close()
     made.turn_until(lambda: not made.runner.sweep())

@@ -1,6 +1,7 @@
 """Removing folders as a user whom permissions bind."""
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +53,31 @@ def test_what_a_link_points_to_stays_as_it_is(own_folder: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_no_error(own_folder: Path) -> None:
     remove_folder(own_folder / "never made")
+
+
+def test_folders_one_in_the_other_cost_neither_recursion_nor_descriptors(
+    own_folder: Path,
+) -> None:
+    here = os.open(own_folder, os.O_RDONLY)
+    (own_folder / "left").mkdir()
+    os.chdir("left")
+    for _ in range(2000):
+        os.mkdir("a long name " * 10)  # noqa: PTH102 - no path of ours is as long as this one
+        os.chdir("a long name " * 10)
+        Path("file").write_text("x")
+    os.fchdir(here)
+    os.close(here)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 10, hard))
+    try:
+        remove_folder(own_folder / "left")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not list(own_folder.iterdir())
+
+
+def test_names_of_any_bytes_are_removed(own_folder: Path) -> None:
+    left = os.path.join(os.fsencode(own_folder), b"left")  # noqa: PTH118 - bytes
+    os.makedirs(os.path.join(left, b"\xff\n"))  # noqa: PTH103, PTH118 - bytes
+    remove_folder(own_folder / "left")
+    assert not list(own_folder.iterdir())

@@ -160,7 +160,7 @@ def test_every_end_is_the_same(bench: Bench) -> None:
         warm = bench.run(spec)
         assert (name, said(warm), warm.printed) == (name, said(started), started.printed)
         # Each would take a place; ten minutes later it would be free.
-        bench.runner.warm.forget(spec)
+        bench.runner.keep_warm([])
 
 
 def test_the_traceback_is_that_of_the_file_alone(bench: Bench) -> None:

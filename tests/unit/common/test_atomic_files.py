@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.atomic_files import read_key, read_or_make_key, write_atomically
+from common.atomic_files import read_key, read_or_make_key, remove_drafts, write_atomically
 from common.errors import KeyFileError
 
 
@@ -81,3 +81,32 @@ def test_a_key_that_cannot_be_made_is_a_key_file_error(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(KeyFileError, match="cannot be made"):
         read_or_make_key(tmp_path / "data" / "server.key")
+
+
+def test_drafts_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"secrets.json", ".hidden", ".secrets.json.txt", "a.b.12345678"}
+    for name in (*kept, ".secrets.json.ab3_x9qz", f".{'a' * 32}.12345678"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".folder.12345678").mkdir()
+    (tmp_path / ".link.12345678").symlink_to("secrets.json")
+    remove_drafts(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept | {
+        ".folder.12345678",
+        ".link.12345678",
+    }
+
+
+def test_what_a_writer_leaves_that_is_killed_is_a_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "replace", die)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(SystemExit):
+        write_atomically(tmp_path / "secrets.json", b"secret")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_drafts(tmp_path)
+    assert not list(tmp_path.iterdir())

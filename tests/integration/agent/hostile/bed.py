@@ -202,7 +202,7 @@ def rows_of(bed: Bed, case: Case) -> Iterator[dict[str, object]]:
     in_time = bed.turn_until(lambda: len(bed.results) == case.times)
     results, bed.results[:] = list(bed.results), []
     # The next case needs the place.
-    bed.runner.warm.forget(bed.spec(case))
+    bed.runner.keep_warm([])
     if case.kills_launcher:
         bed.runner.start(bed.spec(quiet), boot_ns())
         bed.turn_until(lambda: bed.results)

@@ -80,3 +80,31 @@ def test_says_once_why_somebody_is_not_warm_and_that_he_is(
     places.warmed(spec)
     assert places.is_warm(replace(spec, arguments=("python3", "check.py")))
     assert places.reason(spec) == ""
+
+
+def test_a_place_is_free_as_soon_as_nobody_runs_what_had_it() -> None:
+    places = WarmPlaces(1)
+    old, new = spec_of("old"), spec_of("new")
+    places.script(old, 0)
+    places.warmed(old)
+    assert places.script(new, 0) == 0
+    assert places.forget_all_but([old, new]) == []
+    other = replace(old, arguments=("python3", "check.py", "another"))
+    assert places.forget_all_but([other]) == []
+    assert places.is_warm(old)
+    assert places.forget_all_but([new, replace(old, mode="run")]) == [
+        (old.sandbox, "/unpacked/old", ("python3", "check.py"))
+    ]
+    assert not places.is_warm(old)
+    assert places.script(new, 0) == 1
+    # What it had said about who is gone is forgotten, too.
+    places.cold(old, "its imports print: hello")
+    places.forget_all_but([new])
+    assert places.reason(old) == ""
+
+
+def test_says_that_its_interval_is_too_long() -> None:
+    places = WarmPlaces(1)
+    seldom = spec_of(interval=timedelta(minutes=6))
+    assert places.script(seldom, 0) == 0
+    assert places.reason(seldom) == "its interval is longer than 5 minutes"

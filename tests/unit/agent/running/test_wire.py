@@ -39,13 +39,15 @@ def test_what_no_program_could_get_is_refused(
     exit_code=st.integers(-64, 255),
     usage=st.tuples(*[st.integers(0, 2**62)] * 3),
     elapsed_us=st.none() | st.integers(0, 2**62),
+    signalled=st.booleans(),
 )
 def test_an_end_comes_through(
-    exit_code: int, usage: tuple[int, int, int], elapsed_us: int | None
+    exit_code: int, usage: tuple[int, int, int], elapsed_us: int | None, *, signalled: bool
 ) -> None:
-    end = wire.RunEnd(5, exit_code, "memory_mb", usage, elapsed_us=elapsed_us)
+    end = wire.RunEnd(5, exit_code, "memory_mb", usage, elapsed_us=elapsed_us, signalled=signalled)
     packet = wire.end_message(end)
     heard = wire.parsed_end(packet.split(b"\0"))
     assert (heard.number, heard.exit_code, heard.breach) == (5, exit_code, "memory_mb")
     assert (heard.user_us, heard.system_us, heard.peak_rss_bytes) == usage
     assert heard.elapsed_us == elapsed_us
+    assert heard.signalled is signalled
