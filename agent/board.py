@@ -60,16 +60,15 @@ class Board:
 
     def apply(self, plan: HostPlan) -> None:
         """Show what is in the plan; whoever was there before keeps the last standing until its next run."""
-        before = self._standings
-        self._probers = plan.probers
-        self._standings = {}
+        before, now = self._standings, dict[RunKey, Standing]()
         for prober in plan.probers:
             for key in prober.keys:
                 known = before.get(key, Standing())
                 if prober.problem:
                     reason = shortened(prober.problem)
                     known = Standing(State.BROKEN, reason, known.last_run_at, since=known.since)
-                self._standings[key] = known
+                now[key] = known
+        self._probers, self._standings = plan.probers, now
         self._uploads = {key: one for key, one in self._uploads.items() if key in self._standings}
 
     def record(

@@ -19,6 +19,7 @@ from agent.errors import (
     FileDamagedError,
     OlderDocumentError,
     PublicationUnreadableError,
+    UnexpectedError,
 )
 from agent.links import Link
 from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
@@ -137,8 +138,11 @@ class Configuration:
 
     def start_from_disk(self) -> ConfigurationNews:
         """Take up the last good document; nothing is fetched, so that it is there at once."""
-        if self._surroundings.is_local:
-            return self._news()
+        if not self._surroundings.is_local:
+            self._guarded(self._take_from_disk)
+        return self._news()
+
+    def _take_from_disk(self) -> None:
         try:
             content = self._store.document()
             if content is not None:
@@ -151,10 +155,21 @@ class Configuration:
                 log.info("start from disk revision=%d", document.revision)
         except (DocumentRefusedError, OSError) as error:
             self._fail(error)
-        return self._news()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """A mistake of ours about one document, wherever it shows, is reported and costs nobody the last good one."""
+        try:
+            step()
+        except Exception as error:
+            log.exception("a step of the configuration failed")
+            self._fail(UnexpectedError(error))
 
     def poll(self, wait: timedelta = timedelta()) -> ConfigurationNews:
         """Ask once for a newer document and let the API hold the question that long; no mishap is raised, each one is told in the news or in the log."""
+        self._guarded(lambda: self._look(wait))
+        return self._news()
+
+    def _look(self, wait: timedelta) -> None:
         self._api_is_away = False
         try:
             self._ask_api(wait)
@@ -168,7 +183,6 @@ class Configuration:
                 self._read_publication(self._publication)
             else:
                 self._publication.look_if_due()
-        return self._news()
 
     def _ask_api(self, wait: timedelta) -> None:
         # Missing files may come any moment, and no new document tells of them.
@@ -249,7 +263,7 @@ class Configuration:
         values = self._large_values(document, files_from_disk_only=files_from_disk_only)
         filled = document.filled(values) if document.variable_files else document
         probers = tuple(
-            self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
+            self._planned_or_broken(prober, secrets, files_from_disk_only=files_from_disk_only)
             for prober in resolved_one_by_one(filled, self._host)
         )
         self._planned_from = filled
@@ -272,6 +286,22 @@ class Configuration:
             except (ApiRefusedError, FileDamagedError, FileNotFoundError, ValueError):
                 self._incomplete = True  # `resolve` says so of each prober that needs it
         return values
+
+    def _planned_or_broken(
+        self,
+        prober: EffectiveProber,
+        secrets: Mapping[str, JsonValue],
+        *,
+        files_from_disk_only: bool,
+    ) -> PlannedProber:
+        try:
+            return self._with_secrets(prober, secrets, files_from_disk_only=files_from_disk_only)
+        except (ApiError, OSError):
+            raise
+        # One of the three edges: whatever is wrong with one prober must not stop the others.
+        except Exception as error:
+            log.exception("prober=%s cannot be planned", prober.slug)
+            return planned_prober(prober, folder=None, problem=str(UnexpectedError(error)))
 
     def _with_secrets(
         self,

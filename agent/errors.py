@@ -10,6 +10,7 @@ MrProberError
 ├── LoopSilentError            the loop does not answer the control socket
 ├── RulesFileError             the file of the machine's owner holds a mistake
 ├── PublicationUnreadableError object storage does not give what is published there
+├── UnexpectedError            a bug of ours, where something else must go on
 └── DocumentRefusedError       a configuration document is not believed; the last good one stays
     └── OlderDocumentError     it is older than the one in use
 """
@@ -68,6 +69,14 @@ class DocumentRefusedError(MrProberError):
 
 class OlderDocumentError(DocumentRefusedError):
     """From the API that is a fault; in object storage it may just be late."""
+
+
+class UnexpectedError(MrProberError):
+    """A bug; its traceback is in the log."""
+
+    def __init__(self, error: Exception) -> None:
+        # Not its text: nobody knows what is in it, and this goes into reports.
+        super().__init__(f"a bug of the agent ({type(error).__name__}), its log says more")
 
 
 class PublicationUnreadableError(MrProberError):

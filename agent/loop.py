@@ -18,7 +18,6 @@ from agent.accounts import Accounted
 from agent.board import Board
 from agent.changes import changes_between
 from agent.clocks import Clocks
-from agent.configuration import ConfigurationNews
 from agent.control.window import LoopParts, Window
 from agent.flights import Flight
 from agent.metrics import MetricBook, cell_end, closing_cell
@@ -33,6 +32,7 @@ from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
 from agent.sinks.port import Batch
+from agent.standing_news import StandingNews
 from common.contracts.states import Outcome, SkipReason, State
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class AgentLoop:
         # The same ones by combination, of which a batch has many.
         self._spec_of: dict[RunKey, RunSpec] = {}
         self._cluster_id = UUID(int=0)
-        self._news = ConfigurationNews(None, "", None)
+        self._standing = StandingNews(self._apply)
         # Whose bad lines the log has shown under this plan.
         self._bad_output_told: set[RunKey] = set()
         self._bugs = 0
@@ -119,7 +119,7 @@ class AgentLoop:
             self._ports.desk.close()
             self._end_runs()
         self._close_cell(self._cell_end)
-        self._send_report(self._clocks.boot_ns())
+        self._send_report()
         self._selector.close()
 
     def _go_round(self) -> None:
@@ -165,23 +165,21 @@ class AgentLoop:
         self._ports.waker.clear()
 
     def _guarded(self, step: Callable[[Argument], object], argument: Argument) -> None:
-        """One step for one prober."""
+        """One step for one prober, or for all of them that can be left out once."""
         try:
             step(argument)
         # One of the three edges: whatever is wrong with one prober must not stop the others.
         except Exception:
             self._bugs += 1
-            log.exception("a step for one prober failed")
+            log.exception("a step of the loop failed")
 
     def _take_news(self, now_ns: int) -> None:
         news = self._ports.news.take()
         if news is None:
             return
-        if news.plan is not None and news.plan is not self._news.plan:
-            self._apply(news.plan, now_ns)
-        if (news.plan, news.problem) != (self._news.plan, self._news.problem):
+        if self._standing.take(news, now_ns):
             self._report_timer.changed(now_ns)
-        self._news = self._window.news = news
+        self._window.news = self._standing.news
 
     def _apply(self, plan: HostPlan, now_ns: int) -> None:
         wanted = plan.specs()
@@ -189,12 +187,13 @@ class AgentLoop:
         self._cluster_id = plan.cluster_id
         self._board.apply(plan)
         self._book.apply(plan, now_ns)
+        # From here on, should something fail, the way back begins at what is wanted.
+        before, self._specs = self._specs, wanted
         for key in changes.stop:
             self._scheduler.remove(key)
         for key in (*changes.stop, *(spec.key for spec in changes.replace)):
             # Its beat has been started and will have no outcome: it makes room for the new version, if there is one.
-            self._skip(key, SkipReason.OVERLAP, self._runner.end(key, now_ns))
-        self._specs = wanted
+            self._skip_of(before[key], SkipReason.OVERLAP, self._runner.end(key, now_ns))
         self._spec_of = {key: spec for spec in wanted.values() for key in spec.combinations}
         self._applying_until = plan.applying_until
         for spec in (*changes.start, *changes.replace):
@@ -229,7 +228,10 @@ class AgentLoop:
 
     def _skip(self, key: RunKey, reason: SkipReason, count: int) -> None:
         """So many beats of the schedule passed without a run: each of its combinations has one less."""
-        for combination in self._specs[key].combinations:
+        self._skip_of(self._specs[key], reason, count)
+
+    def _skip_of(self, spec: RunSpec, reason: SkipReason, count: int) -> None:
+        for combination in spec.combinations:
             self._book.skip(combination, reason, count)
 
     def _hash_of(self, key: RunKey) -> int:
@@ -303,20 +305,21 @@ class AgentLoop:
 
     def _report_if_due(self, now_ns: int) -> None:
         if now_ns >= self._report_timer.due_at_ns:
-            self._send_report(now_ns)
+            # Even if this one cannot be made, the next one is not due at once.
+            self._report_timer.sent(now_ns)
+            self._guarded(lambda _: self._send_report(), now_ns)
 
-    def _send_report(self, now_ns: int) -> None:
-        plan = self._news.plan
+    def _send_report(self) -> None:
+        news = self._standing.news
         circumstances = Circumstances(
             identity=self._about.identity,
             host=self._about.host,
-            document_revision=plan.document_revision if plan else None,
-            configuration_problem=self._news.problem,
+            document_revision=news.plan.document_revision if news.plan else None,
+            configuration_problem=news.problem,
             canary_problem=self._canaries.problem,
             pauses=self._window.reported_pauses(),
         )
         self._ports.send_report(agent_report(self._board, circumstances, self._clocks.now()))
-        self._report_timer.sent(now_ns)
 
     def _look_at_the_clock(self, now_ns: int) -> None:
         """Close the cell if it is over; look again at its end, or in a second: the clock may be set meanwhile."""
@@ -328,7 +331,7 @@ class AgentLoop:
         self._guarded(self._look_at_canaries, now_ns)
         self._window.look(now_ns)
         if closed is not None:
-            self._close_cell(closed)
+            self._guarded(self._close_cell, closed)
 
     def _look_at_canaries(self, now_ns: int) -> None:
         is_ending = self._balanced_ns is not None
@@ -354,7 +357,7 @@ class AgentLoop:
         )
 
     def _figures(self, now_ns: int) -> AgentFigures:
-        confirmed_ns = self._news.confirmed_ns
+        confirmed_ns = self._standing.news.confirmed_ns
         dropped = {"bad_line": self._book.bad_lines, "bug": self._bugs}
         return AgentFigures(
             configuration_age_seconds=(

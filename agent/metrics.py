@@ -90,10 +90,10 @@ class MetricBook:
 
     def apply(self, plan: HostPlan, now_ns: int) -> None:
         """Count the plan's combinations: known ones keep their counters, the next cell tells once who is gone."""
-        before, self._series = self._series, {}
+        before, now = dict(self._series), dict[RunKey, _Series]()
         for prober in plan.probers:
             for key, labels in zip(prober.keys, prober.labels, strict=True):
-                series = before.pop(key, None) or self._series.get(key)
+                series = before.pop(key, None) or now.get(key)
                 if series is None:
                     own = {"prober_slug": prober.slug, **labels}
                     series = _Series(own, prober.aggregate, since_ns=now_ns)
@@ -102,7 +102,8 @@ class MetricBook:
                     series.state = State.BROKEN
                 if plan.applying_until is not None:
                     series.during_apply = series.during_apply or 0
-                self._series[key] = series
+                now[key] = series
+        self._series = now
         self._gone += before.values()
 
     def skip(self, key: RunKey, reason: SkipReason, count: int) -> None:

@@ -313,3 +313,49 @@ def test_large_values_are_forgotten_when_two_documents_do_without(
         configured.poll()
     kept = {path.name for path in (agent_folder / "files").iterdir()}
     assert kept == {sha256(one) for one in (SCRIPT, *contents[1:])}
+
+
+def test_a_bug_about_one_prober_breaks_that_one_only(
+    stub_api: StubApi, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpacked(*_: object) -> None:
+        raise ZeroDivisionError("of the test")
+
+    other = prober(2, {}, ["true"])
+    stub_api.document = document(prober(1, {"check.sh": SCRIPT}, ["./check.sh"]), other)
+    stub_api.serve_files(SCRIPT)
+    held = configuration(stub_api, store)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            store, "unpacked", lambda files: unpacked() if files else store.unpack(files)
+        )
+        plan = held.poll().plan
+    assert plan
+    first, second = plan.probers
+    assert "ZeroDivisionError" in first.problem
+    assert second.problem == ""
+
+
+def test_a_bug_about_a_document_leaves_the_last_good_one_in_use(
+    stub_api: StubApi, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolved(*_: object) -> None:
+        raise ZeroDivisionError("of the test")
+
+    held = configuration(stub_api, store)
+    plan = held.poll().plan
+    assert plan
+    with monkeypatch.context() as patched:
+        patched.setattr("agent.configuration.resolved_one_by_one", resolved)
+        stub_api.document = document(prober(1, {}, ["true"]), revision=2)
+        news = held.poll()
+        assert news.plan is plan
+        assert "ZeroDivisionError" in news.problem
+        # The next start finds the last good one, and one with which it cannot begin costs it nothing else.
+        found = configuration(stub_api, store).start_from_disk()
+        assert found.plan is None
+        assert "ZeroDivisionError" in found.problem
+    found = configuration(stub_api, store).start_from_disk()
+    assert found.plan
+    assert found.plan.document_revision == 1
+    assert held.poll().plan is not plan
