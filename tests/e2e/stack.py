@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from common.api_transport import ApiTransport
 from common.contracts.agents import Grid
 from common.contracts.states import State
 from common.errors import ApiError
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90
@@ -48,15 +48,6 @@ def processes_below_us() -> dict[int, str]:
         except (psutil.NoSuchProcess, ChildProcessError):
             continue
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that were free a moment ago, each another one."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 def wait_for(what: str, look: Callable[[], Seen | None]) -> Seen:

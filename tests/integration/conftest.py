@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from common.object_storage import ObjectStorageError
 from common.processes import start
 from common.s3_object_storage import S3Access, S3ObjectStorage, s3_client
 from database.session import Database
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 # A crash of the machine may lose these databases: nobody would miss them.
@@ -167,7 +167,7 @@ def s3_access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Access]:
     identities = [_identity("test", ["Admin", "Read", "Write", "List", "Tagging"])]
     identities += [_identity(name, actions) for name, actions in least_rights().items()]
     (folder / "config.json").write_text(json.dumps({"identities": identities}))
-    ports = _free_ports(8)
+    ports = free_ports(8)
     options = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")  # fmt: skip
     with (folder / "log").open("wb") as log:
         server = start(
@@ -227,11 +227,3 @@ def _make_bucket(access: S3Access, bucket: str, log: Path) -> None:
         else:
             return
     raise AssertionError(log.read_text()[-5000:])
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

@@ -11,6 +11,7 @@ import requests
 
 from common import processes
 from tests.integration.agent.stand_ins import StubApi, document, prober, wait_until
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 Start = Callable[..., processes.Process]
@@ -99,8 +100,7 @@ def test_what_is_left_at_its_end_is_sent_by_the_next_one(
 
 
 def test_it_can_be_scraped_without_any_solomon(start_agent: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     start_agent(MR_PROBER_SCRAPE_PORT=str(port))
     wait_until(lambda: _answers(port), seconds=60)
 

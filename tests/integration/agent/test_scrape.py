@@ -20,6 +20,7 @@ from common.contracts.states import Outcome, State
 from common.solomon.points import Kind, Point
 from tests.integration.agent.stand_ins import wait_until
 from tests.integration.needs import need
+from tests.ports import free_ports
 from tests.unit.agent.factories import SECOND_NS, host_plan, planned, run_key, run_result
 
 AT = datetime.now(UTC)
@@ -139,8 +140,7 @@ class _running_prometheus:  # noqa: N801 - a context manager, named as a functio
     """Scrapes one address every half second; inside, a function from a query to its values."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._address = f"127.0.0.1:{free_ports(1)[0]}"
         target = url.removeprefix("http://").removesuffix("/metrics")
         config = {
             "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},

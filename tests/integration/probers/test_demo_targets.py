@@ -12,17 +12,10 @@ import pytest
 
 from common.processes import Process, start
 from tests.integration.probers.runs import RunProber
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 20  # longest wait; only broken targets need it
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 class Targets:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from common.processes import PIPE, start
+from tests.ports import free_ports
 
 PROGRAM = Path(__file__).parents[3] / "configs/recipes/local-processes/machine.py"
 # root may write to read-only folders; with this it may do as little as anybody else.
@@ -63,9 +64,7 @@ class Machine:
         self.folder = self._data_folder / "machines/demo/demo-1"
         number = os.getpid()
         self.address = f"127.79.{number % 250}.{number // 250 % 250 + 1}"
-        with socket.socket() as probe:
-            probe.bind((self.address, 0))
-            self.port: int = probe.getsockname()[1]
+        [self.port] = free_ports(1, self.address)
         self._environment = {
             "PATH": os.defpath,
             "MR_PROBER_HOME": str(home),

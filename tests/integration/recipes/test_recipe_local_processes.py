@@ -11,6 +11,7 @@ from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState
 from database.session import Database
 from tests.integration.creator.installation import SERVER_KEY, Installation
+from tests.ports import free_ports
 
 RECIPE = Path(__file__).parents[3] / "configs/recipes/local-processes"
 STUB_AGENT = "import time\ntime.sleep(600)\n"
@@ -26,9 +27,7 @@ def installation(sqlite_url: str, tmp_path: Path) -> Installation:
     paths = [path for path in RECIPE.iterdir() if path.is_file() and path.name != "recipe.yaml"]
     made.add_recipe("local-processes", {path.name: path.read_text() for path in paths})
     prefix = f"127.80.{os.getpid() % 250}"
-    with socket.socket() as probe:
-        probe.bind((f"{prefix}.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports(1, f"{prefix}.1")
     made.add_cluster(
         "demo",
         "local-processes",
