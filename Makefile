@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo compose test check soak whole format migrate protos bench pictures requirements clean
 
+# Thousands of interpreters start here: whoever sets this lets each of them compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
