@@ -12,7 +12,13 @@ from itertools import takewhile
 from uuid import UUID
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
-from creator.situations import Attempt, ClusterSituation, Restraints, Switches
+from creator.situations import (
+    Attempt,
+    ClusterSituation,
+    Restraints,
+    Switches,
+    described_by,
+)
 
 MAXIMUM_RETRY_DELAY = timedelta(hours=1)
 # By which share of the maximum age clusters of the same age differ, so that they do not come all at once.
@@ -144,9 +150,10 @@ def retry_at(attempts: Sequence[Attempt], fingerprint: str, *, pace: Pace) -> da
     newest = attempts[0] if attempts else None
     if newest is None or newest.state not in REASONS_TO_TRY_AGAIN or newest.finished_at is None:
         return None
-    failures = _consecutive(newest.state, attempts, fingerprint)
-    if newest.state is DeploymentState.UNKNOWN:
-        failures -= 1  # the first one is tried again at once: somebody killed Creator or terraform
+    row = _failures_in_a_row(attempts, fingerprint)
+    failures = len(row)
+    if DeploymentState.UNKNOWN in row:
+        failures -= 1  # one is tried again at once: somebody killed Creator or terraform
     if failures <= 0:
         return None
     # The exponent is bounded, so that no timedelta overflows.
@@ -175,7 +182,7 @@ def _of_active(
         return Decision(Action.DEPLOY, reason)
     check_at, reason = _next_check(cluster, pace)
     if now >= check_at:
-        return Decision(Action.CHECK, reason)
+        return Decision(Action.CHECK, _reason_by_engine(cluster, desired_fingerprint) or reason)
     return _rest(cluster, desired_fingerprint, check_at)
 
 
@@ -184,9 +191,11 @@ def _approved_plan(cluster: ClusterSituation, fingerprint: str, now: datetime) -
     newest = cluster.attempts[0] if cluster.attempts else None
     if newest is None or newest.ruling is None or not newest.is_approved:
         return None
-    if newest.fingerprint != fingerprint or cluster.deploy_policy is DeployPolicy.PLAN_ONLY:
+    if cluster.deploy_policy is DeployPolicy.PLAN_ONLY or not _is_same(newest, fingerprint):
         return None
-    is_usable = newest.plan_expires_at is not None and now < newest.plan_expires_at
+    is_kept = newest.plan_expires_at is not None and now < newest.plan_expires_at
+    # Another terraform does not apply it.
+    is_usable = is_kept and newest.fingerprint == fingerprint
     action = Action.APPLY if is_usable else Action.DEPLOY
     return Decision(action, f"approved by {newest.ruling.by}")
 
@@ -209,6 +218,14 @@ def _next_check(cluster: ClusterSituation, pace: Pace) -> tuple[datetime, str]:
     return by_age, "the last plan is too old"
 
 
+def _reason_by_engine(cluster: ClusterSituation, fingerprint: str) -> str:
+    deployed = cluster.deployed_fingerprint
+    is_other_engine = deployed != fingerprint and described_by(deployed) == described_by(
+        fingerprint
+    )
+    return "terraform has another version since" if is_other_engine else ""
+
+
 def _rest(cluster: ClusterSituation, fingerprint: str, check_at: datetime) -> Decision:
     """Why nothing is to be done before the next check."""
     newest = cluster.attempts[0] if cluster.attempts else None
@@ -225,7 +242,7 @@ def _rest(cluster: ClusterSituation, fingerprint: str, check_at: datetime) -> De
 
 
 def _is_quarantined(cluster: ClusterSituation, fingerprint: str) -> bool:
-    """Another description ends it."""
+    """Another description ends it, and another terraform."""
     return cluster.quarantine is not None and cluster.quarantine.fingerprint == fingerprint
 
 
@@ -257,9 +274,10 @@ def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str, now: 
     if not cluster.attempts:
         return "new cluster"
     newest = cluster.attempts[0]
-    if newest.fingerprint != desired_fingerprint:
-        return _reason_for_another(cluster, newest, desired_fingerprint)
-    deployed = cluster.deployed_fingerprint == desired_fingerprint
+    # Another terraform alone is no reason: it would make everybody's turn at once. The next check brings it.
+    deployed = described_by(cluster.deployed_fingerprint) == described_by(desired_fingerprint)
+    if not _is_same(newest, desired_fingerprint):
+        return _reason_for_another(newest, deployed=deployed)
     is_left_alone = _is_quarantined(cluster, desired_fingerprint)
     if newest.state in REASONS_TO_TRY_AGAIN:
         # A check that went wrong before it applied anything is no reason to apply what does not help.
@@ -270,9 +288,9 @@ def _reason_to_deploy(cluster: ClusterSituation, desired_fingerprint: str, now: 
     return "" if is_left_alone else _reason_in_policy(cluster, newest, deployed=deployed)
 
 
-def _reason_for_another(cluster: ClusterSituation, newest: Attempt, fingerprint: str) -> str:
+def _reason_for_another(newest: Attempt, *, deployed: bool) -> str:
     """The newest attempt was about another description."""
-    if cluster.deployed_fingerprint != fingerprint:
+    if not deployed:
         return "the recipe or a value has changed"
     # What was tried in between may have come far before it failed.
     return "" if newest.state is DeploymentState.SUCCEEDED else "the description was set back"
@@ -301,7 +319,14 @@ def _named(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _consecutive(state: DeploymentState, attempts: Sequence[Attempt], fingerprint: str) -> int:
-    """How many of the newest attempts ended like this, with the same description."""
-    ended_so = (a.state is state and a.fingerprint == fingerprint for a in attempts)
-    return sum(1 for _ in takewhile(bool, ended_so))
+def _is_same(attempt: Attempt, fingerprint: str) -> bool:
+    """Whether the attempt was about this description, with whichever terraform."""
+    return described_by(attempt.fingerprint) == described_by(fingerprint)
+
+
+def _failures_in_a_row(attempts: Sequence[Attempt], fingerprint: str) -> list[DeploymentState]:
+    """How the newest attempts at this description ended since the last one that went well: of any kind, newest first."""
+    failed = takewhile(
+        lambda one: one.state in REASONS_TO_TRY_AGAIN and _is_same(one, fingerprint), attempts
+    )
+    return [one.state for one in failed]

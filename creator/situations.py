@@ -9,6 +9,14 @@ from uuid import UUID
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy, PlanSummary
 from common.contracts.deployments import Gates, Quarantine
 
+# Between what a fingerprint says of the description and what it says of terraform.
+ENGINE_MARK = "."
+
+
+def described_by(fingerprint: str) -> str:
+    """What a fingerprint says of the description alone: the same with another terraform."""
+    return fingerprint.partition(ENGINE_MARK)[0]
+
 
 class Purpose(StrEnum):
     """What a deployment is for, as its `inputs` remember it."""

@@ -11,8 +11,11 @@ from typing import Literal
 from pydantic import JsonValue
 
 from common.contracts.values import canonical_json
+from creator.situations import ENGINE_MARK
 
 _VARIABLE = re.compile(r'^\s*variable\s+"?([A-Za-z_][A-Za-z0-9_-]*)"?\s*\{', re.MULTILINE)
+# With the mark between them the 64 characters of a column.
+_DESCRIPTION_DIGITS, _ENGINE_DIGITS = 47, 16
 _VARIABLE_IN_JSON = re.compile(r'"variable"\s*:')
 
 
@@ -114,15 +117,19 @@ def fingerprint(
     values: Mapping[str, JsonValue],
     engine: Engine,
 ) -> str:
-    """SHA-256 of everything that terraform's result depends on; equal = nothing new to do."""
-    whole: dict[str, JsonValue] = {
+    """Of everything that terraform's result depends on; equal = nothing new to do.
+
+    Two hashes: of the description, and of terraform's version (`creator.situations.described_by` takes the first).
+    """
+    described: dict[str, JsonValue] = {
         "purpose": purpose,
         "recipe": recipe_hash,
         "values": dict(values),
-        "terraform": engine.terraform_version,
         "backend": dict(engine.backend),
     }
-    return hashlib.sha256(canonical_json(whole)).hexdigest()
+    description = hashlib.sha256(canonical_json(described)).hexdigest()[:_DESCRIPTION_DIGITS]
+    terraform = hashlib.sha256(engine.terraform_version.encode()).hexdigest()[:_ENGINE_DIGITS]
+    return f"{description}{ENGINE_MARK}{terraform}"
 
 
 def _keyed_hash(key: bytes, name: str, value: JsonValue) -> JsonValue:

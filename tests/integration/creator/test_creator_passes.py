@@ -18,6 +18,7 @@ from creator.main import build_loop
 from creator.outlook import Seen
 from creator.planner import Action
 from creator.pulse import Pulse
+from creator.situations import described_by
 from database import models
 from database.session import Database
 from tests.integration.creator.installation import Installation
@@ -255,3 +256,29 @@ def test_whatever_people_change_is_read_by_the_next_look(
     assert (now.situation, now.fingerprint) == (known.situation, known.fingerprint)
     assert now.decision.action == known.decision.action
     assert len(more) == len(also)
+
+
+def test_another_terraform_is_taken_up_by_the_next_check_and_makes_no_deployment(
+    sqlite_installation: Installation, tmp_path: Path
+) -> None:
+    installation = sqlite_installation
+    installation.add_recipe("thing", {"main.tf": RECIPE})
+    installation.add_cluster("demo", "thing", {"word": "one"})
+    assert installation.run_pass()
+    before = installation.cluster("demo").deployed_fingerprint
+    real = installation.environment()["MR_PROBER_TERRAFORM"]
+    upgraded = tmp_path / "terraform"
+    upgraded.write_text(
+        f"""#!/bin/sh\n[ "$1" = version ] && exec echo '{{"terraform_version": "99.0.0"}}'\nexec {real} "$@"\n"""
+    )
+    upgraded.chmod(0o755)
+    installation.settings["terraform"] = str(upgraded)
+
+    assert installation.run_pass()
+    assert installation.cluster("demo").deployed_fingerprint == before
+
+    assert installation.run_pass(creator_maximum_plan_age=timedelta(0))
+    after = installation.cluster("demo").deployed_fingerprint
+    assert after == installation.fingerprint("demo")
+    assert (after != before, described_by(after) == described_by(before)) == (True, True)
+    assert len(installation.deployments("demo")) == 1

@@ -10,8 +10,9 @@ from creator.situations import Attempt, ClusterSituation, Ruling, Switches
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PACE = Pace(maximum_plan_age=timedelta(minutes=10), retry_delay=timedelta(seconds=15))
-WANTED = "wanted"
-OTHER = "other"
+WANTED = "wanted.new"
+OTHER = "other.new"
+BEFORE_UPGRADE = "wanted.old"  # the same description, with the terraform of before
 
 UP_TO_DATE = ClusterSituation(
     state=ClusterState.ACTIVE,

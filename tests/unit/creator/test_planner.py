@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
+from creator.lanes import Lane, lane_of
 from creator.planner import Action, decide
 from creator.situations import Attempt
 from tests.unit.creator.cluster_cases import (
     ASKED,
+    BEFORE_UPGRADE,
     FAILED,
     FAILED_LONG_AGO,
     GONE,
@@ -28,10 +30,12 @@ from tests.unit.creator.cluster_cases import (
     UP_TO_DATE,
     WAITING,
     WANTED,
+    YES,
     decided,
     decision_about,
 )
 
+KEPT = replace(WAITING, plan_expires_at=NOW + timedelta(hours=1))
 REJECTED_AT_GATE = replace(STOPPED_BY_GATE, state=DeploymentState.SUPERSEDED, ruling=NO)
 
 
@@ -58,8 +62,8 @@ REJECTED_AT_GATE = replace(STOPPED_BY_GATE, state=DeploymentState.SUPERSEDED, ru
             [UNKNOWN, FAILED],
             "",
             "automatic",
-            "deploy",
-            "how the last deployment ended is not known",
+            "back_off",
+            "the last attempt failed, next one at 12:00:14 UTC",
         ),
         (
             [UNKNOWN, UNKNOWN],
@@ -106,6 +110,59 @@ def test_an_active_cluster(
     decision = decision_about(cluster)
 
     assert (decision.action.value, decision.reason) == (action, reason)
+
+
+@pytest.mark.parametrize(
+    ("newest", "deployed", "policy", "action"),
+    [
+        (SUCCEEDED, BEFORE_UPGRADE, "automatic", "skip"),
+        (SUCCEEDED, BEFORE_UPGRADE, "approve", "skip"),
+        (SUCCEEDED, BEFORE_UPGRADE, "plan_only", "skip"),
+        (SUCCEEDED, OTHER, "plan_only", "skip"),
+        (WAITING, OTHER, "approve", "wait_for_approval"),
+        (STOPPED_BY_GATE, OTHER, "automatic", "wait_for_approval"),
+        (REJECTED_AT_GATE, OTHER, "automatic", "skip"),
+        (FAILED, "", "automatic", "back_off"),
+        # What would be done anyway is done.
+        (FAILED_LONG_AGO, "", "automatic", "deploy"),
+        (UNKNOWN, "", "automatic", "deploy"),
+        (OTHER_SUCCEEDED, OTHER, "automatic", "deploy"),
+        (replace(WAITING, ruling=YES), OTHER, "approve", "deploy"),
+        (replace(KEPT, ruling=YES), OTHER, "approve", "deploy"),
+    ],
+)
+def test_another_terraform_alone_makes_nobodys_turn_before_the_next_check(
+    newest: Attempt, deployed: str, policy: str, action: str
+) -> None:
+    cluster = replace(
+        UP_TO_DATE,
+        attempts=[replace(newest, fingerprint=newest.fingerprint.replace("new", "old"))],
+        deployed_fingerprint=deployed,
+        deploy_policy=DeployPolicy(policy),
+    )
+
+    assert decision_about(cluster).action == action
+
+
+def test_the_first_check_after_an_upgrade_comes_at_its_time_in_the_lane_of_checks() -> None:
+    before = replace(SUCCEEDED, fingerprint=BEFORE_UPGRADE)
+    clusters = [
+        replace(
+            UP_TO_DATE,
+            attempts=[before],
+            deployed_fingerprint=BEFORE_UPGRADE,
+            last_planned_at=NOW,
+            spread=number / 4,
+        )
+        for number in range(4)
+    ]
+    due = [decision_about(cluster).again_at for cluster in clusters]
+    assert len(set(due)) == 4, "not all at once"
+    late = NOW + 1.2 * PACE.maximum_plan_age
+    for cluster in clusters:
+        decision = decision_about(cluster, late)
+        assert decision.reason == "terraform has another version since"
+        assert lane_of(decision) is Lane.DRIFT
 
 
 @pytest.mark.parametrize(

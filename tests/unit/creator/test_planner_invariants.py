@@ -9,10 +9,10 @@ from common.contracts.clusters import ClusterState, DeploymentState, DeployPolic
 from common.contracts.deployments import Quarantine
 from creator.planner import Action, Pace, decide, reason_to_wait
 from creator.situations import Attempt, ClusterSituation, Ruling, Silence, Switches
-from tests.unit.creator.cluster_cases import NOW, OTHER, WANTED
+from tests.unit.creator.cluster_cases import BEFORE_UPGRADE, NOW, OTHER, WANTED
 
 MOMENTS = st.integers(-7200, 7200).map(lambda seconds: NOW + timedelta(seconds=seconds))
-FINGERPRINTS = st.sampled_from([WANTED, OTHER, ""])
+FINGERPRINTS = st.sampled_from([WANTED, BEFORE_UPGRADE, OTHER, ""])
 OFTEN_FALSE = st.sampled_from([False, False, False, True])
 ATTEMPTS = st.builds(
     Attempt,

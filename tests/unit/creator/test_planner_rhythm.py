@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.contracts.clusters import DeploymentState
 from common.contracts.identifiers import new_id
 from creator.planner import Action, retry_at, spread_of
-from creator.situations import Silence
+from creator.situations import Attempt, Silence
 from tests.unit.creator.cluster_cases import (
     CHANGED,
     FAILED,
@@ -51,9 +51,42 @@ def test_the_pause_doubles_with_each_failure_up_to_an_hour(failures: int, second
     until = retry_at(attempts, WANTED, pace=PACE)
 
     assert until == NOW - timedelta(seconds=1) + timedelta(seconds=seconds)
-    # Of unknown ends the first one is tried again at once.
+    # Of unknown ends one is tried again at once.
     unknown = [UNKNOWN] * (failures + 1)
     assert retry_at(unknown, WANTED, pace=PACE) == until
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"),
+    [
+        ([UNKNOWN], None),
+        ([UNKNOWN, SUCCEEDED, FAILED], None),
+        ([UNKNOWN, FAILED], 15),
+        ([FAILED, UNKNOWN], 15),
+        ([FAILED, UNKNOWN, FAILED], 30),
+        ([UNKNOWN, FAILED, UNKNOWN, FAILED], 60),
+        ([FAILED, UNKNOWN, FAILED, UNKNOWN, FAILED, UNKNOWN], 240),
+        ([FAILED, attempt(DeploymentState.UNKNOWN, OTHER), FAILED], 15),
+    ],
+)
+def test_failures_of_different_kinds_count_together(
+    attempts: list[Attempt], seconds: int | None
+) -> None:
+    until = retry_at(attempts, WANTED, pace=PACE)
+
+    assert until == (NOW + timedelta(seconds=seconds - 1) if seconds else None)
+
+
+@given(
+    row=st.lists(st.sampled_from([FAILED, UNKNOWN]), min_size=1, max_size=12),
+    newest=st.sampled_from([FAILED, UNKNOWN]),
+)
+def test_one_failure_more_never_makes_the_pause_shorter(
+    row: list[Attempt], newest: Attempt
+) -> None:
+    before, after = (retry_at(one, WANTED, pace=PACE) for one in (row, [newest, *row]))
+    assert after is not None
+    assert before is None or before <= after
 
 
 @given(

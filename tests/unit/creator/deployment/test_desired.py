@@ -5,6 +5,7 @@ from pydantic import JsonValue
 
 from common.contracts.recipes import HANDED_OVER
 from creator.deployment.desired import Engine, Handover, declared_variables, fingerprint, values_for
+from creator.situations import described_by
 
 HANDOVER = Handover(cluster="demo", api_url="http://api", agent_token="t", fallback_url="")
 ENGINE = Engine(terraform_version="1.11.4", backend={"local": {"path": "/s"}})
@@ -51,12 +52,18 @@ def test_a_fingerprint_is_the_same_for_the_same_and_another_one_for_anything_els
         fingerprint("deploy", recipe_hash="s", values={"a": 1, "b": 2}, engine=ENGINE),
         fingerprint("deploy", recipe_hash="r", values={"a": 1, "b": 3}, engine=ENGINE),
         fingerprint("deploy", recipe_hash="r", values={"a": 1}, engine=ENGINE),
-        fingerprint("deploy", recipe_hash="r", values={"a": 1, "b": 2}, engine=Engine("1.12", {})),
+        fingerprint(
+            "deploy",
+            recipe_hash="r",
+            values={"a": 1, "b": 2},
+            engine=Engine("1.12", ENGINE.backend),
+        ),
     ]
 
     assert one == fingerprint("deploy", recipe_hash="r", values={"b": 2, "a": 1}, engine=ENGINE)
     assert len(one) == 64
     assert len({one, *others}) == 6
+    assert [described_by(other) == described_by(one) for other in others] == [False] * 4 + [True]
 
 
 def test_a_fingerprint_shows_no_sensitive_value_and_changes_with_it() -> None:
