@@ -188,6 +188,14 @@ class CreatorSettings(SolomonSettings, StoredSettings):
         "detach",
         description="what a Creator that is told to end does about running terraforms: `detach` leaves them to the next one, `wait` waits for them",
     )
+    creator_drain_time_limit: Duration = Field(
+        timedelta(seconds=7500),
+        description="longest such waiting, seconds; a terraform that still runs then is left to go on by itself",
+    )
+    creator_database_patience: Duration = Field(
+        timedelta(seconds=30),
+        description="how long a Creator that is told to end cares for a database that does not answer, seconds",
+    )
     creator_metrics_port: Port = Field(
         0, description="port on loopback where Prometheus finds `/metrics`; 0: none"
     )

@@ -94,11 +94,23 @@ class Loop:
         self.metrics = Metrics(habits.clock)
         watch.leases.keep_renewing(self._closed)
 
-    def run(self, pause: timedelta, drain: Event, *, waits: bool = False) -> None:
-        """Until told to drain; then nothing new begins, and what runs is left to itself or (`waits`) finished first."""
+    def run(
+        self,
+        pause: timedelta,
+        drain: Event,
+        *,
+        waits: bool = False,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Until told to drain; then nothing new begins, and what runs is left to itself or (`waits`) finished first.
+
+        `answered` is told whenever the database has answered.
+        """
         try:
             while not drain.is_set():
                 self._look_again()
+                if not self._database_is_away:
+                    answered()
                 self._a_turn_is_over.wait(pause.total_seconds())
         except BaseException:
             # Workers would hold this process, and nobody would give them anything to do.
@@ -106,7 +118,7 @@ class Loop:
             self.close()
             raise
         if waits:
-            self._bring_to_an_end()
+            self._bring_to_an_end(answered)
         else:
             self._habits.stop.set()
         self.close()
@@ -154,8 +166,11 @@ class Loop:
             self._outlook.hear(self._watch.silences.read(applied_at, now))
             self._silences_at = now + _SILENCES_EVERY
 
-    def _bring_to_an_end(self) -> None:
-        """Until nothing is under way that is ours: in a container a mishap of a turn would cost us terraform."""
+    def _bring_to_an_end(self, answered: Callable[[], None]) -> None:
+        """Until nothing is under way that is ours: in a container a mishap of a turn would cost us terraform.
+
+        Where the database is away nobody can tell: then `stop` comes (`creator/departure.py`).
+        """
         self._turns.begin_nothing()
         self._waiting.clear()
         elsewhere: set[UUID] = set()
@@ -163,7 +178,9 @@ class Loop:
             with suppress(OperationalError, InterfaceError):
                 # What runs on another machine goes on without us.
                 elsewhere |= {key for key, turn in self._ended_turns() if turn.is_unsettled}
-                if not self._go_on_with_ours(elsewhere) and not self._work:
+                is_under_way = self._go_on_with_ours(elsewhere)
+                answered()
+                if not is_under_way and not self._work:
                     return
             self._a_turn_is_over.wait(_NOTHING_TO_DO.total_seconds())
 

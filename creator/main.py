@@ -2,12 +2,11 @@
 
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +14,7 @@ from threading import Event
 
 from pydantic import ValidationError
 from rich.console import Console
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
@@ -28,6 +27,7 @@ from common.storages import s3_prefix, storages_of
 from creator.check_records import CheckRecords
 from creator.command_line import ExitCode, options_of
 from creator.decisions import decisions_json, decisions_table
+from creator.departure import Departure, Terms
 from creator.deployment.assembly import Ground, deployments_on
 from creator.deployment.backends import LocalStates, S3States, States, warn_without_versions
 from creator.deployment.descriptions import Platform
@@ -65,23 +65,6 @@ ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("creator")
 
 
-@dataclass(frozen=True)
-class Signals:
-    """What people have asked for."""
-
-    drain: Event  # begin nothing new
-    stop: Event  # leave everything as it is
-
-    def listen(self) -> None:
-        """The first signal drains, the second one stops."""
-
-        def hear(*_: object) -> None:
-            (self.stop if self.drain.is_set() else self.drain).set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, hear)
-
-
 def main(arguments: list[str]) -> int:
     """Run until a signal comes, or for one pass; `--help` lists the exit codes."""
     options = options_of(arguments)
@@ -92,15 +75,22 @@ def main(arguments: list[str]) -> int:
         return ExitCode.WENT_WRONG
     set_up_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    stop = Event()
     # One pass has no end to wait for but its own: it is left at once.
-    signals = Signals(stop if options.once else Event(), stop)
-    signals.listen()
+    departure = Departure(at_once=options.once or options.plan_only)
+    departure.listen()
+    departure.see_to_it(
+        Terms(
+            waits=settings.creator_drain == "wait",
+            time_limit=settings.creator_drain_time_limit,
+            patience=settings.creator_database_patience,
+        ),
+        Workspaces(settings.data_dir.resolve()).have_a_terraform,
+    )
     try:
         if options.plan_only:
             return _plan_only(settings, as_json=options.json)
         with _installation(settings) as database:
-            return _work(settings, database, signals, once=options.once)
+            return _work(settings, database, departure, once=options.once)
     except MrProberError as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
         return ExitCode.WENT_WRONG
@@ -146,13 +136,17 @@ def _plan_only(settings: CreatorSettings, *, as_json: bool) -> int:
     return ExitCode.DONE if idle else ExitCode.IS_DUE
 
 
-def _work(settings: CreatorSettings, database: Database, signals: Signals, *, once: bool) -> int:
+def _work(
+    settings: CreatorSettings, database: Database, departure: Departure, *, once: bool
+) -> int:
     register = Register(database, place_here(_state_store(settings)))
     register.enter()
     gone = Event()
     register.keep_beating(gone)
     try:
-        loop = build_loop(settings, database, signals.stop, holder=register.holder, spread=not once)
+        loop = build_loop(
+            settings, database, departure.stop, holder=register.holder, spread=not once
+        )
         log.info("Creator works in %s", settings.data_dir.resolve())
         if once:
             try:
@@ -161,13 +155,18 @@ def _work(settings: CreatorSettings, database: Database, signals: Signals, *, on
                 loop.close()
         _show(loop.metrics, settings, gone)
         waits = settings.creator_drain == "wait"
-        loop.run(settings.creator_poll_interval, signals.drain, waits=waits)
+        loop.run(
+            settings.creator_poll_interval,
+            departure.drain,
+            waits=waits,
+            answered=departure.answered,
+        )
         log.info("Creator ends; a terraform that runs goes on")
         return ExitCode.DONE
     finally:
         gone.set()
         # Without a database the row says for a minute more that we are here.
-        with suppress(OperationalError):
+        with suppress(OperationalError, InterfaceError):
             register.leave()
 
 

@@ -21,6 +21,8 @@ from common.object_storage import ObjectStorage, file_key
 from creator.deployment.snapshots import Material
 from creator.deployment.terraform import VALUES_FILE
 from creator.errors import FileContentError
+from creator.steps.adoption import lives_here
+from creator.steps.run_folder import RunFolder
 
 BACKEND_FILE = "mr_prober_override.tf.json"
 # Made by `terraform init` and worth keeping between revisions of a recipe.
@@ -91,6 +93,14 @@ class Workspaces:
             root=self._data_folder / "workspaces" / str(cluster_id),
             state_folder=self.states / str(cluster_id),
         )
+
+    def have_a_terraform(self) -> bool:
+        """Whether a step of any cluster lives within our sight; yes, if that cannot be read."""
+        folders = self._data_folder.glob("workspaces/*/run/*/")
+        try:
+            return any(lives_here(RunFolder(folder)) for folder in folders)
+        except OSError:
+            return True
 
 
 def read_recipe(storage: ObjectStorage, files: Iterable[FileReference]) -> dict[str, bytes]:

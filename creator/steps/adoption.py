@@ -67,6 +67,14 @@ def situation(step: StepRecord, here: Here) -> Wrapped | Orphaned | StepEnd | No
     return (_recorded_end(folder) or unknown_end(folder)) if is_dead else None
 
 
+def lives_here(folder: RunFolder) -> bool:
+    """Whether terraform or its wrapper lives among the processes that we see. OSError."""
+    return any(
+        process is not None and is_alive(process)
+        for process in (folder.wrapper(), folder.terraform())
+    )
+
+
 def unknown_end(folder: RunFolder, *, killed: bool = False) -> StepEnd:
     """The end of a step whose wrapper did not live to see it."""
     interrupted = folder.interrupted_at_seconds() is not None

@@ -16,12 +16,13 @@ from sys import executable
 
 import psutil
 
-from common.processes import Process, start
+from common.processes import Process, TimeLimitError, start
 from creator.main import ROOT
 from tests.integration.creator.installation import Installation
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STEPS = ("init", "plan", "apply")
+_STARTS = 6
 
 # Each provisioner needs a lock that it would not get beside another one, and leaves a mark when it ends.
 RECIPE = """
@@ -251,18 +252,41 @@ class Server:
 
     def kill(self) -> None:
         """All of it at once, then start it again."""
+        self.end()
+        self.begin_again()
+
+    def end(self) -> None:
+        """Kill all of it at once."""
         killed = self.pids()
-        for pid in killed:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._tell(killed, signal.SIGKILL)
         pause = threading.Event()
-        for _ in range(100):
+        for _ in range(600):
             below = {process.pid for process in self.family.members()}  # takes the dead
             if not killed & below and not any(map(psutil.pid_exists, killed)):
-                self._server.ensure_postgres_running()
                 return
             pause.wait(0.05)
         raise AssertionError("PostgreSQL does not die")
+
+    def begin_again(self) -> None:
+        """Start it after `end`; on a busy machine that may take longer than the library likes."""
+        for _ in range(_STARTS):
+            with contextlib.suppress(TimeLimitError):
+                self._server.ensure_postgres_running()
+                return
+        raise AssertionError("PostgreSQL does not start")
+
+    def freeze(self) -> None:
+        """It takes questions and answers none, until `thaw`."""
+        self._tell(self.pids(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It answers again."""
+        self._tell(self.pids(), signal.SIGCONT)
+
+    def _tell(self, pids: set[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """For good."""

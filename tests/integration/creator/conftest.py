@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from common.s3_object_storage import S3Access
 from database.session import Database
-from tests.integration.creator.chaos import Plan
+from tests.integration.creator.chaos import Family, Plan, Server
 from tests.integration.creator.creators import Creators
 from tests.integration.creator.installation import Installation
 from tests.integration.creator.installation_in_s3 import InstallationInS3
@@ -88,6 +90,20 @@ def chaos() -> Plan:
         seconds=float(os.environ.get("CHAOS_SECONDS", "90")),
         seed=seed,
     )
+
+
+@pytest.fixture(scope="module")
+def mortal_server() -> Iterator[Server]:
+    """A PostgreSQL of the module's own, which may be killed."""
+    family = Family()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with tempfile.TemporaryDirectory(prefix="mrp-mortal-", ignore_cleanup_errors=True) as name:
+            Path(name).chmod(0o755)
+            made = Server(Path(name) / "data", family)
+            yield made
+            made.stop()
+    family.close()
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 `make soak` runs it for longer.
 """
 
-import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -17,7 +15,7 @@ from sqlalchemy import make_url, select
 from common.contracts.clusters import ClusterState, DeploymentState
 from database.models import DeploymentStep, Lease
 from database.session import Database
-from tests.integration.creator.chaos import Family, Plan, Server, World
+from tests.integration.creator.chaos import Plan, Server, World
 from tests.integration.creator.installation import Installation
 
 CREATORS = 3
@@ -25,29 +23,15 @@ PATIENCE_SECONDS = 180
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """A PostgreSQL of this test alone."""
-    family = Family()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with tempfile.TemporaryDirectory(prefix="mrp-chaos-", ignore_cleanup_errors=True) as folder:
-            Path(folder).chmod(0o755)
-            made = Server(Path(folder) / "data", family)
-            yield made
-            made.stop()
-    family.close()
-
-
-@pytest.fixture
 def world(
-    server: Server, chaos: Plan, tmp_path: Path, migrate: Callable[..., None]
+    mortal_server: Server, chaos: Plan, tmp_path: Path, migrate: Callable[..., None]
 ) -> Iterator[World]:
-    url = make_url(server.url).set(drivername="postgresql+psycopg")
+    url = make_url(mortal_server.url).set(drivername="postgresql+psycopg")
     address = url.render_as_string(hide_password=False)
     migrate(address)
     database = Database(address)
     random = Random(chaos.seed)  # noqa: S311 - dice, not keys
-    made = World(Installation(database, tmp_path / "data"), server, random)
+    made = World(Installation(database, tmp_path / "data"), mortal_server, random)
     made.installation.data_folder.mkdir()
     yield made
     made.close()
