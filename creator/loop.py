@@ -84,6 +84,8 @@ class Loop:
         self._work: dict[UUID, Work] = {}
         self._waiting: dict[UUID, Waiting] = {}
         self._not_before: dict[UUID, datetime] = {}
+        # A terraform of before runs there, as far as the last turn could see.
+        self._elsewhere: set[UUID] = set()
         self._next_pass_at = self._clock()
         self._silences_at: datetime | None = None
         self._others_at: datetime | None = None
@@ -173,21 +175,19 @@ class Loop:
         """
         self._turns.begin_nothing()
         self._waiting.clear()
-        elsewhere: set[UUID] = set()
         while not self._habits.stop.is_set():
             with suppress(OperationalError, InterfaceError):
-                # What runs on another machine goes on without us.
-                elsewhere |= {key for key, turn in self._ended_turns() if turn.is_unsettled}
-                is_under_way = self._go_on_with_ours(elsewhere)
+                self._ended_turns()
+                is_under_way = self._go_on_with_ours()
                 answered()
                 if not is_under_way and not self._work:
                     return
             self._a_turn_is_over.wait(_NOTHING_TO_DO.total_seconds())
 
-    def _go_on_with_ours(self, elsewhere: set[UUID]) -> bool:
-        """Whether anything of ours is under way."""
+    def _go_on_with_ours(self) -> bool:
+        """Whether anything of ours is under way; what runs on another machine goes on without us."""
         with self._watch.database.reading() as session:
-            ours = clusters_under_way(session, self._watch.leases.holder) - elsewhere
+            ours = clusters_under_way(session, self._watch.leases.holder) - self._elsewhere
         now = self._clock()
         for cluster_id in ours - self._work.keys():
             if self._not_before.get(cluster_id, now) <= now:
@@ -273,6 +273,7 @@ class Loop:
         for key, turn in ended:
             del self._work[key]
             self._count(turn)
+            (self._elsewhere.add if turn.is_unsettled else self._elsewhere.discard)(key)
             if (rest := self._rest_after(turn)) is not None:
                 self._not_before[key] = self._clock() + rest
                 self._next_pass_at = min(self._next_pass_at, self._not_before[key])
