@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,6 +63,14 @@ from settings import CreatorSettings
 ROOT = Path(__file__).resolve().parent.parent
 
 log = logging.getLogger("creator")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is there already: who starts terraform, and what that calls itself (empty: it is asked)."""
+
+    launcher: Launcher
+    terraform_version: str = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -245,18 +253,20 @@ def build_ground(
     *,
     home: Path = ROOT,
     scratch: Path | None = None,
+    known: Known | None = None,
 ) -> Ground:
     """What deployments stand on; `home` as in `build_loop`. CannotStartError.
 
     With a `scratch` folder nothing is written anywhere else: good for looking, not for deployments.
     Whoever asks for it ends the starter: `ground.commands.launcher.close()`.
     """
+    known = known or Known(Launcher())
     data_folder = settings.data_dir.resolve()
     made_in = scratch or data_folder
     # The recipe's programs find the interpreter that has our packages as `python3`.
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     user = user_called(settings.terraform_user)
-    commands = Commands(Launcher(), this_machine(socket.gethostname()), user)
+    commands = Commands(known.launcher, this_machine(socket.gethostname()), user)
     engine = Engine(
         arguments=Arguments(
             terraform_executable(settings.terraform, path), settings.creator_lock_time_limit
@@ -284,7 +294,7 @@ def build_ground(
         published_url=storages.published_url,
         server_key=_server_key(settings, scratch, is_sqlite=database.is_sqlite),
         keyring=_keyring(settings, scratch, is_sqlite=database.is_sqlite),
-        terraform_version=terraform_version(engine, commands, made_in),
+        terraform_version=known.terraform_version or terraform_version(engine, commands, made_in),
     )
     return Ground(
         database=database,

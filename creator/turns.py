@@ -9,7 +9,7 @@ from threading import Event
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from common.contracts.clusters import DeploymentState
 from common.encryption import EncryptionError
@@ -59,6 +59,7 @@ class Mishap(StrEnum):
 _PASSING: dict[type[Exception], Mishap] = {
     LeaseLostError: Mishap.LEASE_LOST,
     OperationalError: Mishap.DATABASE,
+    InterfaceError: Mishap.DATABASE,
     ObjectStorageError: Mishap.STORAGE,
 }
 
@@ -85,7 +86,7 @@ def guarded(cluster_id: UUID, step: Callable[[], Result]) -> Result | Mishap:
     """The edge: one bad cluster must not stop the others."""
     try:
         return step()
-    except (LeaseLostError, OperationalError, ObjectStorageError) as error:
+    except tuple(_PASSING) as error:
         mishap = next(one for kind, one in _PASSING.items() if isinstance(error, kind))
         log.warning("%s cluster_id=%s: %s", mishap, cluster_id, error)
         return mishap

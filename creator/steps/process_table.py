@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import select
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ from creator.steps.launches import STEP_VARIABLE
 
 _GONE = (b"Z", b"X")  # ended, but nobody has asked for the exit status yet
 _SESSION = 3
+# Of a process that was killed, on a busy machine; one that a dead disk holds takes longer than anybody waits.
+_LONGEST_DEATH_SECONDS = 30.0
 
 
 class ProcessIdentity(NamedTuple):
@@ -56,17 +60,38 @@ def session_members(leader: int) -> list[int]:
 
 
 def kill_step(leader: int, step: str) -> int:
-    """Kill what a step has left in the session of its wrapper, which is dead; how many that were.
+    """Kill what a step has left in the session of its wrapper, which is dead, and see it die; how many that were.
 
     The step's mark in the environment tells them from the session of a stranger who was given the same pid since.
     """
     killed = 0
-    for pid in session_members(leader):
-        if _is_of(step, pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
+    limit = time.monotonic() + _LONGEST_DEATH_SECONDS
+    # Again, as long as anybody is found: they may have forked meanwhile.
+    while time.monotonic() < limit:
+        found = (identity_of(pid) for pid in session_members(leader))
+        ours = [process for process in found if process is not None and _is_of(step, process.pid)]
+        if not ours:
+            break
+        kill(ours)
+        killed += len(ours)
     return killed
+
+
+def kill(processes: Iterable[ProcessIdentity]) -> None:
+    """Kill them, and return when they are dead: whoever comes next must not meet their locks. One that cannot die is left."""
+    dying = []
+    for process in processes:
+        descriptor = open_living(process)
+        if descriptor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            dying.append(descriptor)
+    limit = time.monotonic() + _LONGEST_DEATH_SECONDS
+    for descriptor in dying:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(max(0.0, limit - time.monotonic()) * 1000)
+        os.close(descriptor)
 
 
 def has_processes(step: str) -> bool:

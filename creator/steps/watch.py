@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from creator.errors import CreatorStopsError
 from creator.steps.adoption import Here, Orphaned, Wrapped, situation, unknown_end
 from creator.steps.orders import StepEnd, StepRecord
-from creator.steps.process_table import ProcessIdentity, is_alive, kill_step, open_living
+from creator.steps.process_table import ProcessIdentity, kill, kill_step, open_living
 from creator.steps.run_folder import RunFolder
 
 # How soon `stop` and `meanwhile` are asked again while nothing happens.
@@ -56,9 +56,8 @@ def wait_for_end(
 def kill_now(folder: RunFolder) -> None:
     """Kill a command that changes nothing, with all that belongs to it; its wrapper writes down how it ended."""
     terraform = folder.terraform()
-    if terraform is not None and is_alive(terraform):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(terraform.pid, signal.SIGKILL)
+    if terraform is not None:
+        kill([terraform])
 
 
 def _wait_for(

@@ -25,7 +25,8 @@ _SET_NO_NEW_PRIVILEGES = 38
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # What the starter, this module and Python itself ignore, and no program expects to be ignored.
 _RESET_FOR_TERRAFORM = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)  # fmt: skip
-_ROUNDS_OF_SWEEPING = 20
+# Whoever comes next must not meet the locks of those who are left; one that a dead disk holds does not die.
+_LONGEST_SWEEP_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 86_400.0
 
 
@@ -162,9 +163,8 @@ def _status(terraform: int, seconds: float) -> int | None:
 
 def _sweep() -> None:
     """Kill what is left of the session; a daemon with a session of its own stays."""
-    for _ in range(_ROUNDS_OF_SWEEPING):
-        if not _has_children() or not _kill_session():
-            return
+    limit = time.monotonic() + _LONGEST_SWEEP_SECONDS
+    while _has_children() and _kill_session() and time.monotonic() < limit:
         signal.sigtimedwait({signal.SIGCHLD}, 0.1)
 
 

@@ -7,9 +7,11 @@ import shutil
 import signal
 import stat
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from sys import executable
@@ -23,6 +25,8 @@ from tests.integration.creator.installation import Installation
 _PR_SET_CHILD_SUBREAPER = 36
 _STEPS = ("init", "plan", "apply")
 _STARTS = 6
+# Of conditions that hold sooner or later; on a busy machine, later.
+PATIENCE_SECONDS = 600
 
 # Each provisioner needs a lock that it would not get beside another one, and leaves a mark when it ends.
 RECIPE = """
@@ -117,6 +121,7 @@ class World:
         self._creators: list[Process] = []
         self._log = (installation.data_folder.parent / "creators.log").open("wb")
         self.words: dict[str, str] = {}
+        self._word_count = 0
 
     def describe(self, count: int) -> None:
         """Clusters, each with a folder for its marks."""
@@ -148,14 +153,17 @@ class World:
         """In order, all at once; one that was killed a moment ago has ended already."""
         living = [one for one in self._creators if one.poll() is None]
         for creator in living:
+            _until(partial(_hears_sigterm, creator.pid), "it never listens")
             creator.terminate()
         for creator in living:
-            assert creator.wait(timeout=60) == 0
+            assert creator.wait(timeout=PATIENCE_SECONDS) == 0
 
     def change(self) -> None:
         """A person changes the value of a cluster."""
         slug = self.random.choice(list(self.words))
-        self.words[slug] = f"word{self.random.randrange(1000)}"
+        # None comes twice: a change that was half made and then taken back would leave another last mark.
+        self._word_count += 1
+        self.words[slug] = f"word{self._word_count}"
         self.installation.set_variable(slug, "word", self.words[slug])
 
     def kill_something(self) -> None:
@@ -171,8 +179,8 @@ class World:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim = self.random.choice(found)
                 command = _command(victim)
-                victim.kill()
-                self.killed[f"{kind} {command}" if kind == "terraform" else kind] += 1
+                if _killed(victim):
+                    self.killed[f"{kind} {command}" if kind == "terraform" else kind] += 1
 
     def close(self) -> None:
         """Nobody stays, however the test ended."""
@@ -259,13 +267,12 @@ class Server:
         """Kill all of it at once."""
         killed = self.pids()
         self._tell(killed, signal.SIGKILL)
-        pause = threading.Event()
-        for _ in range(600):
+
+        def are_gone() -> bool:
             below = {process.pid for process in self.family.members()}  # takes the dead
-            if not killed & below and not any(map(psutil.pid_exists, killed)):
-                return
-            pause.wait(0.05)
-        raise AssertionError("PostgreSQL does not die")
+            return not killed & below and not any(map(psutil.pid_exists, killed))
+
+        _until(are_gone, "PostgreSQL does not die")
 
     def begin_again(self) -> None:
         """Start it after `end`; on a busy machine that may take longer than the library likes."""
@@ -291,6 +298,34 @@ class Server:
     def stop(self) -> None:
         """For good."""
         self._server.cleanup()
+
+
+def _until(condition: Callable[[], bool], complaint: str) -> None:
+    limit, pause = time.monotonic() + PATIENCE_SECONDS, threading.Event()
+    while not condition():
+        assert time.monotonic() < limit, complaint
+        pause.wait(0.05)
+
+
+def _killed(victim: psutil.Process) -> bool:
+    """Whether it was us who ended it: one that stands still cannot come to its own end before the kill."""
+    victim.send_signal(signal.SIGSTOP)
+    ended = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    _until(lambda: victim.status() in {psutil.STATUS_STOPPED, *ended}, "it does not stand still")
+    was_alive = victim.status() == psutil.STATUS_STOPPED
+    victim.kill()
+    return was_alive
+
+
+def _hears_sigterm(pid: int) -> bool:
+    """Whether it has a handler, or has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+    caught = next((line for line in status.splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+    is_zombie = "State:\tZ" in status
+    return is_zombie or bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _kind_of(words: list[str]) -> str:

@@ -21,9 +21,12 @@ from common.contracts.files import FileUpload, content_hash
 from common.contracts.recipes import Validity
 from common.encryption import keyring_of_text, variable_context
 from common.object_storage import FileSystemObjectStorage, store_file
+from creator.deployment.assembly import Ground
 from creator.deployment.workspaces import Workspace, Workspaces
 from creator.loop import Loop
-from creator.main import ROOT, build_ground, build_loop, loop_on
+from creator.main import ROOT, Known, build_ground, loop_on
+from creator.pulse import clusters_under_way
+from creator.steps.detached import Launcher
 from database.configuration_changes import mark_changed
 from database.models import (
     Cluster,
@@ -40,6 +43,17 @@ from settings import CreatorSettings  # noqa: TID251 - plays the part of main.py
 
 SERVER_KEY = "server key of the tests, long enough"
 ENCRYPTION_KEY = "an-encryption-key-of-the-tests-long-enough"
+
+
+class _LastingLauncher(Launcher):
+    """One starter for all passes of all tests: to start one takes as long as a plan."""
+
+    def close(self) -> None:
+        """It ends with this process."""
+
+
+_LAUNCHER = _LastingLauncher()
+_VERSIONS: dict[str, str] = {}  # by executable
 
 
 class Installation:
@@ -174,14 +188,19 @@ class Installation:
 
     def run_pass_without_masking(self) -> bool:
         """The same, with nothing between terraform's own marks and what people see."""
-        settings = self.creator_settings()
-        ground = build_ground(settings, self.database, Event(), home=self.home)
-        return _ran(loop_on(replace(ground, mask=lambda text, _: text), settings))
+        ground = replace(self._ground(self.creator_settings()), mask=lambda text, _: text)
+        return _ran(loop_on(ground, self.creator_settings()))
 
     def loop(self, **settings: object) -> Loop:
         """The loop of a new Creator."""
         given = self.creator_settings(**settings)
-        return build_loop(given, self.database, Event(), home=self.home)
+        return loop_on(self._ground(given), given)
+
+    def _ground(self, settings: CreatorSettings) -> Ground:
+        known = Known(_LAUNCHER, _VERSIONS.get(settings.terraform, ""))
+        ground = build_ground(settings, self.database, Event(), home=self.home, known=known)
+        _VERSIONS[settings.terraform] = ground.platform.terraform_version
+        return ground
 
     def creator_settings(self, **settings: object) -> CreatorSettings:
         """What its Creators are told, but for these."""
@@ -252,6 +271,16 @@ class Installation:
         finally:
             loop.close()
         return seen.fingerprint
+
+    def has_work(self) -> bool:
+        """Whether anything is due or under way."""
+        loop = self.loop()
+        try:
+            is_due = any(not seen.decision.is_idle for seen in loop.outlook())
+        finally:
+            loop.close()
+        with self.database.reading() as session:
+            return is_due or bool(clusters_under_way(session))
 
     def workspace(self, slug: str) -> Workspace:
         """The cluster's folders."""

@@ -93,6 +93,8 @@ def _die_and_come_back(
     installation.expire_leases()
     for _ in range(3):
         installation.run_pass()
+        if not installation.has_work():
+            break
     return was_interrupted
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from common.processes import start
+from common.processes import PIPE, start
 from creator.errors import CannotStartError, TerraformNotStartedError
+from creator.steps.launches import STEP_VARIABLE
 from creator.steps.orders import StepEnd
+from creator.steps.process_table import kill_step, session_members
 from creator.steps.users import hand_over, open_the_way, user_called
 from tests.integration.creator.steps_bench import Bench
 
@@ -121,3 +123,20 @@ def shell_step(bench: Bench, command: str) -> StepEnd:
     order = replace(bench.order("apply"), arguments=("/bin/sh", "-c", command))
     step = bench.steps().start(bench.deployment_id, order)
     return step.wait(stop=lambda: False, meanwhile=lambda: None)
+
+
+def test_what_a_step_has_left_is_dead_as_soon_as_it_was_killed_and_strangers_live(
+    tmp_path: Path,
+) -> None:
+    """Whoever comes next must not meet the locks of a process that is still dying."""
+    crowd = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 300 & done; echo ready; wait"
+    environment = {"PATH": os.defpath, STEP_VARIABLE: "the-step"}
+    wrapper = start(["sh", "-c", crowd], environment=environment, cwd=tmp_path, stdout=PIPE)
+    assert wrapper.stdout
+    assert wrapper.stdout.readline() == b"ready\n"
+
+    assert kill_step(wrapper.pid, "another-step") == 0
+    assert len(session_members(wrapper.pid)) == 12
+    assert kill_step(wrapper.pid, "the-step") == 12
+    assert session_members(wrapper.pid) == []
+    wrapper.communicate()
