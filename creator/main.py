@@ -351,7 +351,7 @@ def _states(
         access=access,
         bucket=bucket,
         prefix=s3_prefix(settings.environment, socket.gethostname()),
-        credentials_file=made_in / "states.credentials",
+        data_folder=made_in,
         client=s3_client(access),
     )
     try:

@@ -31,7 +31,7 @@ from creator.deployment.leased import under
 from creator.deployment.preparation import secrets_of
 from creator.deployment.records import LOCAL_STATE, ClusterRecord
 from creator.deployment.terraform import Kind, error_in
-from creator.deployment.workspaces import Workspaces, prepare
+from creator.deployment.workspaces import Workspace, prepare
 from creator.errors import TerraformRefusedError
 from creator.leases import CreatorLease, Leases
 from creator.pulse import lease_name
@@ -190,7 +190,7 @@ class BreakGlass:
         material = self.deployments.descriptions.applied_material(description)
         backend = self.ground.states.backend(cluster.id, cluster.state_key)
         scratch = self.ground.data_folder / "break-glass" / str(new_id())
-        workspace = Workspaces(scratch).of(cluster.id)
+        workspace = Workspace(root=scratch, state_folder=scratch / "state")
         try:
             prepare(workspace, material, backend, deployment_id=cluster.id)
             user = self.ground.commands.user

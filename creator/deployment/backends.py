@@ -19,6 +19,7 @@ from common.atomic_files import write_atomically
 from common.contracts.deployments import StateLock
 from common.s3_object_storage import S3Access
 from creator.deployment.records import LOCAL_STATE
+from creator.deployment.workspaces import WAY_TO_DATA_FOLDER
 from creator.errors import StateElsewhereError
 from creator.steps.state_locks import LocalLock, LockReader, lock_of_json
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 # A profile of our own, so that a recipe's AWS provider with its own profiles and variables never meets it.
 _PROFILE = "mr-prober-states"
 _SCHEME = "s3://"
+CREDENTIALS_FILE = "states.credentials"
 
 
 class States(Protocol):
@@ -98,8 +100,13 @@ class S3States:
     access: S3Access
     bucket: str
     prefix: str
-    credentials_file: Path
+    data_folder: Path
     client: Any
+
+    @property
+    def credentials_file(self) -> Path:
+        """What terraform reads the key from."""
+        return self.data_folder / CREDENTIALS_FILE
 
     def key_for(self, cluster_id: UUID) -> str:
         """Bucket and prefix of now."""
@@ -121,7 +128,8 @@ class S3States:
             "use_lockfile": True,
             "encrypt": False,  # of the server; whoever reads the bucket reads the states either way
             "profile": _PROFILE,
-            "shared_credentials_files": [str(self.credentials_file)],
+            # A saved plan holds this block, and may be applied by a Creator whose data folder is elsewhere.
+            "shared_credentials_files": [f"{WAY_TO_DATA_FOLDER}/{CREDENTIALS_FILE}"],
             # It is asked nothing but objects: no metadata server, no account, no list of regions.
             "skip_credentials_validation": True,
             "skip_metadata_api_check": True,

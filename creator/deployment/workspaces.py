@@ -30,6 +30,8 @@ _TERRAFORM_FOLDER = ".terraform"
 LOCK_FILE = ".terraform.lock.hcl"
 # In terraform's own folder, since terraform writes it, maybe as another user.
 SAVED_PLAN = "mr_prober.tfplan"
+# From terraform's working directory, that of break glass, too: `workspaces/<cluster id>/recipe`, `break-glass/<id>/recipe`.
+WAY_TO_DATA_FOLDER = "../../.."
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

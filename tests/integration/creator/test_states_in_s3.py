@@ -1,13 +1,14 @@
 """States in a real S3, with terraform's own lock file there."""
 
 import json
+import shutil
 from pathlib import Path
 from sys import executable
 
 import pytest
 from sqlalchemy import select
 
-from common.contracts.clusters import ClusterState, DeploymentState
+from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.processes import PIPE, start
 from common.s3_object_storage import S3Access, s3_client
 from creator.main import ROOT
@@ -102,6 +103,28 @@ def test_a_cluster_described_again_takes_the_state_over_that_its_row_names(
     assert in_s3.cluster("demo").state_key == lost
     assert json.loads(in_s3.stored_state("lost"))["resources"] == made
     assert in_s3.stored_state("demo") == b""
+
+
+def test_a_plan_that_was_kept_is_applied_by_a_creator_with_another_data_folder(
+    in_s3: InstallationInS3, s3_access: S3Access, tmp_path: Path
+) -> None:
+    in_s3.add_recipe("thing", {"main.tf": THING})
+    policy = DeployPolicy.APPROVE
+    in_s3.add_cluster("demo", "thing", {"word": "one"}, deploy_policy=policy)
+    assert in_s3.run_pass()
+    in_s3.rule("demo", approved=True)
+    shutil.rmtree(in_s3.data_folder)
+    folder = tmp_path / "another" / "machine"
+    folder.parent.mkdir()
+    other = InstallationInS3(in_s3.database, folder, s3_access)
+
+    assert other.run_pass(), other.deployments("demo")[0].error
+
+    (applied,) = other.deployments("demo")
+    assert applied.state is DeploymentState.SUCCEEDED
+    assert [step.kind for step in applied.steps] == ["init", "plan", "init", "apply"]
+    assert b'"one"' in other.stored_state("demo")
+    assert not in_s3.data_folder.exists()
 
 
 def _unlock(installation: InstallationInS3, lock_id: str) -> None:

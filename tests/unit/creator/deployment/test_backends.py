@@ -1,5 +1,6 @@
 """Where states are, and that nobody looks for one in another place."""
 
+import os
 from pathlib import Path
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from common.s3_object_storage import S3Access
 from creator.deployment.backends import LocalStates, S3States
+from creator.deployment.workspaces import Workspaces
 from creator.errors import StateElsewhereError
 
 CLUSTER = UUID(int=7)
@@ -16,7 +18,7 @@ LOCAL = LocalStates(Path("/data/states"))
 
 def _s3(folder: Path, *, endpoint: str = "http://127.0.0.1:1") -> S3States:
     access = S3Access(endpoint, "r", "id", SECRET)
-    return S3States(access, "bucket", "prod/", folder / "states.credentials", client=None)
+    return S3States(access, "bucket", "prod/", folder, client=None)
 
 
 def test_a_state_in_a_file_is_named_by_the_cluster() -> None:
@@ -36,11 +38,13 @@ def test_a_state_in_s3_has_a_lock_file_and_no_secret_in_its_block(tmp_path: Path
     assert SECRET not in str(block)
     states.write_credentials()
     path = tmp_path / "states.credentials"
-    assert block["shared_credentials_files"] == [str(path)]
+    recipe = Workspaces(tmp_path).of(CLUSTER).recipe
+    assert block["shared_credentials_files"] == [os.path.relpath(path, recipe)]
     assert path.read_text().splitlines()[0] == f"[{block['profile']}]"
     assert SECRET in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     assert "endpoints" not in str(_s3(tmp_path, endpoint="").backend(CLUSTER, key))
+    assert states.backend(CLUSTER, key) == _s3(Path("/elsewhere")).backend(CLUSTER, key)
 
 
 def test_a_state_stays_in_the_bucket_where_it_was_made(tmp_path: Path) -> None:
