@@ -113,6 +113,8 @@ class Canaries:
         self._landed: list[_Landed] = []
         self._faults: dict[str, tuple[int, str]] = {}
         self._silent = 0
+        # Verdicts come between two looks: what was told is remembered.
+        self._told = ""
         self.right = self.wrong = 0
         self.forbidden = rules.problem_of_programs(
             SLUG, "", [spec_of(canary, interval).arguments for canary in ROUND]
@@ -131,8 +133,7 @@ class Canaries:
         return f"canaries: {'; '.join(said)}" if said else ""
 
     def look(self, now_ns: int, *, may_start: bool = True) -> bool:
-        """Start the one that is due, judge what others have left behind; whether the problem is another one now."""
-        before = self.problem
+        """Start the one that is due, judge what others have left behind; whether the problem is another one than at the last look."""
         for landed in [one for one in self._landed if now_ns >= one.look_at_ns]:
             self._landed.remove(landed)
             self._judge_leavings(landed, now_ns)
@@ -141,13 +142,14 @@ class Canaries:
             self._silent += may_start
             if may_start and self._flying is None:
                 self._begin()
-        if self.problem != before:
-            log.log(
-                logging.WARNING if self.problem else logging.INFO,
-                "%s", self.problem or "canaries are judged as they must be again",
-            )  # fmt: skip
-            return True
-        return False
+        if self.problem == self._told:
+            return False
+        self._told = self.problem
+        log.log(
+            logging.WARNING if self._told else logging.INFO,
+            "%s", self._told or "canaries are judged as they must be again",
+        )  # fmt: skip
+        return True
 
     def _begin(self) -> None:
         canary, self._again = self._again, None

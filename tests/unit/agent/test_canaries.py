@@ -1,6 +1,7 @@
 """Each canary has its turn, a wrong verdict is told once it is certain, and a busy host is blamed for nothing."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,7 @@ class Flown:
         self.starved = False
         self.said = b""
         self.changes = 0
+        self._landings: list[Callable[[], None]] = []
         self.canaries = Canaries(INTERVAL, rules=rules or Rules(), now_ns=0, start=self._fly)
 
     def _fly(self, spec: RunSpec, on_flight: object) -> None:
@@ -36,11 +38,15 @@ class Flown:
         said = self.wrong.get(name) or Verdict(canary.outcome, canary.reason)
         whole = RunResult(spec.key, said, self.now_ns, self.now_ns, self.now_ns)
         flight = Flight(spec, whole, (whole,), stdout=Excerpt(self.said), starved=self.starved)
-        on_flight(flight)  # type: ignore[operator]
+        self._landings.append(lambda: on_flight(flight))  # type: ignore[operator]
 
     def turn(self, seconds: int, *, may_start: bool = True) -> None:
         for _ in range(seconds):
             self.now_ns += SECOND_NS
+            # A run ends between two looks.
+            for land in self._landings:
+                land()
+            self._landings.clear()
             self.changes += self.canaries.look(self.now_ns, may_start=may_start)
 
 
