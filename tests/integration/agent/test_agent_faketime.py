@@ -13,6 +13,8 @@ from tests.integration.needs import need
 
 ROOT = Path(__file__).parents[3]
 INTERVAL_SECONDS = 0.2
+# Its turn to send comes as soon as a cell is over.
+HOST = "h22"
 
 
 def library() -> Path:
@@ -29,7 +31,8 @@ def test_leaps_of_the_time_of_day_neither_stop_nor_hurry_anything(
     witness, hands = tmp_path / "witness", tmp_path / "hands"
     script = f"echo run >> {witness}"
     stub_api.document = document(
-        prober(1, {}, ["sh", "-c", script], interval_seconds=INTERVAL_SECONDS)
+        prober(1, {}, ["sh", "-c", script], interval_seconds=INTERVAL_SECONDS),
+        hosts={HOST: {"address": "127.0.0.1"}},
     )
     hands.write_text("+0")
 
@@ -54,7 +57,7 @@ def test_leaps_of_the_time_of_day_neither_stop_nor_hurry_anything(
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                 "MR_PROBER_API_URL": stub_api.url,
                 "MR_PROBER_CLUSTER": "demo",
-                "MR_PROBER_HOST": "h1",
+                "MR_PROBER_HOST": HOST,
                 "MR_PROBER_AGENT_TOKEN": stub_api.token,
                 "MR_PROBER_AGENT_DIR": str(agent_folder),
                 "MR_PROBER_SOLOMON_URL": stub_solomon.url,
