@@ -29,7 +29,7 @@ from agent.reports import Circumstances, ReportTimer, agent_report
 from agent.results import RunResult
 from agent.running import kernel
 from agent.running.launchers import Workplace
-from agent.running.runner import Runner
+from agent.running.runner import Runner, can_be_planned
 from agent.scheduler import SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
 from agent.sinks.port import Batch
 from agent.standing_news import StandingNews
@@ -43,7 +43,7 @@ Argument = TypeVar("Argument")
 _LONGEST_WAIT_NS = SECOND_NS
 _LAST_SWEEPS_NS = 2 * SECOND_NS
 # What happens so shortly before the next moment is served then.
-_NAP_SECONDS = 0.025
+_NAP_SECONDS = 0.04
 
 
 class AgentLoop:
@@ -218,6 +218,7 @@ class AgentLoop:
             interval_ns=round(spec.interval.total_seconds() * SECOND_NS),
             allow_overlap=spec.allow_overlap,
             exclusive=spec.exclusive,
+            early=can_be_planned(spec),
         )
         past = None
         if self._past:
@@ -243,11 +244,13 @@ class AgentLoop:
                 self._skip(decision.key, decision.reason, decision.count)
             else:
                 self._guarded(self._start, decision)
+        self._runner.send()
 
     def _start(self, start: Start) -> None:
         self._book.runs_started += 1
         try:
-            self._runner.start(self._specs[start.key], start.due_ns, counted=start.counted)
+            spec = self._specs[start.key]
+            self._runner.start(spec, start.due_ns, counted=start.counted, at_ns=start.at_ns)
         except BaseException:
             self._scheduler.finished(start.key)
             raise

@@ -9,6 +9,7 @@ when the scheduler is made.
 
 import hashlib
 import heapq
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,11 +27,15 @@ PAUSE_NS = 3 * SECOND_NS
 CATCH_UP_NS = SECOND_NS
 # How soon a late first beat looks again, while a run of the replaced version still ends.
 RETRY_NS = 50_000_000
+# So long before it is due is a beat decided, at the latest and at the earliest, where nothing stands in its way:
+# whoever starts the program is told the moment, and no work of ours can make the start late.
+LEAD_NS = 40_000_000
+LONGEST_LEAD_NS = 80_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start the run now; it was due at `due_ns`.
+    """Start the run now, or at `at_ns`; it is due at `due_ns`.
 
     Not `counted` is the repetition of a beat for which an earlier agent has accounted: it shows the state early.
     """
@@ -38,6 +43,7 @@ class Start:
     key: RunKey
     due_ns: int
     counted: bool = True
+    at_ns: int | None = None  # None: now
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Rhythm:
     interval_ns: int
     allow_overlap: bool = False
     exclusive: str = ""  # a group of which only one runs at a time
+    early: bool = False  # whether a start may be decided before it is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Past:
 class _Running:
     group: str
     counted: bool
+    due_ns: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -103,10 +111,11 @@ class Scheduler:
         self._epoch_offset_ns = epoch_offset_ns
         self._slots = slots
         self._looked_at_ns = now_ns
-        self._next_start_ns = now_ns
+        # When something starts, of late and soon; in order.
+        self._moments: list[int] = []
         self._beats: dict[RunKey, _Beat] = {}
-        # The number makes entries different, so that beats are never compared.
-        self._heap: list[tuple[int, int, int, _Beat]] = []
+        self._heap: _Heap = []  # what may be decided early
+        self._waiting: _Heap = []  # what waits until it is due
         self._running: dict[RunKey, list[_Running]] = {}
         self._groups: Counter[str] = Counter()
         self._in_progress = 0
@@ -156,7 +165,9 @@ class Scheduler:
         if beat is None:
             return 0
         undecided = _open_beats(beat, now_ns)
-        self.add(key, beat.rhythm, now_ns=now_ns, past=Past(now_ns))
+        # What was decided early is not decided again.
+        until_ns = max([now_ns, *(run.due_ns for run in self._running.get(key, ()))])
+        self.add(key, beat.rhythm, now_ns=until_ns, past=Past(until_ns))
         return undecided
 
     def next_due_ns(self, key: RunKey) -> int | None:
@@ -185,7 +196,7 @@ class Scheduler:
         """The beats until now whose run has not ended, or about which nothing was decided yet."""
         counts = Counter(
             {
-                key: sum(run.counted for run in runs)
+                key: sum(run.counted and run.due_ns <= now_ns for run in runs)
                 for key, runs in self._running.items()
                 if key in self._beats
             }
@@ -197,23 +208,61 @@ class Scheduler:
 
     def next_at_ns(self) -> int | None:
         """When `decide` has something to do; None if nothing is scheduled."""
-        while self._heap and self._heap[0][3].gone:
-            heapq.heappop(self._heap)
-        return max(self._heap[0][0], self._next_start_ns) if self._heap else None
+        looked_at_ns = self._looked_at_ns
+        if beat := self._overdue(looked_at_ns):
+            return self._free_moment(looked_at_ns) - _longest_lead_ns(beat)
+        moments = [
+            self._free_moment(max(heap[0][0], looked_at_ns)) - lead_ns
+            for heap, lead_ns in ((self._heap, LEAD_NS), (self._waiting, 0))
+            if _without_gone(heap)
+        ]
+        return min(moments, default=None)
 
     def decide(self, now_ns: int) -> list[Start | Skip]:
-        """What to do now: at most one start, and every skip that is due before it."""
+        """What to do now: every start that is due or soon will be, and every skip that is due before it."""
         decisions: list[Start | Skip] = []
         if now_ns - self._looked_at_ns > PAUSE_NS:
             decisions += self._skip_all_missed(now_ns)
         self._looked_at_ns = now_ns
-        while (at := self.next_at_ns()) is not None and at <= now_ns:
-            decided = self._decide_beat(heapq.heappop(self._heap)[3], now_ns)
-            decisions += decided
-            if any(isinstance(decision, Start) for decision in decided):
-                self._next_start_ns = now_ns + SPACING_NS
-                break
+        del self._moments[: bisect_right(self._moments, now_ns - SPACING_NS)]
+        while beat := self._next_beat(now_ns):
+            if beat.due_ns > now_ns and not self._may_be_early(beat):
+                _push(self._waiting, beat, self._next_number())
+            else:
+                decisions += self._decide_beat(beat, now_ns)
         return decisions
+
+    def _overdue(self, now_ns: int) -> _Beat | None:
+        """The beat that has waited until it is due, if it is the next one."""
+        waiting = self._waiting
+        if not _without_gone(waiting) or waiting[0][0] > now_ns:
+            return None
+        if _without_gone(self._heap) and self._heap[0] < waiting[0]:
+            return None
+        return waiting[0][3]
+
+    def _next_beat(self, now_ns: int) -> _Beat | None:
+        """Take the beat that is next, if there is room for its start now or soon."""
+        overdue = self._overdue(now_ns)
+        heap = self._waiting if overdue else self._heap
+        if not _without_gone(heap):
+            return None
+        due_ns, *_, beat = heap[0]
+        moment_ns = self._free_moment(max(due_ns, now_ns))
+        return heapq.heappop(heap)[3] if moment_ns <= now_ns + _longest_lead_ns(beat) else None
+
+    def _may_be_early(self, beat: _Beat) -> bool:
+        # Half of the slots are for what is running, and not about to run.
+        has_room = 2 * self._in_progress < self._slots
+        return has_room and not beat.catching_up and self._obstacle(beat) is None
+
+    def _free_moment(self, moment_ns: int) -> int:
+        """The first moment from then on that is far enough from all other starts."""
+        for taken_ns in self._moments[bisect_right(self._moments, moment_ns - SPACING_NS) :]:
+            if taken_ns - moment_ns >= SPACING_NS:
+                break
+            moment_ns = taken_ns + SPACING_NS
+        return moment_ns
 
     def _skip_all_missed(self, now_ns: int) -> list[Start | Skip]:
         """After a pause nothing is made up for: a thousand probers at once would be a burst."""
@@ -222,7 +271,7 @@ class Scheduler:
             missed = self._advance_over(beat, now_ns) + int(beat.counted)
             self._advance(beat)
             skips += [Skip(beat.key, SkipReason.SUSPENDED, missed)] if missed else []
-        self._heap = []
+        self._heap, self._waiting = [], []
         for beat in self._beats.values():
             self._push(beat)
         return skips
@@ -234,8 +283,11 @@ class Scheduler:
             decisions.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
         obstacle = self._obstacle(beat)
         if obstacle is None:
+            moment_ns = self._free_moment(max(beat.due_ns, now_ns))
+            insort(self._moments, moment_ns)
             self._begin(beat)
-            decisions.append(Start(beat.key, beat.due_ns, beat.counted))
+            at_ns = moment_ns if moment_ns > now_ns else None
+            decisions.append(Start(beat.key, beat.due_ns, beat.counted, at_ns))
         elif _may_retry(beat, obstacle, now_ns):
             beat.due_ns = now_ns + RETRY_NS
             self._push(beat)
@@ -257,7 +309,7 @@ class Scheduler:
         return SkipReason.SLOTS if self._in_progress >= self._slots else None
 
     def _begin(self, beat: _Beat) -> None:
-        self._enter(beat.key, _Running(beat.rhythm.exclusive, beat.counted))
+        self._enter(beat.key, _Running(beat.rhythm.exclusive, beat.counted, beat.due_ns))
 
     def _enter(self, key: RunKey, run: _Running) -> None:
         self._running.setdefault(key, []).append(run)
@@ -285,8 +337,33 @@ class Scheduler:
         beat.counted = True
 
     def _push(self, beat: _Beat) -> None:
+        rhythm = beat.rhythm
+        is_early = rhythm.early and not rhythm.exclusive and not beat.catching_up
+        heap = self._heap if is_early else self._waiting
+        _push(heap, beat, self._next_number())
+
+    def _next_number(self) -> int:
         self._number += 1
-        heapq.heappush(self._heap, (beat.due_ns, beat.rhythm.hash, self._number, beat))
+        return self._number
+
+
+# The number makes entries different, so that beats are never compared.
+_Heap = list[tuple[int, int, int, _Beat]]
+
+
+def _push(heap: _Heap, beat: _Beat, number: int) -> None:
+    heapq.heappush(heap, (beat.due_ns, beat.rhythm.hash, number, beat))
+
+
+def _without_gone(heap: _Heap) -> _Heap:
+    """The same heap, whose first beat is one that is still wanted."""
+    while heap and heap[0][3].gone:
+        heapq.heappop(heap)
+    return heap
+
+
+def _longest_lead_ns(beat: _Beat) -> int:
+    return LONGEST_LEAD_NS if beat.rhythm.early else 0
 
 
 def _open_beats(beat: _Beat, now_ns: int) -> int:

@@ -12,6 +12,7 @@ _M_TRIM_THRESHOLD = -1
 _M_ARENA_MAX = -8
 _TRIM_BYTES = 128 * 1024
 _NICE = -15
+_SIGNAL_SET_BYTES = 128
 _PASSES = 50
 _MOST_MEMBERS = 100_000
 _READ_BYTES = 16 * 1024
@@ -137,6 +138,21 @@ def send_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def ends_of_children() -> int:
+    """A descriptor that can be read when a child has ended; SIGCHLD is blocked from now on, for what we start, too. OSError."""
+    numbers = {signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    library = ctypes.CDLL(None, use_errno=True)
+    mask = ctypes.create_string_buffer(_SIGNAL_SET_BYTES)
+    library.sigemptyset(mask)
+    for number in numbers:
+        library.sigaddset(mask, number)
+    descriptor = int(library.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return descriptor
+
+
 def enter_cgroup(path: str) -> None:
     """Be in this cgroup with all that we start, as far as that is permitted."""
     with contextlib.suppress(OSError):
@@ -168,6 +184,14 @@ def variable_of(pid: int, name: bytes) -> bytes | None:
         if variable.startswith(name + b"="):
             return variable[len(name) + 1 :]
     return None
+
+
+def content_of(descriptor: int) -> bytes:
+    """The content of a file, which is closed then."""
+    try:
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    finally:
+        os.close(descriptor)
 
 
 def file_bytes(path: str) -> bytes:

@@ -9,8 +9,8 @@ docs/decisions/0020-launchers.md says why.
 
 import contextlib
 import gc
+import heapq
 import os
-import resource
 import select
 import signal
 import socket
@@ -21,8 +21,10 @@ from collections.abc import Container
 
 from agent.running import kernel, wire
 from agent.running.orphans import Orphans
+from agent.running.outbox import PATIENCE_NS, Ended, Outbox
 from agent.running.private_folders import Folders
 from agent.running.sandbox import Sandbox
+from agent.running.started import Run
 from agent.running.warm_parents import Pending, WarmParents
 
 _MS_NS = 1_000_000
@@ -33,25 +35,11 @@ _SWEEP_NS = 1000 * _MS_NS
 _WATCH_NS = 200 * _MS_NS
 _LAST_SWEEPS_NS = 5000 * _MS_NS
 _REAPED_PER_ROUND = 256
-_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * 4)  # of up to four descriptors
+_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * (3 * wire.MAX_STARTS + 1))
+# Starts that are due at once, since we or the host stood still, are so far apart.
+_SPACING_NS = 2 * _MS_NS
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
-
-
-class Run:
-    """A started program; `pid` is not waited for yet, so that nobody else can have it."""
-
-    __slots__ = ("breach", "cpu_seconds", "name", "number", "pid", "signalled", "started_ns")
-
-    def __init__(self, request: wire.StartRequest, name: str, pid: int, *, started_ns: int) -> None:
-        """`name` is that of its TMPDIR."""
-        self.number = request.number
-        self.name = name
-        self.cpu_seconds = request.cpu_seconds
-        self.pid = pid
-        self.started_ns = started_ns
-        self.breach = ""
-        self.signalled = False
 
 
 class Launcher:
@@ -61,6 +49,10 @@ class Launcher:
         self._agent = agent
         self._sandbox = sandbox
         self._runs: dict[int, Run] = {}  # by pid
+        # Moment, number, request, descriptors and name of the TMPDIR of each.
+        self._planned: list[tuple[int, int, wire.StartRequest, list[int], str]] = []
+        self._next_start_ns = 0
+        self._outbox = Outbox(agent)
         self._orphans = Orphans(sandbox.temporary)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._folder = ""
@@ -69,43 +61,49 @@ class Launcher:
         self._folders = Folders(sandbox.temporary)
         # Whether children may have ended that were not looked at.
         self._more_ended = False
-        self._poll = select.poll()
+        self._poll = select.epoll()
         self._parents = WarmParents(
             self._poll, sandbox.temporary, memory_bytes=sandbox.memory_bytes, clock_ns=_now_ns
         )
-        self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Not a handler in Python, which would cost as much as all that follows.
+        self._ends = kernel.ends_of_children()
 
     def serve(self) -> None:
         """Until the agent has gone; nothing that was started is left then."""
-        self._poll.register(self._agent, select.POLLIN)
-        self._poll.register(self._wakeup, select.POLLIN)
-        agent = self._agent.fileno()
+        agent, ends, parents = self._agent.fileno(), self._ends, self._poll.fileno()
+        # Not all of it by one `epoll`, which waits for whole milliseconds.
+        watched = agent, ends, parents
         while True:
-            ready = [descriptor for descriptor, _ in self._poll.poll(self._wait_ms())]
-            if self._wakeup in ready:
+            ready = select.select(watched, (), (), self._wait_seconds())[0]
+            if self._planned:
+                self._start_planned()
+            if ends in ready:
                 with contextlib.suppress(BlockingIOError):
-                    os.read(self._wakeup, 4096)
+                    os.read(ends, 4096)
                 self._more_ended = True
-            if len(ready) > (self._wakeup in ready) + (agent in ready):
-                self._hear_parents(ready)
+            if parents in ready:
+                self._hear_parents([descriptor for descriptor, _ in self._poll.poll(0)])
             if self._more_ended:
                 self._reap()
-            if agent in ready and not self._take_request():
+            if agent in ready and not self._take_requests():
                 break
             self._look_after()
         self._end_all()
 
-    def _wait_ms(self) -> float:
+    def _wait_seconds(self) -> float:
         if self._more_ended:
             return 0.0
         moment_ns = self._sweep_at_ns
-        if self._runs:
-            moment_ns = min(moment_ns, self._watch_at_ns)
-        return max(0.0, (moment_ns - _now_ns()) / _MS_NS)
+        if self._runs and self._watch_at_ns < moment_ns:
+            moment_ns = self._watch_at_ns
+        say_at_ns = self._outbox.say_at_ns
+        if say_at_ns is not None and say_at_ns < moment_ns:
+            moment_ns = say_at_ns
+        if self._planned:
+            moment_ns = min(moment_ns, max(self._planned[0][0], self._next_start_ns))
+        return max(0.0, (moment_ns - _now_ns()) / 1e9)
 
-    def _take_request(self) -> bool:
+    def _take_requests(self) -> bool:
         """Whether the agent is still there."""
         try:
             # Not `socket.recv_fds`: it forgets the flag, and each program would get the pipes of the others.
@@ -114,38 +112,65 @@ class Launcher:
             )
         except ConnectionError:
             return False
+        if not packet:
+            return False
         descriptors = [
             number for *_, content in ancillary for (number,) in struct.iter_unpack("i", content)
         ]
         if packet == wire.IN_FILE:
-            packet = _content(descriptors.pop())
-        fields = packet.split(b"\0")
+            packet = kernel.content_of(descriptors.pop())
+        for fields in wire.messages_in(packet):
+            self._take_request(fields, descriptors)
+        return True
+
+    def _take_request(self, fields: list[bytes], descriptors: list[int]) -> None:
         if fields[0] == wire.START:
-            self._start(wire.parsed_start(fields), descriptors)
+            request = wire.parsed_start(fields)
+            theirs = descriptors[: request.descriptors]
+            del descriptors[: request.descriptors]
+            self._start(request, theirs)
         elif fields[0] == wire.SIGNAL:
             self._signal(int(fields[1]), int(fields[2]))
         elif fields[0] == wire.FORGET:
             folder, *arguments = (one.decode(errors="surrogateescape") for one in fields[1:])
             self._parents.forget((folder, tuple(arguments)))
-        return bool(packet)
 
     def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
+        """Now, or when it is to be; what can be done before that is done now."""
         name = ""
         try:
             name = self._folders.take()
             request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
             if targets := request.environment.get(wire.TARGETS):
                 request.environment[wire.TARGETS] = self._folders.put_targets(name, targets)
-            self._enter(request.folder)
-            if request.script:
-                if self._parents.take(request, name, descriptors):
-                    return
-                if reason := self._parents.reason(request):
-                    self._send(wire.cold_message(request.number, reason))
         except OSError as error:
             self._refuse(request, name, descriptors, error)
+            return
+        if request.at_ns:
+            plan = request.at_ns, request.number, request, descriptors, name
+            heapq.heappush(self._planned, plan)
         else:
-            self._start_directly(request, name, descriptors)
+            self._start_now(request, name, descriptors)
+
+    def _start_planned(self) -> None:
+        now_ns = _now_ns()
+        if max(self._planned[0][0], self._next_start_ns) <= now_ns:
+            self._next_start_ns = now_ns + _SPACING_NS
+            _, _, request, descriptors, name = heapq.heappop(self._planned)
+            self._start_now(request, name, descriptors)
+
+    def _start_now(self, request: wire.StartRequest, name: str, descriptors: list[int]) -> None:
+        if request.script:
+            try:
+                self._enter(request.folder)
+                if self._parents.take(request, name, descriptors):
+                    return
+            except OSError as error:
+                self._refuse(request, name, descriptors, error)
+                return
+            if reason := self._parents.reason(request):
+                self._send(wire.cold_message(request.number, reason))
+        self._start_directly(request, name, descriptors)
 
     def _start_directly(
         self, request: wire.StartRequest, name: str, descriptors: list[int]
@@ -163,11 +188,6 @@ class Launcher:
             self._send(wire.begun_message(request.number, pid))
 
     def _begin(self, run: Run) -> None:
-        # The kernel's own limit is per process; the sum is looked at with the other limits of the run.
-        if run.cpu_seconds:
-            with contextlib.suppress(OSError):
-                limits = run.cpu_seconds, run.cpu_seconds + 1
-                resource.prlimit(run.pid, resource.RLIMIT_CPU, limits)
         self._runs[run.pid] = run
         self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
 
@@ -216,6 +236,14 @@ class Launcher:
                 run.signalled = run.signalled or not _has_ended(run.pid)
                 kernel.send_group(run.pid, signal_number)
                 return
+        for plan in self._planned:
+            if plan[1] == number:
+                self._planned.remove(plan)
+                heapq.heapify(self._planned)
+                _close(plan[3])
+                self._folders.give_back(plan[4])
+                self._send(wire.end_message(wire.RunEnd(number, -signal_number, "", (0, 0, 0))))
+                return
         if pending := self._parents.give_up(number):
             self._end_unbegun(pending)
 
@@ -249,21 +277,23 @@ class Launcher:
         # Before the wait: as long as nobody waited, the number of the group cannot belong to somebody else.
         kernel.send_group(run.pid, signal.SIGKILL)
         _, status, usage = os.wait4(run.pid, 0)
-        figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
-        exit_code = os.waitstatus_to_exitcode(status)
         now_ns = _now_ns()
-        end = wire.RunEnd(
-            run.number, exit_code, run.breach, figures,
-            elapsed_us=(now_ns - run.started_ns) // 1000, signalled=run.signalled,
+        self._outbox.put_end(
+            Ended(
+                run.number, status, usage, run.breach,
+                took_ns=now_ns - run.started_ns, late_ns=run.late_ns, signalled=run.signalled,
+            ),
+            now_ns,
         )  # fmt: skip
-        self._send(wire.end_message(end))
-        if not self._folders.give_back(run.name):
-            self._send(wire.litter_message(run.name))
+        self._folders.give_back(run.name)
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
 
     def _look_after(self) -> None:
         now_ns = _now_ns()
+        say_at_ns = self._outbox.say_at_ns
+        if say_at_ns is not None and (now_ns >= say_at_ns or not self._starts_soon(now_ns)):
+            self._outbox.say()
         if self._runs and now_ns >= self._watch_at_ns:
             self._watch_at_ns = now_ns + _WATCH_NS
             self._watch(now_ns)
@@ -290,6 +320,8 @@ class Launcher:
         old = [run for run in self._runs.values() if now_ns - run.started_ns >= _WATCH_NS]
         if not old:
             return
+        for run in old:
+            run.limit_cpu()
         strays: dict[str, list[int]] = {}
         own = self._runs.keys() | self._parents.pids
         for pid in set(kernel.children_of(os.getpid())) - own:
@@ -319,10 +351,12 @@ class Launcher:
             return "cpu_seconds"
         return ""
 
-    def _send(self, packet: bytes) -> None:
-        # A dead agent is noticed by the next read.
-        with contextlib.suppress(OSError):
-            self._agent.send(packet)
+    def _send(self, message: bytes) -> None:
+        self._outbox.put(message, _now_ns())
+
+    def _starts_soon(self, now_ns: int) -> bool:
+        """Whether we shall be awake soon in any case."""
+        return bool(self._planned) and self._planned[0][0] - now_ns < PATIENCE_NS
 
     def _end_all(self) -> None:
         limit_ns = _now_ns() + _LAST_SWEEPS_NS
@@ -344,13 +378,6 @@ def _close(descriptors: list[int]) -> None:
 def _has_ended(pid: int) -> bool:
     """Whether nobody has to be ended any more; its status stays for whoever waits for it."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _content(descriptor: int) -> bytes:
-    try:
-        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    finally:
-        os.close(descriptor)
 
 
 def _now_ns() -> int:

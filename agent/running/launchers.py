@@ -31,7 +31,9 @@ _PROGRAM = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); fr
 # Not `-E`, which is part of it: nothing of the agent's environment or site reaches a launcher.
 _PYTHON = (sys.executable, "-I", "-S", "-c", _PROGRAM)
 _SEND_BUFFER_BYTES = 1024 * 1024
-_MESSAGES_PER_EVENT = 64
+_PACKETS_PER_EVENT = 64
+# What is planned goes in packets of this size; one request may be larger, and then goes by itself.
+_MAX_LATER_BYTES = 32 * 1024
 # It kills what it has started and ends; only one that was stopped or hangs takes longer.
 _END_NS = 6 * 1_000_000_000
 _UNKILLABLE_NS = 2 * 1_000_000_000
@@ -73,6 +75,9 @@ class Launcher:
         self.used_at_ns = 0
         # Once it was told to end: until when it may take.
         self.end_by_ns = 0
+        # What starts later than now, to be sent at once: (message, descriptors, which are ours).
+        self._later: list[tuple[bytes, tuple[int, ...]]] = []
+        self._later_bytes = 0
 
     def start(
         self, number: int, program: bytes, descriptors: tuple[int, ...], *, script: int = 0
@@ -81,7 +86,8 @@ class Launcher:
 
         Its output goes to the last two descriptors, one before them is its input. `script`: see `wire.StartRequest`.
         """
-        packet = wire.start_request(number, program, script=script)
+        request = wire.start_request(number, program, script=script, descriptors=len(descriptors))
+        packet = wire.packet_of([request])
         self.runs.add(number)
         try:
             if len(packet) < wire.MAX_PACKET_BYTES:
@@ -96,7 +102,49 @@ class Launcher:
                 errno.EAGAIN, "the launcher does not answer, a new one follows"
             ) from error
 
-    def _send_in_file(self, packet: bytes, descriptors: tuple[int, ...]) -> None:
+    def plan(
+        self, number: int, program: bytes, descriptors: tuple[int, ...], *, script: int, at_ns: int
+    ) -> None:
+        """Start a program at a moment of CLOCK_BOOTTIME; the launcher is told by the next `send`.
+
+        The descriptors are ours from now on. If it cannot be told, its runs are lost.
+        """
+        request = wire.start_request(number, program, script=script, at_ns=at_ns)
+        size = self._later_bytes + len(request)
+        if self._later and (size > _MAX_LATER_BYTES or len(self._later) >= wire.MAX_STARTS):
+            self.send()
+        self.runs.add(number)
+        self._later.append((request, descriptors))
+        self._later_bytes += len(request)
+
+    def send(self) -> None:
+        """Tell the launcher what was planned."""
+        if not self._later:
+            return
+        later, self._later, self._later_bytes = self._later, [], 0
+        packet = wire.packet_of(request for request, _ in later)
+        descriptors = [one for _, theirs in later for one in theirs]
+        try:
+            if len(packet) < wire.MAX_PACKET_BYTES:
+                self._send(packet, descriptors)
+            else:
+                self._send_in_file(packet, descriptors)
+        except OSError:
+            # Its end is heard like any other, and then all of its runs are lost.
+            self.kill()
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Let it end with all that it has started; what was planned and not sent is not started."""
+        self.socket.close()
+        for _, descriptors in self._later:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._later = []
+
+    def _send_in_file(self, packet: bytes, descriptors: Sequence[int]) -> None:
         file = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
             with open(file, "wb", closefd=False) as writer:
@@ -105,22 +153,23 @@ class Launcher:
         finally:
             os.close(file)
 
-    def _send(self, packet: bytes, descriptors: tuple[int, ...]) -> None:
+    def _send(self, packet: bytes, descriptors: Sequence[int]) -> None:
         # Not `socket.send_fds`, which imports and makes an array each time.
         content = struct.pack(f"{len(descriptors)}i", *descriptors)
         self.socket.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, content)])
 
     def signal(self, number: int, which: signal.Signals) -> None:
         """Send a signal to the process group of a run; nothing happens if it has just ended."""
+        self.send()
         try:
-            self.socket.send(wire.signal_request(number, which))
+            self.socket.send(wire.packet_of([wire.signal_request(number, which)]))
         except OSError:
             self.kill()
 
     def forget(self, folder: str, command: Sequence[str]) -> None:
         """Nobody runs this any more: its warm parent may go."""
         try:
-            self.socket.send(wire.forget_request(folder, command))
+            self.socket.send(wire.packet_of([wire.forget_request(folder, command)]))
         except OSError:
             self.kill()
 
@@ -180,6 +229,11 @@ class Launchers:
         """Nobody runs this command any more: its warm parent may go."""
         if launcher := self._launchers.get(sandbox):
             launcher.forget(folder, command)
+
+    def send(self) -> None:
+        """Tell the launchers what was planned."""
+        for launcher in list(self._launchers.values()):
+            launcher.send()
 
     def look_after(self, now_ns: int) -> None:
         """Have those end that nobody has used for ten minutes, and wait for nobody: who hangs is killed later."""
@@ -243,7 +297,7 @@ class Launchers:
 
     def _hear(self, sandbox: Sandbox, launcher: Launcher) -> None:
         """Take what the launcher has said; at the end of its file it is gone."""
-        for _ in range(_MESSAGES_PER_EVENT):
+        for _ in range(_PACKETS_PER_EVENT):
             try:
                 packet = launcher.socket.recv(wire.MAX_PACKET_BYTES)
             except BlockingIOError:
@@ -256,7 +310,8 @@ class Launchers:
                 )
                 self._remove(sandbox, launcher)
                 return
-            self._told(launcher, packet.split(b"\0"))
+            for fields in wire.messages_in(packet):
+                self._told(launcher, fields)
 
     def _told(self, launcher: Launcher, fields: Sequence[bytes]) -> None:
         if fields[0] == wire.LITTER:
@@ -280,6 +335,6 @@ class Launchers:
         if self._launchers.get(sandbox) is launcher:
             del self._launchers[sandbox]
         self._selector.unregister(launcher.socket)
-        launcher.socket.close()
+        launcher.close()
         self._ending.append(launcher)
         self._listener.lost(sorted(launcher.runs))

@@ -29,17 +29,13 @@ class Folders:
         os.mkdir(f"{self._parent}/{self._number}", 0o700)
         return str(self._number)
 
-    def give_back(self, name: str) -> bool:
-        """Its run is over; False if something is left in it but targets: then somebody else removes it."""
+    def give_back(self, name: str) -> None:
+        """Its run is over; whether something is left in it is looked at by `clear`."""
         if name in self._with_targets:
             self._with_targets.remove(name)
             with contextlib.suppress(OSError):
                 os.unlink(self._targets(name))
-        if self._is_empty(name):
-            self._used.append(name)
-            return True
-        self._littered.append(name)
-        return False
+        self._used.append(name)
 
     def put_targets(self, name: str, content: str) -> str:
         """The path of a file with this content in the folder; OSError."""

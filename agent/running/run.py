@@ -123,7 +123,7 @@ class Run:
 
 
 class Pipes:
-    """Two pipes; the program's ends are closed here in any case, ours only if something fails."""
+    """Two pipes; the program's ends are closed here unless somebody else does it, ours only if something fails."""
 
     def __enter__(self) -> "Pipes":
         self.out, its_out = os.pipe2(os.O_CLOEXEC)
@@ -135,8 +135,13 @@ class Pipes:
             raise
         os.set_blocking(self.out, False)
         os.set_blocking(self.err, False)
-        self.its_ends = its_out, its_err
+        self.its_ends: tuple[int, ...] = (its_out, its_err)
         return self
+
+    def hand_over(self) -> tuple[int, ...]:
+        """The program's ends, which the caller closes."""
+        ends, self.its_ends = self.its_ends, ()
+        return ends
 
     def __exit__(self, kind: object, *rest: object) -> None:
         for end in self.its_ends if kind is None else (*self.its_ends, self.out, self.err):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from agent.batches import batch_results
+from agent.clocks import boot_ns
 from agent.costs import Cost
 from agent.flights import Flight
 from agent.plan import RunKey, RunSpec
@@ -36,7 +37,9 @@ _LOUD_BYTES = 16 * 1024
 _UNKILLABLE_NS = 5 * SECOND_NS
 _SWEEP_NS = SECOND_NS
 # Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
-_WATCH_AFTER_NS = SECOND_NS // 40
+_WATCH_AFTER_NS = SECOND_NS // 20
+# Of a launcher that has two pipes for each start within the longest lead.
+_OPEN_FILES_FOR_PLANS = 256
 # Right after the death of a launcher, and after a sweep that left something.
 _SWEEP_SOON_NS = SECOND_NS // 50
 
@@ -96,12 +99,17 @@ class Runner:
         """Whether nothing suffers from being served a little later: ends carry their own time, quiet pipes hold what comes."""
         return not (self._loud or self._servers.is_busy)
 
-    def start(self, spec: RunSpec, due_ns: int, *, counted: bool = True) -> None:
-        """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result."""
+    def start(
+        self, spec: RunSpec, due_ns: int, *, counted: bool = True, at_ns: int | None = None
+    ) -> None:
+        """Start a run; if that is impossible, it is broken at once. `counted` is passed on to its result.
+
+        `at_ns`: not now but then, which the launcher is told by the next `send`.
+        """
         number = self._next_number()
-        started_ns = self._clock_ns()
+        started_ns = self._clock_ns() if at_ns is None else at_ns
         try:
-            run = self._started(number, spec, due_ns, started_ns)
+            run = self._started(number, spec, due_ns, started_ns, is_planned=at_ns is not None)
         except (OSError, ValueError) as error:
             self._refuse(spec, due_ns, started_ns, error=error, counted=counted)
             return
@@ -110,14 +118,18 @@ class Runner:
         limit_ns = _nanoseconds(spec.time_limit.total_seconds())
         self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns))
 
+    def send(self) -> None:
+        """Tell the launchers what they start later than now."""
+        self._launchers.send()
+
     def end(self, key: RunKey, now_ns: int) -> int:
-        """End the runs of a combination that nobody wants any more: they give no result; how many count for that."""
+        """End the runs of a combination that nobody wants any more: they give no result; how many beats that were due had them."""
         self._programs.pop(key, None)
         ended = [run for run in self._runs.values() if run.spec.key == key and run.cause is None]
         for run in ended:
             self._ask_to_end(run, EndCause.NOT_WANTED, now_ns)
         self._servers.leave(key)
-        return sum(run.counted for run in ended)
+        return sum(run.counted and run.due_ns <= now_ns for run in ended)
 
     def keep_warm(self, specs: Iterable[RunSpec]) -> None:
         """Only these are run from now on: nobody waits in memory for the runs of others."""
@@ -174,6 +186,7 @@ class Runner:
             return
         run.close_pipes(self._selector)
         run.exit_code, run.breach = end.exit_code, end.breach
+        run.started_ns += end.late_us * 1000
         if _ended_in_time(run, end):
             run.cause = None
         cost = Cost(end.user_us / 1e6, end.system_us / 1e6, end.peak_rss_bytes)
@@ -213,14 +226,22 @@ class Runner:
         self._number += 1
         return self._number
 
-    def _started(self, number: int, spec: RunSpec, due_ns: int, started_ns: int) -> Run:
+    def _started(
+        self, number: int, spec: RunSpec, due_ns: int, started_ns: int, *, is_planned: bool
+    ) -> Run:
         if spec.mode == SERVER:
             return self._asked(number, spec, due_ns, started_ns)
         launcher = self._launchers.launcher_for(spec.sandbox, started_ns)
         program = self._program_of(spec)
         with Pipes() as pipes:
             script = self.warm.script(spec, started_ns)
-            launcher.start(number, program, pipes.its_ends, script=script)
+            if is_planned:
+                # The launcher reads the clock itself, whatever ours is.
+                at_ns = started_ns - self._clock_ns() + boot_ns()
+                ends = pipes.hand_over()
+                launcher.plan(number, program, ends, script=script, at_ns=at_ns)
+            else:
+                launcher.start(number, program, pipes.its_ends, script=script)
             return Run(
                 number=number, spec=spec, launcher=launcher,
                 stdout=Pipe(pipes.out, kept_bytes=kept_bytes_of(spec)), stderr=Pipe(pipes.err),
@@ -344,6 +365,11 @@ class Runner:
         for one in results:
             self._on_result(one)
         return results
+
+
+def can_be_planned(spec: RunSpec) -> bool:
+    """Whether a launcher may be told to start it later; it holds the pipes until then, of all that it was told."""
+    return spec.mode != SERVER and spec.sandbox.open_files >= _OPEN_FILES_FOR_PLANS
 
 
 def _ended_in_time(run: Run, end: wire.RunEnd) -> bool:

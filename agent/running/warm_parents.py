@@ -90,7 +90,7 @@ class WarmParents:
     """All warm parents of a launcher."""
 
     def __init__(
-        self, poll: select.poll, temporary: str, *, memory_bytes: int, clock_ns: Callable[[], int]
+        self, poll: select.epoll, temporary: str, *, memory_bytes: int, clock_ns: Callable[[], int]
     ) -> None:
         """`memory_bytes` is what a run may have: a parent may not have more."""
         self._poll = poll
@@ -279,7 +279,7 @@ class WarmParents:
             os.close(its_output)
         parent.control = control
         for descriptor in (control.fileno(), parent.output):
-            self._poll.register(descriptor, select.POLLIN)
+            self._poll.register(descriptor, select.EPOLLIN)
         return parent
 
     def _judge(self, parent: Parent) -> None:

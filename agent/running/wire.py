@@ -1,10 +1,10 @@
-"""What the agent and its launchers say to each other: one packet for each message. Pure.
+"""What the agent and its launchers say to each other: packets of one or more messages. Pure.
 
-Fields are separated by NUL, which neither arguments nor variables can hold.
+Fields are separated by NUL, which neither arguments nor variables can hold; before each message is the number of its fields.
 The imports of this module are memory of every launcher: it has few.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 START = b"start"
 SIGNAL = b"signal"
@@ -20,6 +20,23 @@ TARGETS = "MR_PROBER_TARGETS"
 # A longer request comes in a file in memory, whose descriptor is the last one.
 MAX_PACKET_BYTES = 64 * 1024
 IN_FILE = b"file"
+# So many programs are started by one packet, each with up to three descriptors.
+MAX_STARTS = 32
+
+
+def packet_of(messages: Iterable[bytes]) -> bytes:
+    """Several messages at once."""
+    return b"\0".join([b"%d\0%s" % (one.count(b"\0") + 1, one) for one in messages])
+
+
+def messages_in(packet: bytes) -> Iterator[list[bytes]]:
+    """The fields of each message."""
+    fields = packet.split(b"\0")
+    at = 0
+    while at < len(fields):
+        end = at + 1 + int(fields[at])
+        yield fields[at + 1 : end]
+        at = end
 
 
 class StartRequest:
@@ -28,14 +45,22 @@ class StartRequest:
     The last two of the descriptors that come along take its output, one before them is its input.
     """
 
-    __slots__ = ("arguments", "cpu_seconds", "environment", "folder", "number", "script")
+    __slots__ = (
+        "arguments", "at_ns", "cpu_seconds", "descriptors", "environment", "folder", "number",
+        "script",
+    )  # fmt: skip
 
-    def __init__(self, number: int, *, folder: str, cpu_seconds: int, script: int = 0) -> None:
+    def __init__(
+        self, number: int, *, folder: str, cpu_seconds: int, script: int = 0, at_ns: int = 0
+    ) -> None:
         """`folder` is where it works; the launcher adds TMPDIR to its environment. `cpu_seconds` 0: no limit.
 
         `script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
+        `at_ns` is when it starts, by CLOCK_BOOTTIME; what is over is at once.
         """
         self.number = number
+        self.at_ns = at_ns
+        self.descriptors = 2  # so many of those that came along are its own
         self.folder = folder
         self.cpu_seconds = cpu_seconds
         self.script = script
@@ -50,6 +75,7 @@ class RunEnd:
         "breach",
         "elapsed_us",
         "exit_code",
+        "late_us",
         "number",
         "peak_rss_bytes",
         "signalled",
@@ -77,6 +103,8 @@ class RunEnd:
         self.user_us, self.system_us, self.peak_rss_bytes = usage
         self.elapsed_us = elapsed_us
         self.signalled = signalled
+        # From when it was to start until it did, if it was told a moment.
+        self.late_us = 0
 
 
 def encoded_program(
@@ -93,19 +121,23 @@ def encoded_program(
     return packet.encode(errors="surrogateescape")
 
 
-def start_request(number: int, program: bytes, *, script: int = 0) -> bytes:
-    """The packet that starts an encoded program as this run; `script`: see `StartRequest`."""
-    return b"%s\0%d\0%d\0%s" % (START, number, script, program)
+def start_request(
+    number: int, program: bytes, *, script: int = 0, at_ns: int = 0, descriptors: int = 2
+) -> bytes:
+    """The message that starts an encoded program as this run; for the rest see `StartRequest`."""
+    return b"%s\0%d\0%d\0%d\0%d\0%s" % (START, number, script, at_ns, descriptors, program)
 
 
 def parsed_start(fields: Sequence[bytes]) -> StartRequest:
     """The opposite of `start_request`."""
-    _, number, script, folder, cpu_seconds, count, *texts = (
-        field.decode(errors="surrogateescape") for field in fields
+    number, script, at_ns, descriptors = map(int, fields[1:5])
+    folder, cpu_seconds, count, *texts = (
+        field.decode(errors="surrogateescape") for field in fields[5:]
     )
     request = StartRequest(
-        int(number), folder=folder, cpu_seconds=int(cpu_seconds), script=int(script)
+        number, folder=folder, cpu_seconds=int(cpu_seconds), script=script, at_ns=at_ns
     )
+    request.descriptors = descriptors
     request.arguments = texts[: int(count)]
     request.environment = dict(text.split("=", 1) for text in texts[int(count) :])
     return request
@@ -124,22 +156,24 @@ def forget_request(folder: str, arguments: Sequence[str]) -> bytes:
 def end_message(end: RunEnd) -> bytes:
     """A run is over and its process waited for."""
     elapsed_us = -1 if end.elapsed_us is None else end.elapsed_us
-    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d\0%d\0%d" % (
+    return b"%s\0%d\0%d\0%s\0%d\0%d\0%d\0%d\0%d\0%d" % (
         ENDED, end.number, end.exit_code, end.breach.encode(),
-        end.user_us, end.system_us, end.peak_rss_bytes, elapsed_us, end.signalled,
+        end.user_us, end.system_us, end.peak_rss_bytes, elapsed_us, end.signalled, end.late_us,
     )  # fmt: skip
 
 
 def parsed_end(fields: Sequence[bytes]) -> RunEnd:
     """The opposite of `end_message`."""
-    number, exit_code, user, system, peak, elapsed, signalled = map(
+    number, exit_code, user, system, peak, elapsed, signalled, late = map(
         int, (*fields[1:3], *fields[4:])
     )
-    return RunEnd(
+    end = RunEnd(
         number, exit_code, fields[3].decode(), (user, system, peak),
         elapsed_us=None if elapsed < 0 else elapsed,
         signalled=bool(signalled),
     )  # fmt: skip
+    end.late_us = late
+    return end
 
 
 def refusal(number: int, error: OSError) -> bytes:

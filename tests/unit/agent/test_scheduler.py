@@ -3,11 +3,13 @@
 from itertools import pairwise
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.plan import RunKey
 from agent.scheduler import (
+    LEAD_NS,
     PAUSE_NS,
     SECOND_NS,
     SPACING_NS,
@@ -144,6 +146,7 @@ def test_the_first_run_of_a_replaced_prober_waits_for_the_end_of_the_old_one() -
     added_ns=st.integers(0, 10**12),
     pauses=st.lists(st.integers(1, 5 * 10**9), min_size=1, max_size=60),
     durations=st.lists(st.integers(0, 3), min_size=1, max_size=10),
+    early=st.booleans(),
 )
 def test_the_ledger_balances(
     hashes: list[int],
@@ -151,6 +154,7 @@ def test_the_ledger_balances(
     added_ns: int,
     pauses: list[int],
     durations: list[int],
+    early: bool,
 ) -> None:
     """Expected from interval and phase alone = started + skipped, whatever the loop and the runs do."""
     interval_ns = interval_ms * 1_000_000
@@ -158,7 +162,7 @@ def test_the_ledger_balances(
     counted = dict.fromkeys(range(len(hashes)), 0)
     running: dict[RunKey, int] = {}
     for number, hash_ in enumerate(hashes):
-        plan.add(key(number), Rhythm(hash_, interval_ns), now_ns=added_ns)
+        plan.add(key(number), Rhythm(hash_, interval_ns, early=early), now_ns=added_ns)
     expected = {
         number: int(
             interval_ns - (added_ns + EPOCH_OFFSET_NS - phase_ns(hash_, interval_ns)) % interval_ns
@@ -184,8 +188,8 @@ def test_the_ledger_balances(
             now_ns += SPACING_NS
     for number, hash_ in enumerate(hashes):
         expected[number] += beats(hash_, interval_ns, after_ns=added_ns, until_ns=now_ns)
-    # The catch-up beat and the newest beat may still wait for their turn.
-    assert all(0 <= expected[number] - counted[number] <= 1 for number in counted)
+    # The catch-up beat and the newest beat may still wait for their turn, and the next one may be decided.
+    assert all(-early <= expected[number] - counted[number] <= 1 for number in counted)
     assert PAUSE_NS > SECOND_NS
 
 
@@ -258,6 +262,7 @@ def beat_at(second: int) -> int:
     hash_=st.integers(0, 2**64 - 1),
     slots=st.integers(1, 3),
     overlap=st.booleans(),
+    early=st.booleans(),
     lives=st.lists(
         st.tuples(
             st.lists(st.integers(1, 4 * 10**9), min_size=1, max_size=20),
@@ -274,29 +279,30 @@ def test_the_ledger_balances_over_agents_that_are_killed(
     hash_: int,
     slots: int,
     overlap: bool,
+    early: bool,
     lives: list[tuple[list[int], int, int, int]],
 ) -> None:
     """What was handed over by all agents together = beats from interval and phase alone."""
     interval_ns = interval_ms * 1_000_000
-    one = Rhythm(hash_, interval_ns, allow_overlap=overlap)
+    one = Rhythm(hash_, interval_ns, allow_overlap=overlap, early=early)
     begin_ns = now_ns = 10**12
     past = Past(begin_ns)
     handed_over = 0
     for pauses, duration, period, silence_ns in lives:
         plan = Scheduler(epoch_offset_ns=EPOCH_OFFSET_NS, now_ns=now_ns, slots=slots)
         counted = plan.add(key(), one, now_ns=now_ns, past=past)
-        running: list[tuple[int, bool]] = []
+        running: list[tuple[int, bool, int]] = []
         for step, pause_ns in enumerate(pauses):
             now_ns += pause_ns
-            for left, counts in [run for run in running if run[0] == 0]:
+            for run in [one for one in running if one[0] <= 0 and one[2] <= now_ns]:
                 plan.finished(key())
-                running.remove((left, counts))
-                counted += counts
-            running = [(left - 1, counts) for left, counts in running]
+                running.remove(run)
+                counted += run[1]
+            running = [(left - 1, counts, due_ns) for left, counts, due_ns in running]
             while (at := plan.next_at_ns()) is not None and at <= now_ns:
                 for decision in plan.decide(now_ns):
                     if isinstance(decision, Start):
-                        running.append((duration, decision.counted))
+                        running.append((duration, decision.counted, decision.due_ns))
                     else:
                         counted += decision.count
                 now_ns += SPACING_NS
@@ -403,3 +409,68 @@ def test_a_run_outside_of_the_schedule_waits_for_slots_and_groups() -> None:
     plan.finished(key(1))
     assert plan.admit(key(3), "disk") is None
     assert plan.open_beats(10**15) == {}
+
+
+def test_a_start_is_decided_before_it_is_due_where_nothing_stands_in_its_way() -> None:
+    plan = scheduler()
+    for number in range(3):
+        plan.add(key(number), rhythm(hash=number, early=True), now_ns=1)
+    soon = plan.next_at_ns()
+    assert soon == SECOND_NS - LEAD_NS
+    moments = [SECOND_NS + number * SPACING_NS for number in range(3)]
+    assert plan.decide(soon) == [
+        Start(key(number), SECOND_NS, at_ns=moment) for number, moment in enumerate(moments)
+    ]
+    # It is no beat of the past yet.
+    assert plan.open_beats(SECOND_NS - 1) == {}
+    assert plan.open_beats(SECOND_NS) == dict.fromkeys(map(key, range(3)), 1)
+
+
+def test_a_run_that_may_end_in_time_is_waited_for() -> None:
+    plan = scheduler()
+    plan.add(key(), rhythm(early=True), now_ns=1)
+    plan.decide(SECOND_NS - LEAD_NS)
+    assert plan.decide(2 * SECOND_NS - LEAD_NS) == []
+    assert plan.next_at_ns() == 2 * SECOND_NS
+    plan.finished(key())
+    assert plan.decide(2 * SECOND_NS) == [Start(key(), 2 * SECOND_NS)]
+    plan.finished(key())
+    assert plan.next_at_ns() == 3 * SECOND_NS - LEAD_NS
+
+
+@pytest.mark.parametrize("changed", [{"early": True, "exclusive": "disk"}, {"early": False}])
+def test_what_depends_on_others_is_decided_when_it_is_due(changed: dict[str, object]) -> None:
+    plan = scheduler()
+    plan.add(key(), rhythm(**changed), now_ns=1)
+    assert plan.decide(SECOND_NS - 1) == []
+    assert plan.decide(SECOND_NS) == [Start(key(), SECOND_NS)]
+
+
+def test_what_is_due_finds_room_between_what_was_decided_early() -> None:
+    plan = scheduler()
+    for number in range(10):
+        plan.add(key(number), Rhythm(beat_at(1) + number * 2**40, MINUTE_NS, early=True), now_ns=1)
+    plan.add(key(20), Rhythm(beat_at(1), MINUTE_NS), now_ns=1)
+    moments: list[int] = []
+    while len(moments) < 22:  # the beats that are caught up with, too
+        now_ns = plan.next_at_ns() or 0
+        for start in plan.decide(now_ns):
+            assert isinstance(start, Start)
+            moments.append(start.at_ns or now_ns)
+            plan.finished(start.key)
+    moments.sort()
+    assert all(later - sooner >= SPACING_NS for sooner, later in pairwise(moments))
+
+
+def test_a_pause_that_ends_at_once_repeats_nothing_that_was_decided_early() -> None:
+    plan = scheduler()
+    plan.add(key(), rhythm(early=True), now_ns=1)
+    soon = SECOND_NS - LEAD_NS
+    assert plan.decide(soon) == [Start(key(), SECOND_NS, at_ns=SECOND_NS)]
+    plan.pause({key()})
+    plan.pause(frozenset())
+    assert plan.resume(key(), soon) == 0
+    plan.finished(key())
+    assert plan.decide(2 * SECOND_NS - LEAD_NS) == [
+        Start(key(), 2 * SECOND_NS, at_ns=2 * SECOND_NS)
+    ]

@@ -19,10 +19,13 @@ def test_a_start_comes_through(
     arguments: list[str], environment: dict[str, str], folder: str
 ) -> None:
     program = wire.encoded_program(arguments, environment, folder=folder, cpu_seconds=3)
-    packet = wire.start_request(7, program, script=1)
-    heard = wire.parsed_start(packet.split(b"\0"))
+    message = wire.start_request(7, program, script=1, at_ns=9, descriptors=3)
+    (first, second) = wire.messages_in(wire.packet_of([wire.signal_request(6, 15), message]))
+    assert first == [wire.SIGNAL, b"6", b"15"]
+    heard = wire.parsed_start(second)
     assert (heard.number, heard.folder, heard.cpu_seconds, heard.script) == (7, folder, 3, 1)
     assert (heard.arguments, heard.environment) == (arguments, environment)
+    assert (heard.at_ns, heard.descriptors) == (9, 3)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +43,21 @@ def test_what_no_program_could_get_is_refused(
     usage=st.tuples(*[st.integers(0, 2**62)] * 3),
     elapsed_us=st.none() | st.integers(0, 2**62),
     signalled=st.booleans(),
+    late_us=st.integers(0, 2**62),
 )
 def test_an_end_comes_through(
-    exit_code: int, usage: tuple[int, int, int], elapsed_us: int | None, *, signalled: bool
+    exit_code: int,
+    usage: tuple[int, int, int],
+    elapsed_us: int | None,
+    *,
+    signalled: bool,
+    late_us: int,
 ) -> None:
     end = wire.RunEnd(5, exit_code, "memory_mb", usage, elapsed_us=elapsed_us, signalled=signalled)
-    packet = wire.end_message(end)
-    heard = wire.parsed_end(packet.split(b"\0"))
+    end.late_us = late_us
+    (fields,) = wire.messages_in(wire.packet_of([wire.end_message(end)]))
+    heard = wire.parsed_end(fields)
     assert (heard.number, heard.exit_code, heard.breach) == (5, exit_code, "memory_mb")
     assert (heard.user_us, heard.system_us, heard.peak_rss_bytes) == usage
-    assert heard.elapsed_us == elapsed_us
+    assert (heard.elapsed_us, heard.late_us) == (elapsed_us, late_us)
     assert heard.signalled is signalled
