@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.body_limit import BodyLimit
 from api.context import Context
+from api.dependencies import refuse_unknown_parameters
 from api.edge import Edge
 from api.errors import add_error_handlers
 from api.gate import Gate
@@ -109,7 +110,9 @@ def application_of(context: Context) -> FastAPI:
 def _version_1() -> APIRouter:
     # The gate decides; HTTPBearer only tells OpenAPI how a key is sent.
     router = APIRouter(
-        prefix="/api/v1", responses=_PROBLEMS, dependencies=[Depends(HTTPBearer(auto_error=False))]
+        prefix="/api/v1",
+        responses=_PROBLEMS,
+        dependencies=[Depends(HTTPBearer(auto_error=False)), Depends(refuse_unknown_parameters)],
     )
     for module in RESOURCES:
         router.include_router(module.router)

@@ -6,10 +6,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Cookie, Header
+from fastapi.params import Path as PathParameter
+from fastapi.routing import APIRoute
 
 from api.context import Context, context_of
 from api.permissions import AgentOf, Identity
-from api.services.errors import ForbiddenError
+from api.services.errors import ForbiddenError, InvalidError
 from api.services.known_clusters import KnownCluster
 from api.services.paging import Paging, Sorting
 from common.contracts.files import MAX_PATH_BYTES
@@ -20,6 +24,7 @@ from common.contracts.identifiers import (
     SLUG_PATTERN,
     UUID_PATTERN,
 )
+from common.contracts.values import FieldProblem
 
 
 def _identity(request: Request) -> Identity:
@@ -51,6 +56,24 @@ def _question(request: Request, sort: str) -> str:
     ]
     text = json.dumps([request.url.path, sort, filters])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """InvalidError: a filter that is misspelt would otherwise be a list of everything."""
+    if not request.query_params:
+        return
+    known = _parameters_of(request.scope["route"])
+    if unknown := request.query_params.keys() - known:
+        expected = (
+            f"one of {', '.join(known)}" if known else "no parameter: this address takes none"
+        )
+        raise InvalidError(FieldProblem(field=name, expected=expected) for name in sorted(unknown))
+
+
+def _parameters_of(route: APIRoute) -> list[str]:
+    elsewhere = (PathParameter, Header, Cookie)
+    fields = get_flat_params(route.dependant)
+    return sorted(one.alias for one in fields if not isinstance(one.field_info, elsewhere))
 
 
 _OF_THE_PAGE = {"page_size", "page_token", "sort"}

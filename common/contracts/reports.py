@@ -29,7 +29,7 @@ class ProberReport(TypedDict):
     """States of one prober: one character per combination, in the order of `resolve`."""
 
     prober_id: UuidText
-    revision: int
+    revision: Annotated[int, Field(ge=0, lt=2**63)]
     states: StateCharacters
     last_run_at: NotRequired[AwareDatetime | None]
 
@@ -38,7 +38,7 @@ class Reason(TypedDict):
     """Why one combination is not green."""
 
     prober_id: UuidText
-    combination: Annotated[int, Field(ge=0)]
+    combination: Annotated[int, Field(ge=0, lt=2**31)]
     text: Annotated[StorableText, Field(max_length=MAX_REASON_BYTES)]
     # Id of the evidence of the run, if the agent uploaded it (contracts/evidence.py).
     upload: NotRequired[UuidText | None]

@@ -80,3 +80,30 @@ def test_deployments_in_a_state(api: TestClient, described: Described, context: 
 def test_what_cannot_match_is_refused_by_its_name(api: TestClient, path: str, field: str) -> None:
     answer = api.get(f"/api/v1/{path}")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("clusters?sate=active&page_size=2", ["managed_by", "page_size", "page_token", "recipe"]),
+        ("probers/a/revisions?owner=net", ["page_size", "page_token", "sort"]),
+        ("clusters/demo?owner=net", []),
+    ],
+)
+def test_a_parameter_that_is_not_there_is_refused_with_those_that_are(
+    api: TestClient, path: str, known: list[str]
+) -> None:
+    answer = api.get(f"/api/v1/{path}")
+    assert answer.status_code == 422, answer.text
+    (problem,) = answer.json()["errors"]
+    assert problem["field"] in {"sate", "owner"}
+    assert all(name in problem["expected"] for name in known)
+    assert bool(known) == problem["expected"].startswith("one of ")
+
+
+def test_a_parameter_that_is_not_there_writes_nothing(api: TestClient) -> None:
+    body = upload("main.tf", b"# a")
+    answer = api.post("/api/v1/recipes?dryrun=true", json={"slug": "a", "files": [body]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "dryrun"
+    assert api.get("/api/v1/recipes/a").status_code == 404
