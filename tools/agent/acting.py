@@ -12,8 +12,16 @@ from pydantic import BaseModel
 from agent.errors import AgentNotRunningError
 from agent.recorder.reader import Wanted, read_records
 from agent.remains import remains_in
-from common.contracts.control import MAX_RECORDS, AgentState, RunPhase, RunProgress, RunTicket
+from common.contracts.control import (
+    MAX_RECORDS,
+    AgentState,
+    Pauses,
+    RunPhase,
+    RunProgress,
+    RunTicket,
+)
 from tools.agent.bundle import written_bundle
+from tools.agent.dead import explanation_from
 from tools.agent.doctor import Check, Health, examined
 from tools.agent.errors import NothingKnownError
 from tools.agent.following import run_to_its_end
@@ -21,16 +29,35 @@ from tools.agent.local_folder import local_prober
 from tools.agent.machine import machine_facts
 from tools.agent.marks import duration_in
 from tools.agent.pages import checks_table, pauses_page
-from tools.agent.place import Place, as_json_option, checked, plain_json, print_json
+from tools.agent.place import (
+    NAME,
+    Place,
+    as_json_option,
+    checked,
+    plain_json,
+    print_json,
+    with_place,
+    with_prober,
+)
+from tools.agent.ports import LivingAgent
 from tools.agent.records import line_of, page_of
 from tools.agent.wishes import pause_wanted, run_wanted
+from tools.command_line import examples_of
 from tools.exit_codes import ExitCode
 
 ALL = "all"
+Parts = dict[str, BaseModel | Iterable[BaseModel]]
 
 
-@click.command()
-@click.argument("prober", required=False)
+@click.command(
+    epilog=examples_of(
+        NAME,
+        "run dns-resolve --verbose",
+        "run dns-resolve --where target=demo-2 --set retries=3",
+        "run --path ./port-open --set target=127.0.0.1:22   as its author has it",
+    )
+)
+@with_prober(required=False)
 @click.option("--path", "path", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Run the prober of this folder, as its author has it.")  # fmt: skip
 @click.option("--config", help="With --path: which of its configs counts; default: the only one.")
@@ -40,7 +67,7 @@ ALL = "all"
               help="Another value of a variable, as JSON or text.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Also command, environment, cost and all output.")
 @as_json_option
-@click.pass_obj
+@with_place
 def run(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) -> int:
     """Run a prober once, exactly as the agent does it: same environment, user and limits.
 
@@ -68,14 +95,20 @@ def run(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) -
     return ExitCode.DONE if record.is_good else ExitCode.ERROR
 
 
-@click.command()
-@click.argument("prober", metavar="PROBER|all")
+@click.command(
+    epilog=examples_of(
+        NAME,
+        'pause dns-resolve --for 30m --why "the resolver is replaced"',
+        'pause all --for 2h --why "the rack moves"',
+    )
+)
+@with_prober(metavar="PROBER|all")
 @click.option(
     "--for", "length", required=True, metavar="DURATION", help="30m, 2h, 1h30m; at most 7d."
 )
 @click.option("--why", required=True, help="For everybody who sees the pause.")
 @as_json_option
-@click.pass_obj
+@with_place
 def pause(place: Place, /, prober: str, *, length: str, why: str, as_json: bool) -> int:
     """Silence a prober, or all; it ends by itself, and API and page show it meanwhile."""
     parsed: timedelta = checked(lambda: duration_in(length))
@@ -90,10 +123,10 @@ def pause(place: Place, /, prober: str, *, length: str, why: str, as_json: bool)
     return ExitCode.DONE
 
 
-@click.command()
-@click.argument("prober", metavar="PROBER|all")
+@click.command(epilog=examples_of(NAME, "resume dns-resolve", "resume all"))
+@with_prober(metavar="PROBER|all")
 @as_json_option
-@click.pass_obj
+@with_place
 def resume(place: Place, /, prober: str, *, as_json: bool) -> int:
     """End a pause before its time; what is paused still is shown."""
     left = place.agent().resume(_prober_or_all(prober))
@@ -104,9 +137,13 @@ def resume(place: Place, /, prober: str, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@click.command()
+@click.command(
+    epilog=examples_of(
+        NAME, "doctor", "doctor --json | jq -r '.[] | select(.health == \"ill\") | .name'"
+    )
+)
 @as_json_option
-@click.pass_obj
+@with_place
 def doctor(place: Place, /, *, as_json: bool) -> int:
     """Look at everything the agent needs: a line each, with what to do."""
     checks, _ = _examined(place)
@@ -122,34 +159,53 @@ def doctor(place: Place, /, *, as_json: bool) -> int:
     return ExitCode.ERROR if any(one.health is Health.ILL for one in checks) else ExitCode.DONE
 
 
-@click.command()
+@click.command(epilog=examples_of(NAME, "bundle", "bundle -o ticket-42.tar.gz"))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=None,
               help="Where to; default: a name with host and time in this folder.")  # fmt: skip
-@click.pass_obj
-def bundle(place: Place, /, *, output: Path | None) -> int:
-    """One archive for a ticket: state, explanations, records, metrics, doctor; secrets are removed."""
+@as_json_option
+@with_place
+def bundle(place: Place, /, *, output: Path | None, as_json: bool) -> int:
+    """One archive for a ticket: state, explanations, records, metrics, doctor; secrets are removed.
+
+    Of an agent that does not answer: who it was, its pauses, explanations and records, from its folder.
+    """
     checks, state = _examined(place)
-    agent = place.agent()
-    parts: dict[str, BaseModel | Iterable[BaseModel]] = {}
     if state is None:
-        if problem := remains_in(place.folder).problem:
-            raise NothingKnownError(place.folder, problem)
-        parts["records"] = read_records(place.folder, Wanted(limit=MAX_RECORDS)).records
-        host = "dead-agent"
+        host, parts = _parts_of_dead(place)
     else:
-        host = state.agent.host
-        parts |= {"state": state, "metrics": agent.metrics(), "pauses": agent.pauses()}
-        parts["records"] = agent.records(limit=MAX_RECORDS).records
-        parts["failed"] = agent.records(failed=True, limit=MAX_RECORDS).records
-        for prober in state.probers:
-            parts[f"explain-{prober.slug}"] = agent.explanation(prober.slug)
-            parts[f"show-{prober.slug}"] = agent.prober(prober.slug)
+        host, parts = state.agent.host, _parts_of(place.agent(), state)
     path = output or Path(f"mr-prober-{host}-{datetime.now().astimezone():%Y%m%d-%H%M%S}.tar.gz")
     size = written_bundle(path, parts, checks)
+    if as_json:
+        print_json({"path": str(path), "bytes": size})
+        return ExitCode.DONE
     click.echo(
         f"{path} ({size} bytes): no secrets of probers are in it, names of hosts and targets are"
     )
     return ExitCode.DONE
+
+
+def _parts_of(agent: LivingAgent, state: AgentState) -> Parts:
+    parts: Parts = {"state": state, "metrics": agent.metrics(), "pauses": agent.pauses()}
+    parts["records"] = agent.records(limit=MAX_RECORDS).records
+    parts["failed"] = agent.records(failed=True, limit=MAX_RECORDS).records
+    for prober in state.probers:
+        parts[f"explain-{prober.slug}"] = agent.explanation(prober.slug)
+        parts[f"show-{prober.slug}"] = agent.prober(prober.slug)
+    return parts
+
+
+def _parts_of_dead(place: Place) -> tuple[str, Parts]:
+    """The host that it was, and what its folder says."""
+    remains = remains_in(place.folder)
+    if remains.problem or remains.identity is None:
+        raise NothingKnownError(place.folder, remains.problem)
+    parts: Parts = {"identity": remains.identity, "pauses": Pauses(pauses=list(remains.pauses))}
+    parts["records"] = read_records(place.folder, Wanted(limit=MAX_RECORDS)).records
+    parts["failed"] = read_records(place.folder, Wanted(failed=True, limit=MAX_RECORDS)).records
+    for prober in remains.probers:
+        parts[f"explain-{prober.slug}"] = explanation_from(remains, prober.slug)
+    return f"{remains.identity.host}-dead", parts
 
 
 def _examined(place: Place) -> tuple[list[Check], AgentState | None]:

@@ -11,7 +11,8 @@ from common.contracts.explanation import explained_prober
 from common.contracts.records import RunRecord
 from tools.agent.errors import NothingKnownError, UnknownProberError
 from tools.agent.marks import clock, outcome_mark, plain, size
-from tools.agent.pages import pauses_page, table
+from tools.agent.pages import pauses_page
+from tools.agent.tables import FittedTable
 
 
 def explanation_from(remains: Remains, slug: str) -> ProberExplanation:
@@ -37,7 +38,9 @@ def remains_page(
     """Who it was and what each prober said last; with `prober` only that one."""
     newest = {record.prober: record for record in records}
     slugs = {one.slug for one in remains.probers} | newest.keys()
-    made = table("prober", "revision", "last known", "when", "why")
+    made = FittedTable(
+        "prober", "revision", "last known", "when", "why", spared=("revision", "when"), long="why"
+    )
     for slug in sorted(slugs if prober is None else slugs & {prober}):
         record = newest.get(slug)
         known = next((one for one in remains.probers if one.slug == slug), None)
@@ -51,7 +54,7 @@ def remains_page(
     parts: list[RenderableType] = [plain(line) for line in _facts(remains)]
     if remains.pauses:
         parts += [Text(), pauses_page(remains.pauses)]
-    return Group(*parts, Text(), made)
+    return Group(*parts, Text(), made) if slugs else Group(*parts)
 
 
 def remains_as_json(

@@ -97,10 +97,10 @@ def _clock(facts: MachineFacts) -> Check:
         return Check(
             "clock",
             Health.DOUBT,
-            "nobody to compare it with: the API did not answer",
-            "compare it by hand",
+            f"not compared with that of {facts.api_url or 'the API'}: {facts.clock_problem}",
+            "name the API with MR_PROBER_API_URL, or compare `date` by hand",
         )
-    text = f"{abs(facts.clock_skew_seconds):.1f} s off the API's"
+    text = f"{abs(facts.clock_skew_seconds):.1f} s off that of the API at {facts.api_url}"
     if abs(facts.clock_skew_seconds) > _CLOCK_SKEW.total_seconds():
         return Check(
             "clock", Health.ILL, text, "start time synchronization; points carry wrong times"

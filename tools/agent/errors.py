@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from agent.errors import AgentNotRunningError
 from common.errors import MrProberError
 
 
@@ -55,3 +56,9 @@ class BundleError(MrProberError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} cannot be written: {reason}")
+
+
+def with_neighbours(error: AgentNotRunningError, folders: Sequence[Path]) -> str:
+    """The error, and where agents do answer on this machine. Pure."""
+    others = [f"--dir {folder}" for folder in folders if folder != error.folder]
+    return f"{error}; agents work in {', '.join(others)}" if others else str(error)

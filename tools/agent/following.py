@@ -60,10 +60,9 @@ def records_as_they_come(
         yield from found.records
 
 
-def states(
-    agent: LivingAgent, *, pause_seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[AgentState]:
-    """The state now and after each pause, for ever."""
+def states(agent: LivingAgent, *, is_enough: Callable[[], bool]) -> Iterator[AgentState]:
+    """The state now and after each pause, which `is_enough` makes, until it says so."""
     while True:
         yield agent.state()
-        sleep(pause_seconds)
+        if is_enough():
+            return

@@ -1,9 +1,13 @@
 """The commands that only look: at a living agent, or at what the disk of a dead one says."""
 
+import sys
+from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import click
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -13,8 +17,11 @@ from agent.remains import remains_in
 from common.contracts.control import MAX_RECORDS, AgentState, ProberDetails
 from common.contracts.states import State
 from tools.agent.dead import explanation_from, remains_as_json, remains_page
+from tools.agent.errors import UnknownProberError, with_neighbours
 from tools.agent.following import records_as_they_come, states
 from tools.agent.judgement import Judgement, judged
+from tools.agent.keys import quit_key
+from tools.agent.machine import agents_here
 from tools.agent.marks import duration_in, plain
 from tools.agent.pages import (
     details_page,
@@ -24,18 +31,35 @@ from tools.agent.pages import (
     status_page,
     top_table,
 )
-from tools.agent.place import Place, as_json_option, checked, plain_json, print_json
+from tools.agent.place import (
+    NAME,
+    Place,
+    as_json_option,
+    checked,
+    plain_json,
+    print_json,
+    with_place,
+    with_prober,
+)
 from tools.agent.ports import LivingAgent
 from tools.agent.records import line_of, page_of
+from tools.command_line import examples_of
 from tools.exit_codes import ExitCode
 
 # So many probers that are not green are looked at closely.
 _LOOKED_AT = 10
 
 
-@click.command()
+@click.command(
+    epilog=examples_of(
+        NAME,
+        "status",
+        "status --json | jq -r .judgement.headline",
+        "status --dir /var/lib/mr-prober-2",
+    )
+)
 @as_json_option
-@click.pass_obj
+@with_place
 def status(place: Place, /, *, as_json: bool) -> int:
     """One screen: is it me, the host or the target?"""
     agent = place.agent()
@@ -51,9 +75,12 @@ def status(place: Place, /, *, as_json: bool) -> int:
     return ExitCode.DONE if judgement.culprit is None else ExitCode.ERROR
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples_of(NAME, "list", "list --json | jq -r '.[] | select(.state != 0) | .slug'"),
+)
 @as_json_option
-@click.pass_obj
+@with_place
 def list_probers(place: Place, /, *, as_json: bool) -> int:
     """The probers of this host, what needs a person first."""
     try:
@@ -67,10 +94,10 @@ def list_probers(place: Place, /, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@click.command()
-@click.argument("prober")
+@click.command(epilog=examples_of(NAME, "show dns-resolve"))
+@with_prober()
 @as_json_option
-@click.pass_obj
+@with_place
 def show(place: Place, /, prober: str, *, as_json: bool) -> int:
     """A prober with all its combinations, and what those that fail have in common."""
     agent = place.agent()
@@ -85,10 +112,10 @@ def show(place: Place, /, prober: str, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@click.command()
-@click.argument("prober")
+@click.command(epilog=examples_of(NAME, "explain dns-resolve"))
+@with_prober()
 @as_json_option
-@click.pass_obj
+@with_place
 def explain(place: Place, /, prober: str, *, as_json: bool) -> int:
     """Which layer set each value, what the files are, when the next run is."""
     try:
@@ -103,20 +130,30 @@ def explain(place: Place, /, prober: str, *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-@click.command()
-@click.argument("prober", required=False)
+@click.command(
+    epilog=examples_of(
+        NAME,
+        "logs dns-resolve --failed",
+        "logs dns-resolve --failed --verbose -n 1   all that the last bad run said",
+        "logs -f                                    every run as it ends",
+        "logs dns-resolve --json | jq .reason",
+    )
+)
+@with_prober(required=False)
 @click.option("--failed", is_flag=True, help="Only runs that were not good.")
 @click.option("-n", "limit", type=click.IntRange(1, 200), default=20, show_default=True,
               help="How many of the newest.")  # fmt: skip
 @click.option("-f", "--follow", is_flag=True, help="Go on with those to come.")
 @click.option("--verbose", is_flag=True, help="Also command, environment, cost and all output.")
 @as_json_option
-@click.pass_obj
+@with_place
 def logs(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) -> int:
     """What the last runs said, from the flight recorder."""
     failed, verbose = options["failed"], options["verbose"]
+    known: Collection[str] = ()
     try:
-        place.agent().pauses()  # whether anybody answers
+        # Also says whether anybody answers.
+        known = [one.slug for one in place.agent().state().probers]
         records = records_as_they_come(
             place.agent(),
             prober=prober,
@@ -127,8 +164,10 @@ def logs(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) 
     except AgentNotRunningError as error:
         if options["follow"]:
             raise
-        if remains_in(place.folder).problem:
+        remains = remains_in(place.folder)
+        if remains.problem:
             raise
+        known = [one.slug for one in remains.probers]
         click.echo(str(error), err=True)
         wanted = Wanted(prober=prober, failed=failed, limit=options["limit"])
         records = iter(read_records(place.folder, wanted).records)
@@ -139,6 +178,8 @@ def logs(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) 
             click.echo(record.model_dump_json())
         else:
             place.show(page_of(record) if verbose else line_of(record))
+    if not found and prober and prober not in known:
+        raise UnknownProberError(prober, known)
     if not found:
         click.echo(
             f"no {'failed ' if failed else ''}run of {prober or 'any prober'} is recorded", err=True
@@ -146,13 +187,20 @@ def logs(place: Place, /, prober: str | None, *, as_json: bool, **options: Any) 
     return ExitCode.DONE
 
 
-@click.command()
+@click.command(
+    epilog=examples_of(
+        NAME,
+        "top               q or Ctrl-C ends it",
+        "top --every 10s",
+        "top --once        for a ticket",
+    )
+)
 @click.option("--every", default="2s", show_default=True, help="How often it is drawn anew.")
 @click.option("--once", is_flag=True, help="One table of all since the start; so too in a pipe.")
 @as_json_option
-@click.pass_obj
+@with_place
 def top(place: Place, /, *, every: str, once: bool, as_json: bool) -> int:
-    """The probers by what they cost, and how many of their runs fail."""
+    """The probers by what they cost, and how many of their runs fail; `q` ends it."""
     agent = place.agent()
     if as_json:
         print_json([plain_json(prober) for prober in agent.state().probers])
@@ -160,19 +208,25 @@ def top(place: Place, /, *, every: str, once: bool, as_json: bool) -> int:
     if once or not place.console.is_terminal:
         place.show(top_table(agent.state(), None))
         return ExitCode.DONE
-    pause = checked(lambda: duration_in(every))
+    pause = max(0.2, checked(lambda: duration_in(every)).total_seconds())
     before: AgentState | None = None
-    with Live(Text("…"), console=place.console, screen=True, auto_refresh=False) as live:
-        for state in states(agent, pause_seconds=max(0.2, pause.total_seconds())):
-            live.update(top_table(state, before), refresh=True)
+    # Whoever interrupts a table that goes on for ever has got what they wanted.
+    with (
+        suppress(KeyboardInterrupt),
+        quit_key(sys.stdin) as quits,
+        Live(Text("…"), console=place.console, screen=True, auto_refresh=False) as live,
+    ):
+        for state in states(agent, is_enough=lambda: quits(pause)):
+            page = Group(top_table(state, before), Text(), Text("q ends it", "dim"))
+            live.update(page, refresh=True)
             before = state
     return ExitCode.DONE
 
 
-@click.command()
-@click.argument("prober", required=False)
+@click.command(epilog=examples_of(NAME, "metrics", "metrics dns-resolve --json"))
+@with_prober(required=False)
 @as_json_option
-@click.pass_obj
+@with_place
 def metrics(place: Place, /, prober: str | None, *, as_json: bool) -> int:
     """The numbers as they stand, which go to Solomon."""
     newest = place.agent().metrics(prober)
@@ -189,12 +243,11 @@ def show_remains(
     """What the disk of an agent says that does not answer."""
     remains = remains_in(place.folder)
     records = read_records(place.folder, Wanted(prober=prober, limit=MAX_RECORDS)).records
+    told = with_neighbours(error, agents_here())
     if as_json:
-        print_json(
-            {"problem": str(error), "remains": remains_as_json(remains, records, prober=prober)}
-        )
+        print_json({"problem": told, "remains": remains_as_json(remains, records, prober=prober)})
     else:
-        place.show(plain(str(error), "bold red"))
+        place.show(plain(told, "bold red"))
         place.show(remains_page(remains, records, prober=prober))
     return ExitCode.ERROR
 

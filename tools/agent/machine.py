@@ -12,6 +12,7 @@ import requests
 
 _LOCK = "lock"
 _LOCKS = Path("/proc/locks")
+_SOCKET = "control.sock"
 _ANSWER_SECONDS = 5.0
 
 
@@ -26,12 +27,15 @@ class MachineFacts:
     is_readable: bool = True
     disk_free_bytes: int | None = None
     inodes_free: int = 0
+    api_url: str = ""  # whose clock was asked
     clock_skew_seconds: float | None = None
+    clock_problem: str = ""  # why it cannot be compared; empty if it was
 
 
 def machine_facts(folder: Path, *, silence: str, api_url: str) -> MachineFacts:
     """Look at the folder, its disk, and the API's clock."""
     free, inodes = _space(folder)
+    skew, problem = _skew(api_url) if api_url else (None, "no address of the API is known")
     return MachineFacts(
         folder=folder,
         user=_user_name(),
@@ -40,7 +44,9 @@ def machine_facts(folder: Path, *, silence: str, api_url: str) -> MachineFacts:
         is_readable=os.access(folder, os.R_OK | os.X_OK),
         disk_free_bytes=free,
         inodes_free=inodes,
-        clock_skew_seconds=_skew(api_url) if api_url else None,
+        api_url=api_url,
+        clock_skew_seconds=skew,
+        clock_problem=problem,
     )
 
 
@@ -58,6 +64,19 @@ def is_locked(folder: Path) -> bool:
     return any("FLOCK" in line and mark in line.split() for line in locks.splitlines())
 
 
+def agents_here(processes: Path = Path("/proc")) -> list[Path]:
+    """Folders of the agents that live on this machine, as far as one may see: who holds the lock of a folder works in it."""
+    found: set[Path] = set()
+    for link in processes.glob("[0-9]*/fd/*"):
+        try:
+            held = link.readlink()
+        except OSError:
+            continue  # it ended meanwhile, or is somebody else's
+        if held.name == _LOCK and (held.parent / _SOCKET).exists():
+            found.add(held.parent)
+    return sorted(found)
+
+
 def _space(folder: Path) -> tuple[int | None, int]:
     try:
         return shutil.disk_usage(folder).free, os.statvfs(folder).f_favail
@@ -65,18 +84,24 @@ def _space(folder: Path) -> tuple[int | None, int]:
         return None, 0
 
 
-def _skew(api_url: str) -> float | None:
-    """How far our clock is ahead of the API's, by the header `Date`, which counts whole seconds."""
+def _skew(api_url: str) -> tuple[float | None, str]:
+    """How far our clock is ahead of the API's, by the header `Date`, which counts whole seconds; or why nobody knows."""
     before = datetime.now(UTC)
     try:
         answer = requests.get(f"{api_url}/health/live", timeout=_ANSWER_SECONDS)
         theirs = parsedate_to_datetime(answer.headers["Date"])
-    except (requests.RequestException, KeyError, ValueError):
-        return None
+    except requests.Timeout:
+        return None, f"no answer within {_ANSWER_SECONDS:g} s"
+    except requests.ConnectionError:
+        return None, "nobody answers there"
+    except requests.RequestException as error:
+        return None, f"no call can be made to it ({type(error).__name__})"
+    except (KeyError, ValueError):
+        return None, "its answer bears no date"
     ours = before + (datetime.now(UTC) - before) / 2
     ahead = (ours - theirs).total_seconds()
     # Any moment of that second may be meant.
-    return max(0.0, ahead - 1) if ahead > 0 else ahead
+    return (max(0.0, ahead - 1) if ahead > 0 else ahead), ""
 
 
 def _user_name() -> str:

@@ -6,14 +6,18 @@ from pathlib import Path
 import click
 
 from agent.control.client import ControlClient
+from agent.errors import AgentNotRunningError
+from common.errors import MrProberError
 from common.logs import set_up_logging
+from common.version import VERSION
 from settings import AgentToolSettings
 from tools import command_line
 from tools.agent import acting, looking
-from tools.agent.place import Place
+from tools.agent.errors import with_neighbours
+from tools.agent.machine import agents_here
+from tools.agent.place import NAME, Place, with_folder
 from tools.console import console_of
 
-NAME = "yc-mr-prober-agent"
 EXAMPLES = """
 \b
 Examples:
@@ -40,23 +44,19 @@ Most commands need the rights of the agent's user or group.
 _WIDE = 400
 
 
-@click.group(epilog=EXAMPLES)
-@click.option(
-    "--dir",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The agent's folder, where several agents share a machine.",
-)
-@click.pass_context
-def cli(context: click.Context, /, folder: Path | None) -> None:
-    """Ask the agent on this machine what it does, and have it do something once more."""
+def _place(folder: Path | None) -> Place:
     settings = AgentToolSettings()
     set_up_logging(settings.log_level, settings.log_format)
-    width = None if sys.stdout.isatty() else _WIDE
-    console = console_of(sys.stdout, width=width)
+    console = console_of(sys.stdout, width=None if sys.stdout.isatty() else _WIDE)
     place = (folder or settings.agent_dir).absolute()
-    context.obj = Place(place, settings.api_url, console, lambda: ControlClient(place))
+    return Place(place, settings.api_url, console, lambda: ControlClient(place))
+
+
+@click.group(epilog=EXAMPLES, context_settings={"obj": _place})
+@click.version_option(VERSION, prog_name=NAME)
+@with_folder
+def cli() -> None:
+    """Ask the agent on this machine what it does, and have it do something once more."""
 
 
 for command in (*looking.COMMANDS, *acting.COMMANDS):
@@ -65,7 +65,13 @@ for command in (*looking.COMMANDS, *acting.COMMANDS):
 
 def run_with(arguments: list[str]) -> int:
     """Run with these arguments; gives the exit code."""
-    return command_line.run(cli, NAME, arguments)
+    return command_line.run(cli, NAME, arguments, text_of=_text_of)
+
+
+def _text_of(error: MrProberError) -> str:
+    if isinstance(error, AgentNotRunningError):
+        return with_neighbours(error, agents_here())
+    return str(error)
 
 
 def main() -> None:

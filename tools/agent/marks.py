@@ -65,7 +65,8 @@ def party_mark(party: Party, weight: Weight) -> Text:
 
 def ago(moment: datetime | None, now: datetime) -> str:
     """`5 s`, `3 min`, `2 h`, `4 d` since then; a dash if never."""
-    return "-" if moment is None else span((now - moment).total_seconds())
+    # The moment may be a little later than the look at the clock.
+    return "-" if moment is None else span(max(0.0, (now - moment).total_seconds()))
 
 
 def ahead(moment: datetime | None, now: datetime) -> str:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +19,7 @@ from common.contracts.control import (
     ProberState,
     RunFigures,
 )
+from common.contracts.host_configuration import ExplainedProber
 from common.contracts.states import Outcome, State
 from tools.agent.doctor import Check, Health
 from tools.agent.judgement import Finding, Judgement, Weight, common_values
@@ -34,20 +34,13 @@ from tools.agent.marks import (
     span,
     state_mark,
 )
+from tools.agent.tables import FittedTable, table
 
 _URGENCY = (
     State.FAILURE, State.TIMEOUT, State.BROKEN, State.NOT_RUN_YET, State.PAUSED, State.SUCCESS, State.GONE,
 )  # fmt: skip
 
 _HEALTH = {Health.WELL: "green", Health.DOUBT: "yellow", Health.ILL: "bold red"}
-
-
-def table(*columns: str) -> Table:
-    """An empty table in the one style of this tool."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
-        made.add_column(name, overflow="fold")
-    return made
 
 
 def status_page(state: AgentState, judgement: Judgement) -> RenderableType:
@@ -83,10 +76,13 @@ def checks_table(checks: Sequence[Check]) -> Table:
     return made
 
 
-def prober_table(state: AgentState) -> Table:
+def prober_table(state: AgentState) -> RenderableType:
     """A line per prober, what needs a person first."""
     now = state.agent.clock
-    made = table("prober", "state", "since", "cells", "last run", "next run", "good", "why")
+    made = FittedTable(
+        "prober", "state", "since", "cells", "last run", "next run", "good", "why",
+        spared=("next run", "last run", "good", "cells", "since"), long="why",
+    )  # fmt: skip
     for prober in by_urgency(state.probers):
         made.add_row(
             plain(prober.slug),
@@ -106,23 +102,16 @@ def by_urgency(probers: Iterable[ProberState]) -> list[ProberState]:
     return sorted(probers, key=lambda prober: (_URGENCY.index(prober.state), prober.slug))
 
 
-def top_table(state: AgentState, before: AgentState | None) -> Table:
+def top_table(state: AgentState, before: AgentState | None) -> RenderableType:
     """What costs most, by CPU time since the look before (or since the start), then by runs that were not good."""
     earlier = {prober.slug: prober.figures for prober in before.probers} if before else {}
     seconds = (state.agent.clock - before.agent.clock).total_seconds() if before else 0.0
     rows = [(_growth(prober.figures, earlier.get(prober.slug)), prober) for prober in state.probers]
     rows.sort(key=lambda row: (-row[0].cpu_seconds, -_bad(row[0]), row[1].slug))
-    made = table(
-        "prober",
-        "state",
-        "cpu",
-        "cpu per run",
-        "seconds per run",
-        "runs",
-        "not good",
-        "skipped",
-        "now",
-    )
+    made = FittedTable(
+        "prober", "state", "cpu", "cpu per run", "seconds per run", "runs", "not good", "skipped", "now",
+        spared=("now", "skipped", "seconds per run", "cpu per run", "state"),
+    )  # fmt: skip
     for grown, prober in rows:
         runs = sum(grown.runs.values())
         cpu = f"{grown.cpu_seconds / seconds:.1%}" if seconds > 0 else span(grown.cpu_seconds)
@@ -172,10 +161,6 @@ def _mode_lines(problem: str) -> list[RenderableType]:
 def explanation_page(explanation: ProberExplanation) -> RenderableType:
     """Which layer set each value, what the files are, when it runs next."""
     prober = explanation.prober
-    settings = table("setting", "value", "from")
-    for name, value in prober.settings.items():
-        origin = value.layer if not value.config else f"{value.layer}: config {value.config}"
-        settings.add_row(plain(name), plain(_shown(value.value)), plain(origin))
     files = table("file", "mode", "bytes", "sha256")
     for file in explanation.files.files:
         files.add_row(plain(file.path), file.mode, str(file.size), file.sha256)
@@ -197,11 +182,21 @@ def explanation_page(explanation: ProberExplanation) -> RenderableType:
         parts.append(_pause_line(explanation.pause))
     if explanation.next_runs:
         parts.append(Text(f"next runs: {', '.join(map(clock, explanation.next_runs))}"))
-    parts += [Text(), settings, Text(), runs]
+    parts += [Text(), _settings_table(prober), Text(), runs]
     if prober.runs_in_all > len(prober.runs):
         parts.append(Text(f"and {prober.runs_in_all - len(prober.runs)} more runs"))
     parts += [Text(), files, plain(f"unpacked in {explanation.files.folder or 'no folder yet'}")]
     return Group(*parts)
+
+
+def _settings_table(prober: ExplainedProber) -> Table:
+    made = table("setting", "value", "from")
+    for name, value in prober.settings.items():
+        if any(other.startswith(f"{name}.") for other in prober.settings):
+            continue  # its parts say more, each with its own origin
+        origin = value.layer if not value.config else f"{value.layer}: config {value.config}"
+        made.add_row(plain(name), plain(_shown(value.value)), plain(origin))
+    return made
 
 
 def pauses_page(pauses: Sequence[Pause]) -> RenderableType:
@@ -270,10 +265,11 @@ def _link(link: LinkState) -> str:
     return f"ok {span(link.succeeded_seconds_ago)} ago"
 
 
-def _combination_table(combinations: Sequence[CombinationState], now: datetime) -> Table:
-    made = table(
-        "combination", "state", "since", "last runs", "last run", "next run", "good", "why"
-    )
+def _combination_table(combinations: Sequence[CombinationState], now: datetime) -> RenderableType:
+    made = FittedTable(
+        "combination", "state", "since", "last runs", "last run", "next run", "good", "why",
+        spared=("next run", "last run", "last runs", "good", "since"), long="why",
+    )  # fmt: skip
     for one in sorted(combinations, key=lambda item: _URGENCY.index(item.state)):
         made.add_row(
             plain(_labels(one.labels) or "-"),

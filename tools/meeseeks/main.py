@@ -18,9 +18,11 @@ from common.solomon.classic import ClassicDialect
 from common.solomon.client import HttpSolomonClient, classic_address
 from common.solomon.encoder import PushEncoder
 from common.solomon.tokens import FixedToken
+from common.version import VERSION
 from settings import MeeseeksSettings
 from tools import command_line
 from tools.api_access import ApiAccess
+from tools.command_line import examples_of
 from tools.console import console_of
 from tools.meeseeks.errors import EndpointError, MetricsError, PackagesMissingError
 from tools.meeseeks.metrics import Metrics
@@ -122,6 +124,7 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(invoke_without_command=True, epilog=EXAMPLES)
+@click.version_option(VERSION, prog_name=NAME)
 @_with_options
 @click.pass_context
 def cli(context: click.Context, /, **options: Any) -> int | None:
@@ -135,7 +138,15 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     return None
 
 
-@cli.command("plan")
+@cli.command(
+    "plan",
+    epilog=examples_of(
+        NAME,
+        "plan                           exit code 2: something would change",
+        "plan --zone ru-central1-a --state UP",
+        "plan --json | jq .summary",
+    ),
+)
 @_with_options
 @click.pass_obj
 def plan_command(general: Options, /, **options: Any) -> int:
@@ -143,7 +154,16 @@ def plan_command(general: Options, /, **options: Any) -> int:
     return _run(Options(**options).over(general), apply=False)
 
 
-@cli.command("apply")
+@cli.command(
+    "apply",
+    epilog=examples_of(
+        NAME,
+        "apply                          once",
+        "apply --watch --interval 30    until SIGTERM",
+        "apply --force                  although the list is doubtful: look at plan first",
+        "apply --adopt                  the variable was somebody else's",
+    ),
+)
 @_with_options
 @click.pass_obj
 def apply_command(general: Options, /, **options: Any) -> int:

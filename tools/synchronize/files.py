@@ -67,8 +67,9 @@ class _Reader:
 
     def read(self, root: Path, environment: str) -> Desired:
         """Everything, in the order in which later parts refer to earlier ones."""
-        # A missing folder would look like the wish to delete everything.
         own = root / "environments" / environment
+        if not self._is_there(root, own):
+            return Desired()
         self._know(own, {"clusters", "probers", "values"})
         self._know(root, {"recipes", "probers", "environments", "values", "schemas"})
         for slug, folder in self._folders(root / "recipes"):
@@ -84,6 +85,23 @@ class _Reader:
             self._check_values(file)
         probers = {slug: prober for slug, prober in self._probers.items() if prober}
         return Desired(self._recipes, probers, self._configs, self._clusters, self._handed_over)
+
+    def _is_there(self, root: Path, own: Path) -> bool:
+        """A missing folder would look like the wish to delete everything."""
+        if not own.exists():
+            known = ", ".join(environments_in(root))
+            others = f"; there is {known}" if known else ""
+            if not root.exists():
+                self._refuse(
+                    root,
+                    "is not there: --configs or MR_PROBER_CONFIGS names the config repository, `new recipe NAME` begins one",
+                )
+            else:
+                self._refuse(
+                    own,
+                    f"is not there: --environment or MR_PROBER_ENVIRONMENT names another one{others}; `new cluster NAME --recipe RECIPE` makes it",
+                )
+        return not self.mistakes
 
     def _read_recipe(self, slug: str, folder: Path) -> None:
         files = self._files(folder, RECIPE_FILE)

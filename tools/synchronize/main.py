@@ -12,43 +12,39 @@ from rich.progress import Progress as Bar
 
 from common.errors import MrProberError
 from common.logs import set_up_logging
+from common.version import VERSION
 from settings import SynchronizeSettings
 from tools import command_line
 from tools.api_access import ApiAccess
+from tools.command_line import examples_of
 from tools.console import console_of, visible
 from tools.exit_codes import ExitCode
 from tools.synchronize.apply import Applied
 from tools.synchronize.comparison import Comparison, Place, Progress, compared
-from tools.synchronize.current import read_contents, read_current
 from tools.synchronize.differences import Choices
-from tools.synchronize.errors import ConfigMistakesError, Mistake
-from tools.synchronize.export import Export
-from tools.synchronize.exported import exported, wanted_hashes
-from tools.synchronize.files import environments_in, read_repository
+from tools.synchronize.errors import ConfigMistakesError
+from tools.synchronize.folder_commands import COMMANDS
 from tools.synchronize.markdown import plan_as_markdown
-from tools.synchronize.objects import MANAGER, Desired
+from tools.synchronize.objects import MANAGER
 from tools.synchronize.options import (
+    NAME,
     PARALLEL,
+    Given,
     Options,
     choices_of,
-    with_adoption_option,
     with_choices,
     with_place,
 )
-from tools.synchronize.ownership import Adoption
 from tools.synchronize.plan import Change, Plan
 from tools.synchronize.report import (
     applied_as_json,
+    counted,
     plan_as_json,
     print_applied,
     print_plan,
 )
 from tools.synchronize.saved_plan import SavedPlan, read_plan, save_plan
-from tools.synchronize.scaffold import new_cluster, new_prober, new_recipe
-from tools.synchronize.schemas import write_schemas
-from tools.synchronize.workers import workers_of
 
-NAME = "yc-mr-prober-synchronize"
 EXAMPLES = """
 \b
 Examples:
@@ -76,6 +72,7 @@ _NEW = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(invoke_without_command=True, epilog=EXAMPLES)
+@click.version_option(VERSION, prog_name=NAME)
 @with_place
 @with_choices
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -86,17 +83,26 @@ def cli(context: click.Context, /, **options: Any) -> int | None:
     Without a command: plan.
     """
     own = {name: options.pop(name) for name in ("adopt", "force", "delete_protected", "as_json")}
-    context.obj = Options(**options)
+    context.obj = Given(Options(**options), _place, as_json=own["as_json"])
     if context.invoked_subcommand is None:
-        return _plan(context.obj, own)
+        return _plan(context.obj.general, own)
     given = [name for name in ("adopt", "force", "delete_protected") if own[name]]
     if given:
         raise click.UsageError(f"--{given[0].replace('_', '-')} stands after the command")
-    context.meta["as_json"] = own["as_json"]
     return None
 
 
-@cli.command("plan")
+@cli.command(
+    "plan",
+    epilog=examples_of(
+        NAME,
+        "plan                      what would change? exit code 2: something would",
+        "plan --out plan.json      keep it for a review; `apply plan.json` does just that",
+        "plan --adopt cluster/demo      as if what was made by hand were ours",
+        "plan --markdown > comment.md   for a pull request",
+        'plan --json | jq -r \'.changes[] | .action + " " + .kind + " " + .name\'',
+    ),
+)
 @with_place
 @with_choices
 @click.option("--out", type=_NEW, metavar="FILE", help="Save the plan for `apply FILE`.")
@@ -109,7 +115,17 @@ def plan_command(context: click.Context, /, **options: Any) -> int:
     return _plan(place, own)
 
 
-@cli.command("apply")
+@cli.command(
+    "apply",
+    epilog=examples_of(
+        NAME,
+        "apply                     change what `plan` shows",
+        "apply plan.json           exactly what was reviewed, or nothing",
+        "apply --adopt 'prober/*'  take over what was made by hand",
+        "apply --delete-protected mesh-a   a protected cluster, where nobody can type its name",
+        "apply --force             although more than 30 % of something would go",
+    ),
+)
 @with_place
 @with_choices
 @click.option("--json", "as_json", is_flag=True, help="Print plan and result as JSON.")
@@ -128,112 +144,16 @@ def apply_command(context: click.Context, /, **options: Any) -> int:
         return _apply(comparison, where, saved, as_json=own["as_json"])
 
 
-@cli.command("export")
-@with_place
-@with_adoption_option()
-@click.option("--prune", is_flag=True, help="Remove files of objects that the API has not.")
-@click.pass_obj
-def export_command(
-    general: Options, /, *, adopt: tuple[str, ...], prune: bool, **options: Any
-) -> int:
-    """Write the API's objects into the config repository; comments and order stay."""
-    place = _place(Options(**options).over(general))
-    adopted = Adoption(adopt)
-    present = Desired()
-    if place.environment in environments_in(place.configs):
-        present = read_repository(place.configs, place.environment)
-    with workers_of(place.access, count=place.parallel) as workers:
-        current = read_current(workers)
-        contents = read_contents(workers, wanted_hashes(current, adopted))
-    found = exported(current.with_contents(contents), adopted)
-    place.configs.mkdir(parents=True, exist_ok=True)
-    export = Export(place.configs, place.environment, present, found.desired, prune=prune)
-    export.run()
-    schemas = write_schemas(place.configs)
-    console = console_of(sys.stdout)
-    for path in [*export.written, *schemas]:
-        console.print(visible(f"wrote {path}"))
-    for path in export.removed:
-        console.print(visible(f"removed {path}"))
-    for text in [*found.notices, *export.notices]:
-        console.print(visible(f"… {text}"))
-    console.print(f"Exported: {len(export.written)} files written, {len(export.removed)} removed.")
-    return ExitCode.DONE
-
-
-@cli.command("validate")
-@with_place
-@click.pass_obj
-def validate_command(general: Options, /, **options: Any) -> int:
-    """Check the files of one environment, or of all; asks nobody."""
-    given = Options(**options).over(general)
-    configs = given.configs or SynchronizeSettings().configs
-    names = [given.environment] if given.environment else environments_in(configs)
-    console = console_of(sys.stdout)
-    mistakes: list[Mistake] = []
-    for name in names or [SynchronizeSettings().environment]:
-        try:
-            desired = read_repository(configs, name)
-        except ConfigMistakesError as error:
-            mistakes += error.mistakes
-            continue
-        console.print(
-            f"{name}: {len(desired.recipes)} recipes, {len(desired.probers)} probers, "
-            f"{len(desired.configs)} configs, {len(desired.clusters)} clusters."
-        )
-    if mistakes:
-        raise ConfigMistakesError(mistakes)
-    return ExitCode.DONE
-
-
-@cli.command("schemas")
-@with_place
-@click.pass_obj
-def schemas_command(general: Options, /, **options: Any) -> int:
-    """Write the JSON schemas for editors into the config repository."""
-    root = Options(**options).over(general).configs or SynchronizeSettings().configs
-    return _told(write_schemas(root))
-
-
-@cli.group("new")
-def new_group() -> None:
-    """Write a prober, a cluster or a recipe that runs, to be changed."""
-
-
-@new_group.command("prober")
-@click.argument("name")
-@with_place
-@click.pass_obj
-def new_prober_command(general: Options, /, *, name: str, **options: Any) -> int:
-    """A prober in Python, with a description of where it runs."""
-    return _told(new_prober(_place(Options(**options).over(general)).configs, name))
-
-
-@new_group.command("recipe")
-@click.argument("name")
-@with_place
-@click.pass_obj
-def new_recipe_command(general: Options, /, *, name: str, **options: Any) -> int:
-    """Terraform files that need no provider."""
-    return _told(new_recipe(_place(Options(**options).over(general)).configs, name))
-
-
-@new_group.command("cluster")
-@click.argument("name")
-@click.option("--recipe", required=True, metavar="RECIPE", help="From which recipe it is made.")
-@with_place
-@click.pass_obj
-def new_cluster_command(general: Options, /, *, name: str, recipe: str, **options: Any) -> int:
-    """A cluster of this environment, with the variables that its recipe requires."""
-    place = _place(Options(**options).over(general))
-    return _told(new_cluster(place.configs, place.environment, name, recipe=recipe))
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def _split(context: click.Context, options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
     """Options of the place, over those that stand before the command, and the command's own."""
+    given: Given = context.obj
     place = {name: options.pop(name) for name in Options.__dataclass_fields__}
-    options["as_json"] = options["as_json"] or context.meta.get("as_json", False)
-    return Options(**place).over(context.obj), options
+    options["as_json"] = options["as_json"] or given.as_json
+    return Options(**place).over(given.general), options
 
 
 def _choices(own: dict[str, Any]) -> Choices:
@@ -273,7 +193,12 @@ def _apply(comparison: Comparison, where: Place, saved: SavedPlan | None, *, as_
     plan, applied = comparison.plan, None
     if plan.is_applicable and not plan.is_empty:
         with _progress(plan) as progress:
-            applied = comparison.applied(progress)
+            try:
+                applied = comparison.applied(progress)
+            except KeyboardInterrupt:
+                comparison.workers.abandon()
+                click.echo("Interrupted in the middle: the next run finishes.", err=True)
+                return ExitCode.PARTLY
     if as_json:
         click.echo(applied_as_json(plan, applied))
     elif applied:
@@ -344,14 +269,6 @@ def _place(options: Options) -> Place:
     )
 
 
-def _told(paths: Sequence[Path]) -> int:
-    for path in paths:
-        click.echo(f"wrote {path}")
-    if not paths:
-        click.echo("Nothing to do.")
-    return ExitCode.DONE
-
-
 def _exit_code_of(applied: Applied) -> ExitCode:
     if not applied.left:
         return ExitCode.DONE
@@ -368,14 +285,13 @@ def run(arguments: list[str]) -> int:
         NAME,
         arguments,
         text_of=_text_of,
-        interrupted="Interrupted: the next run finishes.",
+        interrupted="Interrupted: nothing was changed.",
     )
 
 
 def _text_of(error: MrProberError) -> str:
     if isinstance(error, ConfigMistakesError):
-        count = len(error.mistakes)
-        return f"{error}\n{count} mistake{'s' if count > 1 else ''}: nothing was applied."
+        return f"{error}\n{counted(len(error.mistakes), 'mistake')}: nothing was applied."
     return str(error)
 
 

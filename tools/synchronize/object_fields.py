@@ -45,8 +45,12 @@ def compared_fields(wanted: Object, present: Object) -> tuple[Any, Any]:
 def first_fields(wanted: Object) -> dict[str, JsonValue]:
     """What is shown of an object that is new: whatever is not as it would be anyway."""
     own, _ = compared_fields(wanted, wanted)
-    own.pop("managed_by", None)
-    fields: dict[str, JsonValue] = own
+    usual = wanted.model_dump(mode="json", exclude_defaults=True)
+    fields: dict[str, JsonValue] = {
+        name: value
+        for name, value in own.items()
+        if name != "managed_by" and (name in usual or (name in _LAYERS and value))
+    }
     return fields
 
 

@@ -11,6 +11,15 @@ _ALL = "all"
 # With what a part is adopted together.
 _WHOLES = {Kind.CONFIG: Kind.PROBER, Kind.VARIABLE: Kind.CLUSTER}
 
+# What has a manager, in the order in which it is told.
+ADOPTABLE = (Kind.RECIPE, Kind.PROBER, Kind.CONFIG, Kind.CLUSTER, Kind.VARIABLE)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it can name anything: `all`, or a kind (a pattern itself) and a name."""
+    kind, sign, name = text.partition("/")
+    return text == _ALL or bool(sign and name and any(fnmatchcase(one, kind) for one in ADOPTABLE))
+
 
 @dataclass(frozen=True)
 class Adoption:

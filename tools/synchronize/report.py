@@ -123,6 +123,11 @@ def file_text(change: FileChange) -> str:
     return ", ".join(parts)
 
 
+def counted(number: int, word: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _print_notes(console: Console, plan: Plan) -> None:
     for sign, text in notes_of(plan):
         console.print(_signed(sign, text))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.atomic_files import write_atomically
+from tools.synchronize.errors import ExportError
 from tools.synchronize.file_models import FILES
 
 FOLDER = "schemas"
@@ -24,15 +25,18 @@ def modeline(kind: str, *, depth: int) -> str:
 
 
 def write_schemas(root: Path) -> list[Path]:
-    """Write them into the repository; gives those that changed. OSError."""
+    """Write them into the repository; gives those that changed. ExportError."""
     folder = root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     changed = []
-    for name, text in schema_texts().items():
-        path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            write_atomically(path, text.encode(), mode=0o644)
-            changed.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in schema_texts().items():
+            path = folder / name
+            if not path.exists() or path.read_bytes() != text.encode():
+                write_atomically(path, text.encode(), mode=0o644)
+                changed.append(path)
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror}") from error
     return changed
 
 

@@ -19,6 +19,7 @@ class Workers(Generic[Client]):
     def __init__(self, client: Callable[[], Client], *, count: int = 1) -> None:
         self._client = client
         self._pool = ThreadPoolExecutor(count, "api") if count > 1 else None
+        self._is_abandoned = False
 
     def all_of(self, calls: Sequence[Callable[[Client], Answer]]) -> list[Answer]:
         """The answers in the order of the calls; the first error is raised after all have ended."""
@@ -30,10 +31,14 @@ class Workers(Generic[Client]):
             return [_done(self._called, call) for call in calls]
         return [self._pool.submit(self._called, call) for call in calls]
 
+    def abandon(self) -> None:
+        """Nobody waits for an answer any more: `close` comes back at once."""
+        self._is_abandoned = True
+
     def close(self) -> None:
         """Wait for what is under way; what has not begun never will."""
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=not self._is_abandoned, cancel_futures=True)
 
     def _called(self, call: Callable[[Client], Answer]) -> Answer:
         return call(self._client())
@@ -41,7 +46,7 @@ class Workers(Generic[Client]):
 
 @contextmanager
 def workers_of(access: ApiAccess, *, count: int) -> Iterator[Workers[ApiClient]]:
-    """Workers with connections to the API, which are closed at the end. MissingKeyError, KeyFileError."""
+    """Workers with connections to the API, which are closed at the end. AddressError, MissingKeyError, KeyFileError."""
     own = threading.local()
     transports = [access.transport()]  # what is wrong with the key is told before any thread starts
     spare = list(transports)
@@ -60,6 +65,9 @@ def workers_of(access: ApiAccess, *, count: int) -> Iterator[Workers[ApiClient]]
     workers = Workers(client, count=count)
     try:
         yield workers
+    except KeyboardInterrupt:
+        workers.abandon()
+        raise
     finally:
         workers.close()
         for transport in transports:

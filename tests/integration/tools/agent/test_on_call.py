@@ -18,6 +18,13 @@ def state_of(patient: Patient, slug: str = "prober-1") -> State:
     return next(one.state for one in patient.control.state().probers if one.slug == slug)
 
 
+def contents_of(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {
+            name: file.read() for name in archive.getnames() if (file := archive.extractfile(name))
+        }
+
+
 def test_the_on_call_story(patient: Patient, tool: Tool) -> None:
     """A prober goes red; status names it, logs say why, run shows it again, pause silences it, it wakes by itself."""
     wait_until(lambda: state_of(patient) is State.SUCCESS)
@@ -97,7 +104,11 @@ def test_show_explain_list_top_and_metrics(patient: Patient, tool: Tool) -> None
     assert "check.sh" in explained
     assert "cluster: config all" in explained
     assert "next runs: " in explained
-    assert tool("logs", "prober-9").err == "no run of prober-9 is recorded\n"
+    unknown = tool("logs", "prober-9")
+    assert (unknown.code, unknown.err) == (
+        1,
+        "no prober prober-9 runs on this host, did you mean prober-2?\n",
+    )
     listed = tool("list").out.splitlines()
     assert listed[2].startswith("prober-1"), "what needs a person comes first"
     assert "prober-2" in tool("top").out
@@ -141,11 +152,9 @@ def test_no_secret_is_in_a_bundle_or_in_what_is_shown(
     """The prober prints its secret in each run."""
     wait_until(lambda: "asked a with" in tool("logs", "prober-1", "--verbose").out)
     path = tmp_path / "ticket.tar.gz"
-    assert tool("bundle", "-o", str(path)).code == 0
-    with tarfile.open(path) as archive:
-        contents = {
-            name: file.read() for name in archive.getnames() if (file := archive.extractfile(name))
-        }
+    told = tool("bundle", "-o", str(path), "--json")
+    assert json.loads(told.out) == {"path": str(path), "bytes": path.stat().st_size}
+    contents = contents_of(path)
     assert {"ticket/state.json", "ticket/records.jsonl", "ticket/doctor.txt"} <= contents.keys()
     assert b"asked a with " in contents["ticket/records.jsonl"]
     shown = "".join(
@@ -177,7 +186,13 @@ def test_a_dead_agent_is_told_from_its_disk(patient: Patient, tool: Tool, tmp_pa
     assert "does not run" in tool("doctor").out
     path = tmp_path / "dead.tar.gz"
     assert tool("bundle", "-o", str(path)).code == 0
-    assert SECRET.encode() not in path.read_bytes()
+    contents = contents_of(path)
+    assert json.loads(contents["dead/identity.json"])["host"] == "h1"
+    assert json.loads(contents["dead/pauses.json"])["pauses"][0]["why"] == "quiet"
+    assert b"no answer from b" in contents["dead/failed.jsonl"]
+    assert json.loads(contents["dead/explain-prober-1.json"])["prober"]["settings"]
+    assert b"does not run" in contents["dead/doctor.txt"]
+    assert not [name for name, content in contents.items() if SECRET.encode() in content]
     for words in (("run", "prober-1"), ("resume", "all"), ("logs", "-f")):
         refused = tool(*words)
         assert (refused.code, "no agent answers" in refused.err) == (1, True), words

@@ -181,7 +181,10 @@ def test_all_mistakes_of_all_files_come_at_once(root: Path) -> None:
 
 
 def test_a_missing_environment_is_a_mistake_and_not_the_wish_to_delete_all(root: Path) -> None:
-    with pytest.raises(ConfigMistakesError, match=r"environments/prod: cannot be read: No such"):
+    with pytest.raises(
+        ConfigMistakesError,
+        match=r"environments/prod: is not there: .* names another one; there is local;",
+    ):
         read_repository(root, "prod")
 
 
