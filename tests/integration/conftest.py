@@ -116,6 +116,22 @@ def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator
     _execute(postgresql_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def named_postgresql_database(
+    postgresql_server: str, postgresql_template: str
+) -> Callable[[str], str]:
+    """A function that makes a migrated database for a whole session."""
+
+    def made(name: str) -> str:
+        _execute(
+            postgresql_server,
+            f"CREATE DATABASE {name} TEMPLATE {postgresql_template} STRATEGY file_copy",
+        )
+        return _address(postgresql_server, name)
+
+    return made
+
+
 @pytest.fixture
 def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
     """A fresh PostgreSQL database without any table."""

@@ -221,6 +221,8 @@ def _typed(protected: Sequence[str]) -> list[str]:
         )
         if answer == slug:
             typed.append(slug)
+        else:
+            click.echo(f"That is not {slug}: nothing is applied.", err=True)
     return typed
 
 

@@ -120,7 +120,7 @@ def _without(value: Any) -> Any:
     return [_without(one) for one in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_the_api_in_memory_answers_as_the_real_one(api: RunningApi) -> None:
     fake = ApiInMemory()
     real: ApiClient = api.client(manager=OURS)

@@ -50,7 +50,7 @@ def changed(configs: Path) -> None:
         (configs / path).write_text(content)
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_broken_off_at_each_request_it_ends_as_if_it_never_was(
     api: RunningApi, configs: Path
 ) -> None:

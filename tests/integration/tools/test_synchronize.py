@@ -5,9 +5,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from common import processes
 from common.api_client import ANY_VERSION
@@ -16,6 +18,9 @@ from common.contracts.files import FileUpload
 from common.contracts.probers import ProberConfigPut
 from common.contracts.recipes import RecipeCreate
 from common.errors import ApiRefusedError
+from database.models import ApiKey
+from database.session import Database
+from tests.integration.agent.stand_ins import wait_until
 from tests.integration.tools.conftest import ROOT, RunningApi
 from tools.synchronize.apply import apply
 from tools.synchronize.current import read_current
@@ -35,7 +40,7 @@ def planned(synchronize: Synchronize, capsys: Output) -> list[str]:
     return [f"{one['action']} {one['kind']} {one['name']}" for one in plan["changes"]]
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_what_is_applied_is_no_change_any_more(api: RunningApi, synchronize: Synchronize) -> None:
     assert synchronize() == 2
     assert synchronize("apply") == 0
@@ -84,7 +89,7 @@ def test_a_hand_edit_is_taken_back_and_another_managers_variable_left_alone(
     assert client.variable("demo", "hosts").value == 3
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_two_runs_never_overwrite_each_other(
     api: RunningApi, configs: Path, synchronize: Synchronize
 ) -> None:
@@ -228,14 +233,35 @@ def test_a_mistake_changes_nothing(
     assert api.client().recipes() == []
 
 
-def test_a_wrong_key_is_told_in_one_line(
-    synchronize: Synchronize, monkeypatch: pytest.MonkeyPatch, capsys: Output
+def test_a_wrong_key_and_one_that_has_ended_are_told_in_one_line(
+    api: RunningApi,
+    synchronize: Synchronize,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
 ) -> None:
-    monkeypatch.setenv("MR_PROBER_API_KEY", "wrong")
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    with api.transport() as transport:
+        body = {"name": "short", "role": "editor", "expires_at": in_an_hour.isoformat()}
+        key = transport.call("POST", "/api/v1/keys", body=body).json()["key"]
+    monkeypatch.setenv("MR_PROBER_API_KEY", "planted-wrong-one")
     assert synchronize("plan") == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "key" in line
-    assert "wrong" not in line.split()
+    assert line == f"the API at {api.url} does not take the key of MR_PROBER_API_KEY: it is wrong, has ended or was revoked"  # fmt: skip
+    monkeypatch.delenv("MR_PROBER_API_KEY")
+    file = api.key_file.with_name("short.key")
+    file.write_text(key)
+    monkeypatch.setenv("MR_PROBER_API_KEY_FILE", str(file))
+    assert synchronize("plan") == 2
+    database = Database(api.database_url)
+    with database.engine.begin() as connection:
+        connection.execute(
+            update(ApiKey).where(ApiKey.name == "short").values(expires_at=datetime.now(UTC))
+        )
+    database.dispose()
+    # The API may remember a key for some seconds.
+    wait_until(lambda: synchronize("plan") == 1)
+    (*_, line) = capsys.readouterr().err.splitlines()
+    assert f"does not take the key of {file}: it is wrong, has ended or was revoked" in line
 
 
 def test_an_api_that_is_away_is_told_in_one_line(
@@ -248,6 +274,25 @@ def test_an_api_that_is_away_is_told_in_one_line(
     assert line.startswith("the API at http://127.0.0.1:1 cannot be reached: ")
 
 
+@pytest.mark.parametrize("url", ["bogus", "ftp://x", "http://", "http://x:port", "127.0.0.1:8080"])
+def test_what_is_no_address_is_named_with_its_setting(
+    configs: Path, url: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("MR_PROBER_API_KEY", "key")
+    assert run(["--configs", str(configs), "--api-url", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{url!r} is no address of the API: set MR_PROBER_API_URL or --api-url")
+
+
+def test_an_address_below_the_apis_is_told_as_that(
+    api: RunningApi, synchronize: Synchronize, capsys: Output
+) -> None:
+    assert synchronize("plan", "--api-url", f"{api.url}/page") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "it answers, but has no /api/v1/" in line
+    assert line.endswith("is the address right?")
+
+
 def test_a_missing_key_names_the_setting(
     configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -258,7 +303,10 @@ def test_a_missing_key_names_the_setting(
     assert "set MR_PROBER_API_KEY, or MR_PROBER_API_KEY_FILE" in line
 
 
-@pytest.mark.parametrize("arguments", [["aply"], ["plan", "--bogus"], ["--configs"], ["plan", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["aply"], ["plan", "--bogus"], ["--configs"], ["plan", "x"], ["plan", "--adopt", "clutser/x"]],
+)
 def test_wrong_usage_is_64(arguments: list[str], capsys: Output) -> None:
     assert run(arguments) == 64
     assert "Error: " in capsys.readouterr().err
@@ -275,4 +323,5 @@ def test_starts_from_the_root_as_the_docs_say(configs: Path, tmp_path: Path) -> 
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == b""
-    assert b"cannot be read: No such file or directory\n1 mistake: nothing was applied.\n" in errors
+    assert b"nowhere: is not there: --configs or MR_PROBER_CONFIGS names" in errors
+    assert errors.endswith(b"\n1 mistake: nothing was applied.\n")

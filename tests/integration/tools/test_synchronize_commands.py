@@ -32,7 +32,7 @@ def test_a_saved_plan_is_applied_as_reviewed_or_refused(
     assert synchronize("apply", plan, "--force") == 64
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_an_existing_installation_becomes_a_repository(
     api: RunningApi, synchronize: Synchronize, tmp_path: Path, capsys: Output
 ) -> None:
@@ -104,10 +104,17 @@ def test_a_secret_is_neither_shown_nor_exported(
 
 
 def test_scaffolds_apply_as_they_are(
-    api: RunningApi, synchronize: Synchronize, tmp_path: Path
+    api: RunningApi, synchronize: Synchronize, tmp_path: Path, capsys: Output
 ) -> None:
     new = ("--configs", str(tmp_path / "new"))
+    assert synchronize("plan", *new) == 1
     assert synchronize("new", "prober", "ssh-port", *new) == 0
+    assert synchronize("validate", *new) == 1
+    told = capsys.readouterr().err
+    assert "new: is not there: --configs or MR_PROBER_CONFIGS names the config repository" in told
+    assert "environments/local: is not there: --environment or MR_PROBER_ENVIRONMENT names" in told
+    # What its first line names is there for editors.
+    assert (tmp_path / "new/schemas/prober.schema.json").exists()
     assert synchronize("new", "recipe", "machines", *new) == 0
     assert synchronize("new", "cluster", "first", "--recipe", "machines", *new) == 0
     assert synchronize("new", "prober", "ssh-port", *new) == 1
@@ -127,3 +134,30 @@ def test_apply_tells_programs_what_came_of_it(synchronize: Synchronize, capsys: 
 def test_markdown_is_for_ci(synchronize: Synchronize, capsys: Output) -> None:
     assert synchronize("plan", "--markdown") == 2
     assert capsys.readouterr().out.startswith("**Plan: 6 to create, 0 to change, 0 to delete.**\n")
+
+
+def test_export_and_validate_tell_programs_what_came_of_it(
+    configs: Path, synchronize: Synchronize, tmp_path: Path, capsys: Output
+) -> None:
+    assert synchronize("apply") == 0
+    capsys.readouterr()
+    new = tmp_path / "new"
+    assert synchronize("export", "--configs", str(new), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert str(new / "probers/ping/probe.py") in told["written"]
+    assert (told["removed"], told["notices"]) == ([], [])
+    assert synchronize("--json", "validate") == 0
+    told = json.loads(capsys.readouterr().out)
+    kinds = {"recipes": 1, "probers": 2, "configs": 2, "clusters": 1}
+    assert told == {"environments": {"local": kinds}, "mistakes": []}
+    file = configs / "probers/pong/prober.yaml"
+    file.write_text("command: ['true']\nownr: x\n")
+    assert synchronize("validate", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["mistakes"] == [
+        {
+            "file": str(file),
+            "line": 2,
+            "field": "ownr",
+            "text": "unknown field, did you mean owner?",
+        }
+    ]

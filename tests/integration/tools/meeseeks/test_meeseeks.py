@@ -21,7 +21,12 @@ from tests.integration.api.test_api_tls import Authority
 from tests.integration.common.test_metadata_tokens import MetadataService
 from tests.integration.common.test_metadata_tokens import service as metadata_service  # noqa: F401 - a fixture
 from tests.integration.tools.conftest import RunningApi
-from tests.integration.tools.meeseeks.compute_admin import ComputeAdmin, aborting, answering
+from tests.integration.tools.meeseeks.compute_admin import (
+    ComputeAdmin,
+    Mischief,
+    aborting,
+    answering,
+)
 from tools.meeseeks.main import run
 from tools.meeseeks.node_service import Specs
 
@@ -93,7 +98,7 @@ def as_json(capsys: Output) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize("api_database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("api", ["sqlite", "postgresql"], indirect=True)
 def test_a_day_of_an_operator(
     client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
 ) -> None:
@@ -296,3 +301,46 @@ def test_mistakes_are_one_line_and_exit_code_1(
 )  # fmt: skip
 def test_wrong_usage_is_64(arguments: list[str]) -> None:
     assert run(arguments) == 64
+
+
+def _total(count: int) -> Mischief:
+    return answering(total_size=count)
+
+
+def _every_page_twice(request: Any, _context: Any, answer: Any) -> Any:
+    answer.nodes.extend(list(answer.nodes))
+    return answer
+
+
+def _never_ending(request: Any, _context: Any, answer: Any) -> Any:
+    answer.next_page_token = f"{int(request.page_token or 0) + 1}"
+    return answer
+
+
+LIES = [
+    (_total(9), "! the Compute Admin API counts 9 nodes, but its list has 7"),
+    (_total(5), "! the Compute Admin API counts 5 nodes, but its list has 7"),
+    (answering(next_page_token="3"), "! paging is broken: after page 2 it leads back to a page"),
+    (_every_page_twice, "! the list holds nodes more than once: id0000, id0001"),
+    (_never_ending, "! paging is broken: it has not ended after 1000 pages"),
+]
+
+
+def test_a_list_that_contradicts_itself_changes_nothing_unless_forced(
+    client: ApiClient, admin: ComputeAdmin, meeseeks: Meeseeks, capsys: Output
+) -> None:
+    admin.fill(7)
+    for lie, told in LIES:
+        admin.always = lie
+        begin = len(admin.requests)
+        assert (meeseeks("apply"), told) == (1, told)
+        out = capsys.readouterr().out
+        assert told in out
+        assert "Refused: nothing was changed." in out
+        assert len(admin.requests) - begin <= 1000
+        with pytest.raises(ApiRefusedError):
+            client.variable("meeseeks", "compute_nodes")
+    admin.always = _total(9)
+    assert meeseeks("plan") == 1
+    assert meeseeks("apply", "--force") == 0
+    assert len(names(client)) == 7

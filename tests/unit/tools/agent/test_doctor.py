@@ -10,7 +10,7 @@ from common.contracts.control import ConfigurationState, LinkState, RecorderStat
 from common.version import VERSION
 from tests.unit.tools.agent.states import agent_state
 from tools.agent.doctor import Check, Health, examined
-from tools.agent.machine import MachineFacts
+from tools.agent.machine import MachineFacts, machine_facts
 
 WELL = MachineFacts(
     folder=Path("/agent"), user="root", is_locked=True, disk_free_bytes=10**10, inodes_free=99,
@@ -83,6 +83,25 @@ def test_canaries_are_well_unknown_or_ill() -> None:
     )
     ill = own.model_copy(update={"canary_problem": "hangs: success, expected timeout"})
     assert healths(living(own=ill))["canaries"] is Health.ILL
+
+
+def test_the_clock_says_with_whose_it_was_compared_or_why_it_was_not() -> None:
+    asked = replace(WELL, api_url="http://api")
+    found = {check.name: check for check in examined(asked, None)}["clock"]
+    assert found.text == "0.1 s off that of the API at http://api"
+    away = replace(asked, clock_skew_seconds=None, clock_problem="nobody answers there")
+    found = {check.name: check for check in examined(away, None)}["clock"]
+    assert found.text == "not compared with that of http://api: nobody answers there"
+    assert found.advice
+
+
+def test_nobody_at_the_apis_address_is_no_clock(tmp_path: Path) -> None:
+    facts = machine_facts(tmp_path, silence="", api_url="http://127.0.0.1:1")
+    assert (facts.clock_skew_seconds, facts.clock_problem) == (None, "nobody answers there")
+    facts = machine_facts(tmp_path, silence="", api_url="bogus")
+    assert facts.clock_problem == "no call can be made to it (MissingSchema)"
+    facts = machine_facts(tmp_path, silence="", api_url="")
+    assert facts.clock_problem == "no address of the API is known"
 
 
 def test_an_agent_of_another_version_is_a_doubt() -> None:

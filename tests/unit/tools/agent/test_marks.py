@@ -79,3 +79,7 @@ def test_every_state_has_a_word_of_its_own_without_colours() -> None:
 
 def test_text_of_others_steers_no_terminal() -> None:
     assert plain("a\x1b[31mb").plain == r"a\x1b[31mb"
+
+
+def test_what_happened_a_moment_after_the_look_at_the_clock_is_now() -> None:
+    assert ago(NOW + timedelta(milliseconds=42), NOW) == "0 s"
