@@ -61,7 +61,7 @@ class Locked:
 class Interrupted:
     """The API, until the connection breaks at some request: before it arrives, or after it was carried out."""
 
-    def __init__(self, api: "ApiInMemory", *, after: int, is_lost: bool = False) -> None:
+    def __init__(self, api: Any, *, after: int, is_lost: bool = False) -> None:
         self._api = api
         self._left = after
         self._is_lost = is_lost

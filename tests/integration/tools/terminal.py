@@ -73,8 +73,8 @@ def terminal(
             ["setsid", "--ctty", "--wait", *command],
             environment={
                 "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-                "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8",
-            } | environment,
+                "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8", **environment,
+            },
             cwd=cwd, stdin=file, stdout=file, stderr=file,
         )  # fmt: skip
         try:

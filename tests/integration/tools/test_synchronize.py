@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import update
 
 from common import processes
@@ -241,7 +242,7 @@ def test_a_wrong_key_and_one_that_has_ended_are_told_in_one_line(
 ) -> None:
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
     with api.transport() as transport:
-        body = {"name": "short", "role": "editor", "expires_at": in_an_hour.isoformat()}
+        body: JsonValue = {"name": "short", "role": "editor", "expires_at": in_an_hour.isoformat()}
         key = transport.call("POST", "/api/v1/keys", body=body).json()["key"]
     monkeypatch.setenv("MR_PROBER_API_KEY", "planted-wrong-one")
     assert synchronize("plan") == 1
