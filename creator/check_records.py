@@ -68,7 +68,7 @@ class CheckRecords:
         *,
         again_at: datetime,
     ) -> None:
-        """Store the verdict; an unchecked one is due again at `again_at`."""
+        """Store the verdict, unless somebody else was faster; an unchecked one is due again at `again_at`."""
         undecided = validity is Validity.UNCHECKED
         values = {
             "validity": validity,
@@ -82,6 +82,8 @@ class CheckRecords:
             found = session.scalars(
                 select(RecipeRevision.validity).where(chosen).with_for_update()
             ).one()
+            if found is not Validity.UNCHECKED:
+                return
             session.execute(update(RecipeRevision).where(chosen).values(**values))
             before = audit.VerdictNote(validity=found)
             said = audit.judged(revision.id, f"{revision.recipe}/{revision.number}", before, after)

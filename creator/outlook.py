@@ -55,7 +55,8 @@ class Outlook:
             self._seen.pop(gone, None)
         changed = {key for key, mark in marks.items() if self._is_stale(key, mark)}
         if changed:
-            for record in self._records.clusters(changed if len(changed) < len(marks) else None):
+            is_all = only is None and len(changed) == len(marks)
+            for record in self._records.clusters(None if is_all else changed):
                 # One that came after the marks is read next time.
                 if record.id in changed:
                     self._seen[record.id] = self._read(record, marks[record.id])

@@ -107,4 +107,8 @@ def test_a_revision_that_nobody_can_judge_yet_is_not_told(installation: Installa
     # Two Creators may have judged it at the same time.
     for problems in ([], reason):
         records.judged(revision, Validity.VALID, problems, again_at=moment)
+    # One whose folder another one took away knows nothing, and takes no verdict back.
+    records.judged(revision, Validity.UNCHECKED, reason, again_at=moment)
     assert told(installation) == [("recipe_revision", "valid")]
+    with installation.database.reading() as session:
+        assert session.scalars(select(RecipeRevision.validity)).one() is Validity.VALID

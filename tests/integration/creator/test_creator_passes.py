@@ -1,7 +1,7 @@
 """What a pass costs and what it sees: unchanged clusters cost nearly nothing, a change is seen by the pulse."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy import event, select, update
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.identifiers import new_id
+from creator.deployment.records import ClusterRecord, Records
 from creator.loop import Loop
 from creator.main import build_loop
 from creator.outlook import Seen
@@ -282,3 +283,25 @@ def test_another_terraform_is_taken_up_by_the_next_check_and_makes_no_deployment
     assert after == installation.fingerprint("demo")
     assert (after != before, described_by(after) == described_by(before)) == (True, True)
     assert len(installation.deployments("demo")) == 1
+
+
+def test_after_a_turn_nothing_but_its_cluster_is_read_again(
+    sqlite_installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": RECIPE})
+    described(sqlite_installation, 3)
+    loop = sqlite_installation.loop()
+    first, *_ = loop.outlook()
+    with sqlite_installation.database.writing() as session:
+        session.get_one(models.Cluster, first.cluster_id).deployed_fingerprint = "another"
+    read, asked = Records.clusters, []
+
+    def recorded(records: Records, only: Collection[UUID] | None = None) -> Sequence[ClusterRecord]:
+        asked.append(only)
+        return read(records, only)
+
+    monkeypatch.setattr(Records, "clusters", recorded)
+    loop._outlook.look([first.cluster_id])
+    loop.close()
+
+    assert asked == [{first.cluster_id}]
