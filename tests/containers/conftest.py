@@ -2,8 +2,8 @@
 
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.containers.daemon import (
     missing_programs,
     start_relay,
 )
+from tests.containers.evidence import evidence
 from tests.containers.namespaces import inside_network
 from tests.integration.needs import need
 
@@ -47,6 +48,17 @@ def _network_of_this_machine() -> dict[str, str]:
     }
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed is read where nobody can look at the containers any more: their last lines belong to it."""
+    report = yield
+    if report.failed and isinstance(running := getattr(item, "funcargs", {}).get("daemon"), Daemon):
+        report.sections.append(("what the containers said last", evidence(running)))
+    return report
+
+
 @pytest.fixture(scope="session")
 def daemon() -> Iterator[Daemon]:
     """The daemon, with the base image; this thread is in its network, so its loopback is ours."""
@@ -55,10 +67,10 @@ def daemon() -> Iterator[Daemon]:
     before = _network_of_this_machine()
     daemon = Daemon()
     try:
-        making = threading.Thread(target=make_base_image, args=(_ARCHIVE,))
-        making.start()
-        daemon.wait_for_start()
-        making.join()
+        with ThreadPoolExecutor() as beside:
+            making = beside.submit(make_base_image, _ARCHIVE)
+            daemon.wait_for_start()
+            making.result()
         daemon.docker("import", str(_ARCHIVE), BASE_IMAGE)
         relay, port = start_relay(daemon)
         try:

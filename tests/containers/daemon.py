@@ -49,14 +49,14 @@ def wait_until(what: str, look: Callable[[], object], *, seconds: float = 120) -
         time.sleep(0.3)
 
 
-def _place_of_images() -> str:
-    """In memory where there is plenty of it: quicker, and gone at once with the namespace of mounts."""
+def _is_memory_plenty() -> bool:
+    """Then files that go soon are there: quicker, and gone at once with the namespace of mounts."""
     available = next(
         line
         for line in Path("/proc/meminfo").read_text().splitlines()
         if line.startswith("MemAvailable")
     )
-    return "memory" if int(available.split()[1]) > 10 * 1024**2 else "disk"
+    return int(available.split()[1]) > 10 * 1024**2
 
 
 class Daemon:
@@ -76,7 +76,7 @@ class Daemon:
                 [
                     "setpriv", "--pdeathsig", "KILL",
                     "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                    "sh", "-c", _START, "sh", str(self.folder), _place_of_images(),
+                    "sh", "-c", _START, "sh", str(self.folder), "memory" if _is_memory_plenty() else "disk",
                 ],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -91,7 +91,7 @@ class Daemon:
         """Until it answers."""
 
         def answers() -> bool:
-            assert self._outer.poll() is None, self.log()
+            assert self._outer.poll() is None, f"dockerd ended:\n{self.log()}"
             asked = subprocess.run(
                 ["docker", "info"], env=self.environment, capture_output=True, check=False
             )
@@ -181,9 +181,12 @@ def make_base_image(archive: Path) -> None:
     options = [
         f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")
     ]
+    # Nobody needs it after a crash, and every file of it would be waited for.
+    options.append("--dpkgopt=force-unsafe-io")
+    memory = {"TMPDIR": "/dev/shm"} if _is_memory_plenty() else {}  # noqa: S108 - it makes its own folder there
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=essential", f"--include={BASE_PACKAGES}", *options, "bookworm", str(draft)],
-        env=os.environ | {"PATH": PATH}, check=True, timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        env=os.environ | {"PATH": PATH} | memory, check=True, timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     draft.replace(archive)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.daemon import ROOT, Daemon, wait_until
+from tests.containers.evidence import evidence, masked, secrets_of
 
 # The first test builds all images.
 pytestmark = pytest.mark.timeout(1200)
@@ -17,6 +18,8 @@ _MODULES = """
 import importlib.util, json, sys
 print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name)]))
 """
+# Their READMEs have one `docker run` each, and this module runs it.
+SERVICES = ("agent", "api", "creator", "solomon_stand_in", "tools")
 SECRETS = {
     "MR_PROBER_AGENT_TOKEN": "1.a-token-of-no-api",
     "MR_PROBER_SOLOMON_TOKEN": "a-token",
@@ -31,18 +34,22 @@ def docker_run_of(readme: str) -> str:
     return block
 
 
-@pytest.fixture
-def no_containers(daemon: Daemon, images: dict[str, str]) -> Iterator[None]:
-    """Nothing is left of what a test started by a README's line."""
-    yield
-    if names := daemon.docker("ps", "--all", "--quiet", "--filter", "name=^mr-prober-").split():
-        daemon.docker("rm", "--force", "--volumes", *names)
+@pytest.fixture(scope="module")
+def alone(daemon: Daemon, images: dict[str, str]) -> Iterator[dict[str, str]]:
+    """API, agent and stand-in, started side by side by the lines of their READMEs: service → container."""
+    yield {service: _start(daemon, service) for service in ("agent", "api", "solomon_stand_in")}
+    names = daemon.docker("ps", "--all", "--quiet", "--filter", "name=^mr-prober-").split()
+    daemon.docker("rm", "--force", "--volumes", *names)
     daemon.docker("volume", "prune", "--force")
 
 
-def _start(daemon: Daemon, service: str, **more: str) -> str:
-    daemon.run("bash", "-ec", docker_run_of(f"{service}/README.md"), more=SECRETS | more)
+def _start(daemon: Daemon, service: str) -> str:
+    daemon.run("bash", "-ec", docker_run_of(f"{service}/README.md"), more=SECRETS)
     return f"mr-prober-{service.replace('_', '-')}"
+
+
+def _is_healthy(daemon: Daemon, container: str) -> None:
+    wait_until(f"{container} healthy", lambda: "running healthy" in daemon.state(container))
 
 
 def _ends_well(daemon: Daemon, container: str) -> None:
@@ -51,17 +58,17 @@ def _ends_well(daemon: Daemon, container: str) -> None:
 
 
 def test_api_creator_and_tools_work_together_as_their_readmes_start_them(
-    daemon: Daemon, no_containers: None
+    daemon: Daemon, alone: dict[str, str]
 ) -> None:
-    api = _start(daemon, "api")
-    wait_until("the API healthy", lambda: "running healthy" in daemon.state(api))
+    api = alone["api"]
+    _is_healthy(daemon, api)
     creator = _start(daemon, "creator")
-    wait_until("Creator healthy", lambda: "running healthy" in daemon.state(creator))
     key = daemon.docker("exec", api, "cat", "/var/lib/mr-prober/admin.key")
     line = docker_run_of("tools/README.md")
     said = daemon.run("bash", "-c", f"{line} || echo code $?", more={"MR_PROBER_API_KEY": key})
     assert "+ cluster demo" in said
     assert said.endswith("code 2"), said
+    _is_healthy(daemon, creator)
     assert (
         daemon.docker("exec", creator, "id", "-u")
         == daemon.docker("exec", api, "id", "-u")
@@ -71,11 +78,9 @@ def test_api_creator_and_tools_work_together_as_their_readmes_start_them(
     _ends_well(daemon, api)
 
 
-def test_the_agent_starts_goes_on_without_an_api_and_reaps(
-    daemon: Daemon, no_containers: None
-) -> None:
-    agent = _start(daemon, "agent")
-    wait_until("the agent healthy", lambda: "running healthy" in daemon.state(agent))
+def test_the_agent_goes_on_without_an_api_and_reaps(daemon: Daemon, alone: dict[str, str]) -> None:
+    agent = alone["agent"]
+    _is_healthy(daemon, agent)
     # The grandchild loses its parent and comes to the first process, which is the agent.
     daemon.docker("exec", agent, "sh", "-c", "sh -c 'sleep 0.1 & exit' & wait")
 
@@ -88,10 +93,28 @@ def test_the_agent_starts_goes_on_without_an_api_and_reaps(
     _ends_well(daemon, agent)
 
 
-def test_the_stand_in_starts_and_ends(daemon: Daemon, no_containers: None) -> None:
-    stand_in = _start(daemon, "solomon_stand_in")
-    wait_until("the stand-in healthy", lambda: "running healthy" in daemon.state(stand_in))
-    _ends_well(daemon, stand_in)
+def test_the_stand_in_answers_and_ends(daemon: Daemon, alone: dict[str, str]) -> None:
+    _is_healthy(daemon, alone["solomon_stand_in"])
+    _ends_well(daemon, alone["solomon_stand_in"])
+
+
+def test_evidence_of_a_failure_names_containers_and_no_secret(
+    daemon: Daemon, alone: dict[str, str]
+) -> None:
+    shown = daemon.docker("inspect", *alone.values())
+    assert SECRETS["MR_PROBER_AGENT_TOKEN"] in shown
+    assert secrets_of(daemon, list(alone.values())) >= set(SECRETS.values())
+    text = f"{shown}\npostgresql://me:a-password@there http://127.0.0.1/sign-in?token=abc\n"
+    hidden = masked(text, {*SECRETS.values(), "a-password"})
+    assert not [secret for secret in (*SECRETS.values(), "a-password", "abc") if secret in hidden]
+    said = evidence(daemon)
+    assert all(f"--- {container}\n" in said for container in alone.values())
+
+
+def test_no_readme_starts_a_container_by_a_line_that_is_not_run_here() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")]
+    starts = [str(page.relative_to(ROOT)) for page in pages if "\ndocker run" in page.read_text()]
+    assert sorted(starts) == [f"{service}/README.md" for service in SERVICES]
 
 
 def test_the_agents_image_holds_no_package_of_the_services(

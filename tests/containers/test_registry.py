@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import requests
 
+from common.version import VERSION
 from tests.containers.daemon import PATH, ROOT, Daemon, wait_until
 from tests.integration.needs import need
 
@@ -36,18 +37,19 @@ def test_pushes_the_named_image_by_version_and_commit(
         )  # fmt: skip
         answer = _get("/v2/team/mr-prober-tools/tags/list")
         assert answer is not None
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert any(commit.stdout.strip() in tag for tag in answer.json()["tags"])
+        commit, changes = _git("rev-parse", "--short=12", "HEAD"), _git("status", "--porcelain")
+        tags = {f"{VERSION}-{commit}-dirty"} if changes else {VERSION, f"{VERSION}-{commit}"}
+        assert set(answer.json()["tags"]) == tags
         assert _get("/v2/_catalog").json()["repositories"] == ["team/mr-prober-tools"]  # type: ignore[union-attr]
     finally:
         registry.kill()
         registry.wait()
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return said.stdout.strip()
 
 
 def _get(path: str) -> requests.Response | None:
