@@ -58,8 +58,8 @@ class Compose:
         for path in (self.folder / "configs/environments/compose/probers").glob("*.yaml"):
             config = YAML(typ="safe").load(path)
             settings = config["configs"]["containers"].setdefault("settings", {})
-            settings |= {"interval_seconds": 5, "time_limit_seconds": 15}
-            settings["variables"] = {"timeout_seconds": 12} | settings.get("variables", {})
+            settings |= {"interval_seconds": 10, "time_limit_seconds": 10}
+            settings["variables"] = {"timeout_seconds": 8} | settings.get("variables", {})
             if path.stem == "disk-write":  # it knows no such variable
                 del settings["variables"]
             with path.open("w") as file:

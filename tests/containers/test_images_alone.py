@@ -180,9 +180,9 @@ def test_nothing_of_the_build_stays_in_an_image(daemon: Daemon, images: dict[str
 def test_images_are_as_small_as_their_readers_were_told(
     daemon: Daemon, images: dict[str, str]
 ) -> None:
-    """Without the base image, which all share; more than a quarter above what decision 50 says is too much."""
+    """Without the base image, which all share; more than a quarter above what README.md says is too much."""
     base = int(daemon.docker("inspect", "--format", "{{.Size}}", "python:3.11-slim-bookworm"))
-    page = (ROOT / "docs/decisions/0050-images.md").read_text()
+    page = (ROOT / "README.md").read_text()
     told = {
         name: int(size) for name, size in re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)
     }
