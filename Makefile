@@ -65,8 +65,8 @@ protos: $(VENV)/.services ## Compile the proto specs that meeseeks needs, as ./b
 pictures: $(VENV)/.services ## Draw the pictures of terminals in the docs
 	@PYTHONPATH=. $(BIN)/python tools/pictures/main.py
 
-bench: $(VENV)/.tests $(VENV)/.peers ## Run the benchmarks; tables in benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks.run
+bench: $(VENV)/.tests $(VENV)/.peers ## Run the benchmarks, or some: PARTS="agent creator"; tables in benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run $(PARTS)
 
 requirements: $(VENV)/.uv ## Compile the groups of pyproject.toml to requirements*.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make requirements" \
