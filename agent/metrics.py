@@ -42,7 +42,7 @@ def closing_cell(current_end: int, unix_seconds: float) -> tuple[int | None, int
     return (open_end - CELL_SECONDS if open_end > current_end else None), open_end
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Series:
     """What is counted about one combination."""
 

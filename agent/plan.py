@@ -7,6 +7,7 @@ it is broken and says why, the others run.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
@@ -59,7 +60,7 @@ class Sandbox:
     open_files: int = 256  # of one process
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Batch:
     """The combinations of one run that is for many of them."""
 
@@ -68,7 +69,7 @@ class Batch:
     labels: tuple[Mapping[str, str], ...]  # one map per key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """All that one program start needs, and how often; two equal ones need no restart."""
 
@@ -104,7 +105,7 @@ class RunSpec:
         return self.batch.keys if self.batch else (self.key,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedProber:
     """A prober in the plan; with a `problem` none of its combinations runs."""
 
@@ -170,9 +171,9 @@ def planned_prober(
                 arguments=run.arguments,
                 environment={**run.environment, **_filled(run.secret_environment, secrets)},
                 folder=folder,
-                interval=timedelta(seconds=prober.settings.interval_seconds),
-                time_limit=timedelta(seconds=prober.settings.time_limit_seconds),
-                grace=timedelta(seconds=prober.settings.grace_seconds),
+                interval=_duration(prober.settings.interval_seconds),
+                time_limit=_duration(prober.settings.time_limit_seconds),
+                grace=_duration(prober.settings.grace_seconds),
                 output=prober.settings.output,
                 mode=prober.settings.mode,
                 sandbox=_sandbox(prober.settings),
@@ -196,7 +197,18 @@ def planned_prober(
 
 
 def _sandbox(settings: EffectiveSettings) -> Sandbox:
-    return Sandbox(settings.user, settings.memory_mb * MIB, settings.processes, settings.open_files)
+    return _same_sandbox(
+        settings.user, settings.memory_mb * MIB, settings.processes, settings.open_files
+    )
+
+
+# A thousand probers have the same few values: one object for each.
+_same_sandbox = lru_cache(maxsize=256)(Sandbox)
+
+
+@lru_cache(maxsize=256)
+def _duration(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 def _filled(wanted: Mapping[str, JsonValue], secrets: Mapping[str, JsonValue]) -> dict[str, str]:
