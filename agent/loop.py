@@ -63,12 +63,13 @@ class AgentLoop:
         self._ports = ports
         self._clocks = clocks
         now_ns = clocks.boot_ns()
-        self._epoch_offset_ns = round(clocks.now().timestamp() * SECOND_NS) - now_ns
+        self._epoch_offset_ns = clocks.epoch_offset_ns()
         self._scheduler = Scheduler(
             epoch_offset_ns=self._epoch_offset_ns, now_ns=now_ns, slots=slots
         )
         # Only the first plan has a past: whatever comes later begins when it comes.
         self._past = ports.accounts.earlier()
+        self._cell_number = self._past.cell if self._past else 0
         # When the end was counted: for what comes after that, the next agent accounts.
         self._balanced_ns: int | None = None
         self._pressure = CpuPressure()
@@ -346,17 +347,26 @@ class AgentLoop:
         accounted = self._accounted(now_ns)
         points = self._book.close_cell(now_ns) + agent_points(self._figures(now_ns))
         labels = {"cluster_slug": self._about.cluster_slug, "host": self._about.host}
-        self._ports.sink.accept(Batch(datetime.fromtimestamp(end, UTC), points, labels))
-        self._ports.accounts.write(accounted)
+        at = datetime.fromtimestamp(end, UTC)
+        write = self._ports.accounts.write
+        self._ports.sink.accept(
+            Batch(at, points, labels, accounted.cell, on_kept=lambda: write(accounted))
+        )
 
     def _accounted(self, now_ns: int) -> Accounted:
         """What the counters hold now."""
+        self._cell_number += 1
+        if self._past:
+            # Nobody has looked yet at the beats since then: the first plan does.
+            return replace(self._past, cell=self._cell_number)
         if self._balanced_ns is not None:
-            return Accounted(self._balanced_ns + self._epoch_offset_ns)
+            until_ns = self._balanced_ns + self._epoch_offset_ns
+            return Accounted(until_ns, cell=self._cell_number)
         open_beats = self._scheduler.open_beats(now_ns)
         return Accounted(
             now_ns + self._epoch_offset_ns,
             {self._hash_of(key): count for key, count in open_beats.items()},
+            self._cell_number,
         )
 
     def _figures(self, now_ns: int) -> AgentFigures:

@@ -204,7 +204,9 @@ class _Parts:
         self._links = Links()
         receiver = NoReports() if sources.document else self._api_client()
         self._reports = ReportSender(receiver, link=self._links.reports)
-        self._sink = _sink(settings, self._links.solomon)
+        earlier = self._accounts.earlier()
+        handed_over = earlier.cell if earlier else 0
+        self._sink = _sink(settings, self._links.solomon, handed_over)
         self._users = _users(settings)
         self._recorder = Recorder(
             self._folder,
@@ -364,12 +366,13 @@ def _users(settings: AgentSettings) -> Users:
     return users_of_this_host(settings.agent_user, frozenset(allowed))
 
 
-def _sink(settings: AgentSettings, link: Link) -> MetricSink:
+def _sink(settings: AgentSettings, link: Link, handed_over: int) -> MetricSink:
     bounds = SpoolBounds(
         settings.agent_dir.absolute() / "spool",
         settings.spool_max_bytes,
         settings.spool_max_age,
         settings.spool_requests_per_second,
+        handed_over,
     )
     try:
         return sinks_for(

@@ -41,6 +41,8 @@ class SpoolBounds:
     max_bytes: int
     max_age: timedelta
     requests_per_second: float
+    # The last cell that an earlier agent has handed over.
+    handed_over: int = 0
 
 
 def solomon_mistakes(
@@ -87,7 +89,9 @@ def solomon_sink(
         clocks=clocks,
         link=destination.link,
     )
-    return SolomonSink(deliverer, offset_seconds=offset_seconds, clocks=clocks)
+    return SolomonSink(
+        deliverer, offset_seconds=offset_seconds, clocks=clocks, handed_over=bounds.handed_over
+    )
 
 
 def sinks_for(

@@ -1,8 +1,8 @@
 """The port `MetricSink`, the one that does nothing, and several as one."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -16,6 +16,10 @@ class Batch:
     at: datetime
     points: Sequence[Point]
     common_labels: Mapping[str, str]
+    # Grows with each cell, also over restarts.
+    number: int = 0
+    # To be called once, as soon as the batch would outlast the process; then what it counts is nobody else's to count.
+    on_kept: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ class SeveralSinks:
 
     def accept(self, batch: Batch) -> None:
         """See `MetricSink`."""
+        if not self._sinks:
+            batch.on_kept()
         for sink in self._sinks:
             sink.accept(batch)
+            # The first one is the one that keeps it, if any does.
+            batch = replace(batch, on_kept=lambda: None)
 
     def figures(self) -> SinkFigures:
         """See `MetricSink`; counts are added up."""

@@ -100,6 +100,7 @@ class ScrapeSink:
     def accept(self, batch: Batch) -> None:
         """See `MetricSink`."""
         self._cell.put(batch)
+        batch.on_kept()
 
     def figures(self) -> SinkFigures:
         """See `MetricSink`."""

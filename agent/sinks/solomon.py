@@ -13,6 +13,7 @@ from typing import Protocol
 
 from agent.clocks import boot_ns
 from agent.links import Link
+from agent.sinks.fresh_cells import FreshCell, FreshCells
 from agent.sinks.pace import Pace
 from agent.sinks.port import Batch, SinkFigures
 from agent.sinks.spool import Spool
@@ -68,6 +69,16 @@ def send_offset_seconds(host: str) -> float:
     return int.from_bytes(digest, "big") / 2**64 * SPREAD_SECONDS
 
 
+@dataclass(eq=False, slots=True)
+class _Queued:
+    """A batch on its way; once it is kept it is a cell."""
+
+    due: float
+    points: int
+    batch: Batch | None
+    cell: FreshCell | None = None
+
+
 class Deliverer:
     """All that is done about a batch, on one thread: encode, push or spool, and send what waits.
 
@@ -90,22 +101,39 @@ class Deliverer:
         self._pace = pace
         self._clocks = clocks
         self._link = link or Link()
+        self._fresh = FreshCells(spool.folder)
         self._said = PushStatus.OK
         self._waits = False
         self.lost: Counter[str] = Counter()
 
-    def open(self) -> None:
-        """Find what waits from before."""
+    def open(self, handed_over: int = 0) -> None:
+        """Find what waits from before; `handed_over` is the number of the last cell that an earlier agent accounted for."""
         self._spool.open()
+        for head, body in self._fresh.left(handed_over):
+            self._spool.append(body, points=head.points, at=head.at)
+        self._spool.flush()
         self._waits = self._spool.size > 0
+
+    def keep(self, batch: Batch) -> FreshCell:
+        """Encode a batch, and have it outlast the process until it is delivered."""
+        encoded = self._encoder.encode(batch.points, at=batch.at, common_labels=batch.common_labels)
+        self._lose("not_encodable", encoded.dropped)
+        cell = FreshCell(batch.number, int(batch.at.timestamp()), list(encoded.pushes))
+        self._fresh.keep(cell)
+        batch.on_kept()
+        return cell
+
+    def forget(self, cell: FreshCell) -> None:
+        """It will not be delivered any more."""
+        self._fresh.done(cell.number)
 
     def hurry(self) -> None:
         """From another thread: wait for no answer any more."""
         self._client.interrupt()
 
-    def deliver_last(self, batches: Iterable[Batch]) -> None:
+    def deliver_last(self, cells: Iterable[FreshCell]) -> None:
         """Push if Solomon answered the last time; an end must not wait for one that is away."""
-        self.deliver(batches, seconds=_LAST_PUSHES_SECONDS if self._pace.is_well else 0.0)
+        self.deliver(cells, seconds=_LAST_PUSHES_SECONDS if self._pace.is_well else 0.0)
 
     def close(self) -> None:
         """What waits stays on disk."""
@@ -125,17 +153,18 @@ class Deliverer:
         """When the next waiting request is due; None if nothing waits."""
         return self._pace.next_replay if self._spool.size else None
 
-    def deliver(self, batches: Iterable[Batch], *, seconds: float) -> None:
+    def deliver(self, cells: Iterable[FreshCell], *, seconds: float) -> None:
         """Push what fits into the time; the rest, and all after the first failure, waits on disk."""
         until = self._clocks.monotonic() + seconds
         healthy = True
-        for batch in batches:
-            for push in self._encoded(batch):
+        for cell in cells:
+            for push in cell.pushes:
                 left = until - self._clocks.monotonic()
                 if healthy and left > 0 and self._pace.may_push(self._clocks.monotonic()):
-                    healthy = self._push_fresh(push, batch, timedelta(seconds=left))
+                    healthy = self._push_fresh(push, cell, timedelta(seconds=left))
                 else:
-                    self._keep(push, batch)
+                    self._keep(push, cell)
+            self._fresh.done(cell.number)
         self._spool.flush()
 
     def replay(self) -> None:
@@ -160,19 +189,14 @@ class Deliverer:
             self._waits = False
             log.info("all that waited has been sent to Solomon")
 
-    def _encoded(self, batch: Batch) -> Iterable[EncodedPush]:
-        encoded = self._encoder.encode(batch.points, at=batch.at, common_labels=batch.common_labels)
-        self._lose("not_encodable", encoded.dropped)
-        return encoded.pushes
-
-    def _push_fresh(self, push: EncodedPush, batch: Batch, left: timedelta) -> bool:
+    def _push_fresh(self, push: EncodedPush, cell: FreshCell, left: timedelta) -> bool:
         """Whether Solomon is there for the next one."""
         result = self._client.push(push.body, time_limit=min(left, _PUSH_TIME_LIMIT))
         self._pace.fresh_pushed(result, self._clocks.monotonic(), jitter=_jitter())
         self._say(result)
         if self._is_settled(result, push.metrics):
             return True
-        self._keep(push, batch)
+        self._keep(push, cell)
         return False
 
     def _is_settled(self, result: PushResult, points: int) -> bool:
@@ -185,9 +209,9 @@ class Deliverer:
             return False
         return True
 
-    def _keep(self, push: EncodedPush, batch: Batch) -> None:
+    def _keep(self, push: EncodedPush, cell: FreshCell) -> None:
         self._waits = True
-        self._spool.append(push.body, points=push.metrics, at=int(batch.at.timestamp()))
+        self._spool.append(push.body, points=push.metrics, at=cell.at)
 
     def _lose(self, reason: str, count: int) -> None:
         if count > 0:
@@ -208,13 +232,21 @@ class SolomonSink:
     """The thread and the queue in front of a deliverer; a batch is due `offset_seconds` after its time."""
 
     def __init__(
-        self, deliverer: Deliverer, *, offset_seconds: float, clocks: SinkClocks | None = None
+        self,
+        deliverer: Deliverer,
+        *,
+        offset_seconds: float,
+        clocks: SinkClocks | None = None,
+        handed_over: int = 0,
     ) -> None:
+        """`handed_over`: see `Deliverer.open`."""
+        self._handed_over = handed_over
         self._deliverer = deliverer
         self._offset_seconds = offset_seconds
         self._clocks = clocks or SinkClocks()
         self._changed = threading.Condition()
-        self._queue: deque[tuple[float, Batch]] = deque()
+        self._queue: deque[_Queued] = deque()
+        self._given_up: list[FreshCell] = []
         self._closing = False
         self._overflowed = 0
         self._figures = SinkFigures()
@@ -230,10 +262,11 @@ class SolomonSink:
         passed = max(0.0, self._clocks.unix() - batch.at.timestamp())
         due = self._clocks.monotonic() + max(0.0, self._offset_seconds - passed)
         with self._changed:
-            self._queue.append((due, batch))
+            self._queue.append(_Queued(due, len(batch.points), batch))
             if len(self._queue) > _MAX_WAITING_BATCHES:
-                _, lost = self._queue.popleft()
-                self._overflowed += len(lost.points)
+                lost = self._queue.popleft()
+                self._overflowed += lost.points
+                self._given_up += [lost.cell] if lost.cell else []
             self._changed.notify_all()
 
     def figures(self) -> SinkFigures:
@@ -253,15 +286,15 @@ class SolomonSink:
             self._thread.join(time_limit_seconds)
 
     def _work(self) -> None:
-        self._deliverer.open()
+        self._deliverer.open(self._handed_over)
         self._publish()
-        batches = self._due_batches()
+        cells = self._due_cells()
         while not self._closing:
-            self._deliverer.deliver(batches, seconds=_FRESH_SECONDS)
+            self._deliverer.deliver(cells, seconds=_FRESH_SECONDS)
             self._deliverer.replay()
             self._publish()
-            batches = self._due_batches()
-        self._deliverer.deliver_last([*batches, *self._due_batches()])
+            cells = self._due_cells()
+        self._deliverer.deliver_last([*cells, *self._due_cells()])
         self._deliverer.close()
         self._publish()
 
@@ -270,19 +303,35 @@ class SolomonSink:
         with self._changed:
             self._figures = figures
 
-    def _due_batches(self) -> list[Batch]:
-        """Wait for the next thing to do and take what is due."""
+    def _due_cells(self) -> list[FreshCell]:
+        """Wait for the next thing to do, keep what is new, and take what is due."""
         with self._changed:
             self._changed.wait_for(self._has_work, self._wait_seconds())
+        self._keep_new()
+        with self._changed:
             now = self._clocks.monotonic()
-            count = sum(1 for due, _ in self._queue if due <= now or self._closing)
-            return [self._queue.popleft()[1] for _ in range(count)]
+            due = [one for one in self._queue if one.cell and (one.due <= now or self._closing)]
+            for one in due:
+                self._queue.remove(one)
+        return [one.cell for one in due if one.cell]
+
+    def _keep_new(self) -> None:
+        with self._changed:
+            new = [one for one in self._queue if one.cell is None]
+            given_up, self._given_up = self._given_up, []
+        for cell in given_up:
+            self._deliverer.forget(cell)
+        for one in new:
+            if one.batch:
+                # Its points are not needed any more: what is sent is in the cell.
+                one.cell, one.batch = self._deliverer.keep(one.batch), None
 
     def _has_work(self) -> bool:
-        return self._closing or self._wait_seconds() <= 0
+        is_new = any(one.cell is None for one in self._queue)
+        return self._closing or is_new or self._wait_seconds() <= 0
 
     def _wait_seconds(self) -> float:
-        moments = [due for due, _ in self._queue]
+        moments = [one.due for one in self._queue]
         replay = self._deliverer.next_replay
         moments += [replay] if replay is not None else []
         wait = min(moments, default=float("inf")) - self._clocks.monotonic()

@@ -52,7 +52,7 @@ class Spool:
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, max_age_seconds: float) -> None:
-        self._folder = folder
+        self.folder = self._folder = folder
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
         self._segment_bytes = min(_LARGEST_SEGMENT, max(_SMALLEST_SEGMENT, max_bytes // _SEGMENTS))

@@ -87,7 +87,7 @@ def test_an_hour_without_solomon_at_200_probers_loses_nothing(tmp_path: Path) ->
             book.record(run_result(key=run_key(number)), State.SUCCESS)
         points = book.close_cell(cell * CELL_SECONDS * SECOND_NS)
         sent[int(world.now)] += len(points)
-        made.deliver([batch(world, points)], seconds=10)
+        made.deliver([made.keep(batch(world, points))], seconds=10)
         replay(made, world, until=world.now + CELL_SECONDS)
         if cell == cells:  # as a reboot would
             made.close()
@@ -106,10 +106,10 @@ def test_what_waits_goes_out_no_faster_than_it_may(tmp_path: Path) -> None:
     world.answer = PushResult(PushStatus.RETRY)
     made = deliverer(world, tmp_path, replays_per_second=2)
     for _ in range(100):
-        made.deliver([batch(world, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+        made.deliver([made.keep(batch(world, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
         world.now += CELL_SECONDS
     world.answer = PushResult(PushStatus.OK)
-    made.deliver([batch(world, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+    made.deliver([made.keep(batch(world, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
     replay(made, world, until=world.now + 10)
     assert 19 <= len(world.order) - 1 <= 20
 
@@ -118,11 +118,11 @@ def test_a_pause_that_solomon_asks_for_is_kept_and_nothing_is_lost(tmp_path: Pat
     world = World()
     world.answer = PushResult(PushStatus.SLOW_DOWN, pause=timedelta(seconds=60))
     made = deliverer(world, tmp_path)
-    made.deliver([batch(world, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+    made.deliver([made.keep(batch(world, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
     world.answer = PushResult(PushStatus.OK)
     for _ in range(3):
         replay(made, world, until=world.now + CELL_SECONDS)
-        made.deliver([batch(world, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+        made.deliver([made.keep(batch(world, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
         assert world.order == [] or world.now >= START + 48
     replay(made, world, until=START + 90)
     assert sorted(world.order) == [START, START + 15, START + 30, START + 45]
@@ -133,7 +133,7 @@ def test_one_request_that_makes_solomon_ill_does_not_hold_up_the_others(tmp_path
     world.answer = PushResult(PushStatus.RETRY)
     made = deliverer(world, tmp_path)
     for _ in range(3):
-        made.deliver([batch(world, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+        made.deliver([made.keep(batch(world, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
         world.now += CELL_SECONDS
 
     class IllAtTheFirst(World):
@@ -147,7 +147,7 @@ def test_one_request_that_makes_solomon_ill_does_not_hold_up_the_others(tmp_path
     made.close()
     made = deliverer(ill, tmp_path)
     for _ in range(10):
-        made.deliver([batch(ill, [Point("a", Kind.GAUGE, 1.0)])], seconds=10)
+        made.deliver([made.keep(batch(ill, [Point("a", Kind.GAUGE, 1.0)]))], seconds=10)
         replay(made, ill, until=ill.now + CELL_SECONDS)
     assert dict(made.figures().dropped) == {"refused": 1}
     assert sorted(ill.points) == [START + CELL_SECONDS * n for n in range(1, 13)]
@@ -166,6 +166,6 @@ def test_while_nothing_is_taken_a_cell_costs_one_try(tmp_path: Path, status: Pus
     world = Counting()
     made = deliverer(world, tmp_path)
     points = [Point(f"name_{n}", Kind.GAUGE, 1.0) for n in range(5000)]
-    made.deliver([batch(world, points), batch(world, points)], seconds=10)
+    made.deliver([made.keep(batch(world, points)), made.keep(batch(world, points))], seconds=10)
     assert world.tries == 1
     assert made.figures().dropped == {}

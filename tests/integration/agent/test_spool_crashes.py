@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ NOW = 1_000_000.0
 # Appends for ever, and says after each record that it was kept.
 APPENDING = """
 import sys
+import threading
 from pathlib import Path
 from agent.sinks.spool import Spool
 
@@ -156,3 +158,32 @@ def test_killed_while_it_sends_nothing_is_lost(
     assert set(numbers) == set(range(12))
     assert numbers[before:] == sorted(numbers[before:])
     assert sum(len(push["sensors"]) for push in stub_solomon.pushes[before:]) <= 12 * 700
+
+
+@pytest.mark.parametrize("handed_over", [6, 7])
+def test_a_cell_before_its_push_is_sent_by_the_next_one_if_it_was_handed_over(
+    stub_solomon: StubSolomon, tmp_path: Path, handed_over: int
+) -> None:
+    folder = tmp_path / "spool"
+    destination = Destination(stub_solomon.url, "classic", FixedToken("x"), "p", "c", "")
+    bounds = SpoolBounds(folder, 1_000_000, timedelta(days=1), 100.0)
+    kept = threading.Event()
+    # Its push would be due long after this test: its process is as good as killed.
+    killed = solomon_sink(destination, bounds, offset_seconds=100_000)
+    killed.start()
+    at = datetime.now(UTC)
+    killed.accept(Batch(at, [Point("a", Kind.IGAUGE, 1)], {}, 7, on_kept=kept.set))
+    assert kept.wait(30)
+    bounds = SpoolBounds(folder, 1_000_000, timedelta(days=1), 100.0, handed_over)
+    following = solomon_sink(destination, bounds, offset_seconds=0)
+    following.start()
+    wait_until(lambda: not list(folder.iterdir()))
+    following.accept(Batch(at, [Point("b", Kind.IGAUGE, 1)], {}, 8))
+    wait_until(lambda: "b" in names_in(stub_solomon))
+    following.close(time_limit_seconds=20)
+    assert ("a" in names_in(stub_solomon)) == (handed_over == 7)
+    killed.close(time_limit_seconds=20)
+
+
+def names_in(solomon: StubSolomon) -> set[str]:
+    return {sensor["labels"]["name"] for push in solomon.pushes for sensor in push["sensors"]}
