@@ -4,13 +4,21 @@ Defaults suit a first local run without any editing.
 Every name is `MR_PROBER_` + the field in upper case, except the two `S3_…` keys.
 """
 
+import os
 import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 
 def _duration(value: object) -> object:
@@ -31,8 +39,19 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 PositiveNumber = Annotated[int, Field(ge=1, le=36500)]
 
 
-class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="MR_PROBER_", env_ignore_empty=True)
+def _variable_of(name: str) -> str:
+    return name if name.isupper() else f"MR_PROBER_{name.upper()}"
+
+
+class _Settings(BaseModel):
+    # By hand, and not with pydantic-settings: it brings asyncio along, 3 MB of each agent's memory.
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    def __init__(self, **given: object) -> None:
+        """What is given, else the variable of the environment unless it is empty, else the default."""
+        names = [str(one.validation_alias or name) for name, one in type(self).model_fields.items()]
+        values = {name: os.environ.get(_variable_of(name)) for name in names}
+        super().__init__(**({name: value for name, value in values.items() if value} | given))
 
     environment: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
         "local",

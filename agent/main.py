@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -75,7 +76,8 @@ def main() -> int:
     nudged = threading.Event()
     document = _parsed_document(nudged)
     try:
-        settings = AgentSettings(cluster=document.cluster_slug()) if document else AgentSettings()
+        given: dict[str, Any] = {"cluster": document.cluster_slug()} if document else {}
+        settings = AgentSettings(**given)
         _refuse_unusable(settings, needs_token=document is None)
     except ValidationError as error:
         sys.stderr.write("".join(f"{mistake}\n" for mistake in _mistakes(error)))

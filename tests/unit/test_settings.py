@@ -5,9 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
 from settings import (
     AgentSettings,
@@ -33,7 +32,7 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
-def settings_table(settings: type[BaseSettings]) -> list[str]:
+def settings_table(settings: type[BaseModel]) -> list[str]:
     """The rows of a README's settings table."""
     return [
         f"| `{field.validation_alias or f'MR_PROBER_{name.upper()}'}` | {_default(field)} | {field.description} |".replace(
@@ -54,7 +53,7 @@ def settings_table(settings: type[BaseSettings]) -> list[str]:
     ],
 )
 def test_the_settings_table_of_a_readme_is_that_of_its_classes(
-    readme: str, settings: list[type[BaseSettings]]
+    readme: str, settings: list[type[BaseModel]]
 ) -> None:
     rows = [
         " ".join(line.split()).replace("|  |", "| |")
@@ -81,6 +80,17 @@ def test_defaults_suit_a_first_local_run() -> None:
         "127.0.0.1",
         8080,
     )
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_what_is_given_goes_before_the_environment_and_an_empty_variable_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MR_PROBER_API_PORT", "9090")
+    monkeypatch.setenv("MR_PROBER_API_HOST", "")
+    settings = ApiSettings()
+    assert (settings.api_port, settings.api_host) == (9090, "127.0.0.1")
+    assert ApiSettings(api_port=9191).api_port == 9191
 
 
 @pytest.mark.usefixtures("_clean_environment")
