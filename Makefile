@@ -48,6 +48,7 @@ check: test ## The same as `make test`
 soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for longer than `make test` has: an hour and a half
 	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
+	SCALE_CLUSTERS=10000 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_scale.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
