@@ -140,13 +140,11 @@ def send_group(pid: int, number: int) -> None:
 
 def ends_of_children() -> int:
     """A descriptor that can be read when a child has ended; SIGCHLD is blocked from now on, for what we start, too. OSError."""
-    numbers = {signal.SIGCHLD}
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     library = ctypes.CDLL(None, use_errno=True)
     mask = ctypes.create_string_buffer(_SIGNAL_SET_BYTES)
     library.sigemptyset(mask)
-    for number in numbers:
-        library.sigaddset(mask, number)
+    library.sigaddset(mask, signal.SIGCHLD)
     descriptor = int(library.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "signalfd")

@@ -52,7 +52,7 @@ class Spool:
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, max_age_seconds: float) -> None:
-        self.folder = self._folder = folder
+        self.folder = folder
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
         self._segment_bytes = min(_LARGEST_SEGMENT, max(_SMALLEST_SEGMENT, max_bytes // _SEGMENTS))
@@ -66,9 +66,9 @@ class Spool:
     def open(self) -> None:
         """Find what an earlier process left; what is not whole is cut off."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             numbers = sorted(
-                int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()
+                int(path.stem) for path in self.folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()
             )
         except OSError as error:
             self._complain(error)
@@ -150,7 +150,7 @@ class Spool:
         self.done()
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:012d}{_SUFFIX}"
+        return self.folder / f"{number:012d}{_SUFFIX}"
 
     def _take_over(self, number: int) -> None:
         path = self._path(number)
@@ -243,5 +243,5 @@ class Spool:
     def _complain(self, error: Exception) -> None:
         """Once until something works again: a full disk is the same news for hours."""
         if str(error) != self._complaint:
-            log.error("spool folder=%s: %s", self._folder, error)
+            log.error("spool folder=%s: %s", self.folder, error)
         self._complaint = str(error)

@@ -1,7 +1,5 @@
 """An agent as a process whose control socket tests ask."""
 
-import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -9,7 +7,7 @@ from agent.control.client import ControlClient
 from agent.errors import AgentNotRunningError, ControlRefusedError
 from common import processes
 from common.contracts.control import AgentState, RunProgress, RunWanted
-from tests.integration.agent.stand_ins import StubApi, wait_until
+from tests.integration.agent.stand_ins import StubApi, agent_environment, wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,16 +20,7 @@ class ControlAgent:
         self.client = ControlClient(folder)
         self.process: processes.Process | None = None
         self.log = folder.parent / "control-agent.log"
-        self._environment = {
-            "PYTHONPATH": str(ROOT),
-            "MR_PROBER_API_URL": api.url,
-            "MR_PROBER_CLUSTER": "demo",
-            "MR_PROBER_HOST": "h1",
-            "MR_PROBER_AGENT_TOKEN": api.token,
-            "MR_PROBER_AGENT_DIR": str(folder),
-            "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
-            "MR_PROBER_AGENT_POLL_INTERVAL": "0.2",
-        }
+        self._environment = agent_environment(folder, api)
 
     def start(self, **environment: str) -> None:
         """Start it and wait until it answers."""

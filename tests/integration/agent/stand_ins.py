@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import pwd
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from common.contracts.configuration import etag_of
 from common.contracts.values import canonical_json
 
+ROOT = Path(__file__).parents[3]
 CLUSTER_ID = "01890000-0000-7000-8000-000000000001"
 
 
@@ -235,3 +238,17 @@ class _Quiet(BaseHTTPRequestHandler):
 
 def _problem(status: int) -> bytes:
     return json.dumps({"title": "no", "status": status, "detail": f"refused, {status}"}).encode()
+
+
+def agent_environment(folder: Path, api: StubApi) -> dict[str, str]:
+    """Settings of an agent that works in `folder`, speaks with this API and asks it often."""
+    return {
+        "PYTHONPATH": str(ROOT),
+        "MR_PROBER_API_URL": api.url,
+        "MR_PROBER_CLUSTER": "demo",
+        "MR_PROBER_HOST": "h1",
+        "MR_PROBER_AGENT_TOKEN": api.token,
+        "MR_PROBER_AGENT_DIR": str(folder),
+        "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
+        "MR_PROBER_AGENT_POLL_INTERVAL": "0.2",
+    }

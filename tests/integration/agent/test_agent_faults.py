@@ -6,7 +6,6 @@ What happened is told by a witness, a file to which the programs append, and by 
 import contextlib
 import json
 import os
-import pwd
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from common import processes
 from tests.integration.agent.stand_ins import (
     StubApi,
     StubSolomon,
+    agent_environment,
     document,
     prober,
     prober_id,
@@ -62,14 +62,7 @@ class Lives:
         self._api = api
         self._solomon = solomon
         self._told = folder.parent / "told"
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "MR_PROBER_API_URL": api.url,
-            "MR_PROBER_CLUSTER": "demo",
-            "MR_PROBER_HOST": "h1",
-            "MR_PROBER_AGENT_TOKEN": api.token,
-            "MR_PROBER_AGENT_DIR": str(folder),
-            "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
+        environment = agent_environment(folder, api) | {
             "MR_PROBER_AGENT_POLL_INTERVAL": "0.1",
             "MR_PROBER_SOLOMON_URL": solomon.url,
             "MR_PROBER_SOLOMON_TOKEN": "secret",

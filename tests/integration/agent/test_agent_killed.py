@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import signal
 import sys
 import time
@@ -15,7 +14,13 @@ import pytest
 
 from agent.running.group import kill_group, make_group, remove_group
 from common import processes
-from tests.integration.agent.stand_ins import StubApi, document, prober, wait_until
+from tests.integration.agent.stand_ins import (
+    StubApi,
+    agent_environment,
+    document,
+    prober,
+    wait_until,
+)
 
 ROOT = Path(__file__).parents[3]
 # A daemon without any mark of its run, a child outside the group, one that ignores SIGTERM.
@@ -32,16 +37,7 @@ class Agents:
 
     def __init__(self, folder: Path, api: StubApi) -> None:
         self._folder = folder
-        self._environment = {
-            "PYTHONPATH": str(ROOT),
-            "MR_PROBER_API_URL": api.url,
-            "MR_PROBER_CLUSTER": "demo",
-            "MR_PROBER_HOST": "h1",
-            "MR_PROBER_AGENT_TOKEN": api.token,
-            "MR_PROBER_AGENT_DIR": str(folder),
-            "MR_PROBER_AGENT_USER": pwd.getpwuid(os.geteuid()).pw_name,
-            "MR_PROBER_AGENT_POLL_INTERVAL": "0.2",
-        }
+        self._environment = agent_environment(folder, api)
         self.running: processes.Process | None = None
 
     def start(self) -> None:

@@ -13,7 +13,13 @@ import pytest
 from agent.control.client import ControlClient
 from common import processes
 from common.errors import MrProberError
-from tests.integration.agent.stand_ins import StubApi, document, prober, wait_until
+from tests.integration.agent.stand_ins import (
+    StubApi,
+    agent_environment,
+    document,
+    prober,
+    wait_until,
+)
 from tools.agent.main import run_with
 
 ROOT = Path(__file__).parents[4]
@@ -73,16 +79,7 @@ def patient(tmp_path: Path) -> Iterator[Patient]:
     with (tmp_path / "log").open("wb") as log:
         process = processes.start(
             [sys.executable, "agent/main.py"],
-            environment={
-                "PYTHONPATH": str(ROOT),
-                "MR_PROBER_API_URL": api.url,
-                "MR_PROBER_CLUSTER": "demo",
-                "MR_PROBER_HOST": "h1",
-                "MR_PROBER_AGENT_TOKEN": api.token,
-                "MR_PROBER_AGENT_DIR": str(folder),
-                "MR_PROBER_AGENT_USER": USER,
-                "MR_PROBER_AGENT_POLL_INTERVAL": "0.2",
-            },
+            environment=agent_environment(folder, api),
             cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
     patient = Patient(folder, api, switch, process)
