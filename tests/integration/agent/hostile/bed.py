@@ -194,9 +194,10 @@ def rows_of(bed: Bed, case: Case) -> Iterator[dict[str, object]]:
     bed.runner.start(bed.spec(quiet), boot_ns())
     bed.turn_until(lambda: bed.results)
     first = bed.results.pop()
+    # Before there is a warm parent: it must be gone as well, and not be met while it dies.
+    before = left_behind(bed.temporary)
     if case.mode == "warm":
         first = bed.warmed_up(case)
-    before = left_behind(bed.temporary)
     for number in range(case.times):
         bed.runner.start(bed.spec(case, number), boot_ns())
     in_time = bed.turn_until(lambda: len(bed.results) == case.times)
