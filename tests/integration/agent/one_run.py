@@ -11,6 +11,7 @@ from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.running.users import Users
 from agent.running.wiper import Wiper
+from tests.changing_folders import paths_below
 
 
 def results_of(spec: RunSpec, temporary: Path, wiper: Wiper) -> list[RunResult]:
@@ -25,7 +26,7 @@ def results_of(spec: RunSpec, temporary: Path, wiper: Wiper) -> list[RunResult]:
         )
         runner.start(spec, boot_ns())
         limit = time.monotonic() + 60
-        while not results or list(temporary.glob("*/*/*")):
+        while not results or paths_below(temporary, "*/*/*"):
             assert time.monotonic() < limit, "the run never ended, or something of it stays"
             for key, _ in selector.select(0.01):
                 key.data(boot_ns())

@@ -20,6 +20,7 @@ from agent.running.launchers import Workplace
 from agent.running.runner import Runner
 from agent.running.users import Users
 from agent.running.wiper import Wiper
+from tests.changing_folders import paths_below
 
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 
@@ -68,7 +69,7 @@ class Bench:
         return self.spec("sh", "-c", script, **changed)
 
     def left_files(self) -> list[Path]:
-        return list(self.temporary.glob("*/*/*"))
+        return paths_below(self.temporary, "*/*/*")
 
     def run(self, spec: RunSpec) -> RunResult:
         """The result of one run."""

@@ -25,6 +25,7 @@ from agent.running.runner import Runner
 from agent.running.users import Users
 from agent.running.wiper import Wiper
 from common import processes
+from tests.changing_folders import paths_below
 from tests.integration.agent.stand_ins import StubApi, document, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -62,7 +63,7 @@ def test_each_of_them_gets_its_verdict_and_leaves_nothing(tmp_path: Path) -> Non
         for number in range(1, len(ROUND) + 1):
             canaries.look(boot_ns() + number * 60 * 10**9)
             turn_until(lambda: not _children_of_canaries())
-            turn_until(lambda: not list((tmp_path / "temporary").glob("*/*/made")))
+            turn_until(lambda: not paths_below(tmp_path / "temporary", "*/*/made"))
         canaries.look(boot_ns() + 3600 * 10**9)
         runner.close()
     wiper.close(time_limit_seconds=10)

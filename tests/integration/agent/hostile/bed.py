@@ -28,6 +28,7 @@ from agent.running.runner import Runner
 from agent.running.users import users_of_this_host
 from agent.running.wiper import Wiper
 from common import processes
+from tests.changing_folders import paths_below
 from tests.integration.agent.hostile.corpus import CORPORA, MIB, Case
 
 MAX_PROCESSES = 400
@@ -237,7 +238,7 @@ def left_behind(temporary: Path) -> Counter[str]:
     for kind in ("tcp", "tcp6", "udp", "udp6", "unix"):
         names[f"sockets {kind}"] = len(_lines(f"/proc/net/{kind}"))
     names.update(f"cgroup {path}" for path in _groups_below_ours())
-    names.update(f"file {path}" for path in _files_below(temporary))
+    names.update(f"file {path}" for path in paths_below(temporary, "*/*/*"))
     names.update(f"file {path}" for path in Path("/dev/shm").iterdir())  # noqa: S108 - only looked at
     return names
 
@@ -247,14 +248,7 @@ def _groups_below_ours() -> list[Path]:
     mounts = [line.split()[4] for line in _lines("/proc/self/mountinfo") if " - cgroup" in line]
     paths = {line.split(":", 2)[2] for line in _lines("/proc/self/cgroup")} - {"/"}
     ours = [Path(mount + path) for mount in mounts for path in paths]
-    return [group for one in ours for group in one.glob("**/") if group != one]
-
-
-def _files_below(temporary: Path) -> list[Path]:
-    while True:
-        # A folder may be removed while we look into it.
-        with contextlib.suppress(FileNotFoundError):
-            return list(temporary.glob("*/*/*"))
+    return [group for one in ours for group in paths_below(one, "**/") if group != one]
 
 
 def _lines(path: str) -> list[str]:
