@@ -61,10 +61,11 @@ class Habits:
 
 @dataclass(frozen=True)
 class Work:
-    """A cluster that a worker deals with."""
+    """A cluster that a worker deals with; while it only writes down how that ended, the next one may begin."""
 
     lane: Lane
     turn: Future[Turn]
+    terraform_is_over: Event
 
 
 class Loop:
@@ -77,7 +78,8 @@ class Loop:
         self._habits = habits
         self._clock = habits.clock
         self._pulse = Pulse(watch.database)
-        self._workers = ThreadPoolExecutor(habits.workers, thread_name_prefix="worker")
+        # Twice as many: as many may have a terraform, while others write down how theirs ended.
+        self._workers = ThreadPoolExecutor(2 * habits.workers, thread_name_prefix="worker")
         # People wait for verdicts on recipes, so these do not stand in line behind deployments.
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="checker")
         self._checking: Future[None] | None = None
@@ -89,7 +91,7 @@ class Loop:
         self._next_pass_at = self._clock()
         self._silences_at: datetime | None = None
         self._others_at: datetime | None = None
-        self._a_turn_is_over = Event()
+        self._a_worker_is_free = Event()
         self._closed = Event()
         self._database_is_away = False
         self.mistakes = 0
@@ -113,7 +115,7 @@ class Loop:
                 self._look_again()
                 if not self._database_is_away:
                     answered()
-                self._a_turn_is_over.wait(pause.total_seconds())
+                self._a_worker_is_free.wait(pause.total_seconds())
         except BaseException:
             # Workers would hold this process, and nobody would give them anything to do.
             self._habits.stop.set()
@@ -133,7 +135,7 @@ class Loop:
         went_well = True
         while self._waiting or self._work:
             self._start_turns()
-            self._a_turn_is_over.wait(_LONGEST_PAUSE.total_seconds())
+            self._a_worker_is_free.wait(_LONGEST_PAUSE.total_seconds())
             went_well &= all(turn.went_well for _, turn in self._ended_turns())
         return self.mistakes == mistakes and went_well and not self._habits.stop.is_set()
 
@@ -182,7 +184,7 @@ class Loop:
                 answered()
                 if not is_under_way and not self._work:
                     return
-            self._a_turn_is_over.wait(_NOTHING_TO_DO.total_seconds())
+            self._a_worker_is_free.wait(_NOTHING_TO_DO.total_seconds())
 
     def _go_on_with_ours(self) -> bool:
         """Whether anything of ours is under way; what runs on another machine goes on without us."""
@@ -253,7 +255,7 @@ class Loop:
         )
 
     def _start_turns(self) -> None:
-        running = [work.lane for work in self._work.values()]
+        running = [work.lane for work in self._work.values() if not work.terraform_is_over.is_set()]
         for one in next_to_start(
             self._waiting.values(), running, workers=self._habits.workers, now=self._clock()
         ):
@@ -261,14 +263,20 @@ class Loop:
             self._start_turn(one.cluster_id, one.lane)
 
     def _start_turn(self, cluster_id: UUID, lane: Lane) -> None:
+        is_over = Event()
+
+        def terraform_is_over() -> None:
+            is_over.set()
+            self._a_worker_is_free.set()
+
         silence = self._outlook.silence(cluster_id)
-        turn = self._workers.submit(self._turns.take, cluster_id, silence)
-        self._work[cluster_id] = Work(lane, turn)
-        turn.add_done_callback(lambda _: self._a_turn_is_over.set())
+        turn = self._workers.submit(self._turns.take, cluster_id, silence, terraform_is_over)
+        self._work[cluster_id] = Work(lane, turn, is_over)
+        turn.add_done_callback(lambda _: self._a_worker_is_free.set())
 
     def _ended_turns(self) -> list[tuple[UUID, Turn]]:
         """Turns that are over since the last call."""
-        self._a_turn_is_over.clear()
+        self._a_worker_is_free.clear()
         ended = [(key, work.turn.result()) for key, work in self._work.items() if work.turn.done()]
         for key, turn in ended:
             del self._work[key]

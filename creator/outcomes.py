@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from common.contracts.clusters import DeploymentState
 from database.models import Deployment, DeploymentStep
 from database.session import Database
+
+_NEWEST = (
+    select(Deployment.id, Deployment.state, Deployment.changed_at, Deployment.finished_at)
+    .where(Deployment.cluster_id == bindparam("cluster"))
+    .order_by(Deployment.id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -20,14 +27,8 @@ class Outcome:
 
 def newest_outcome(database: Database, cluster_id: UUID) -> Outcome:
     """Of the newest deployment that is over, as far as metrics go."""
-    query = (
-        select(Deployment.id, Deployment.state, Deployment.changed_at, Deployment.finished_at)
-        .where(Deployment.cluster_id == cluster_id)
-        .order_by(Deployment.id.desc())
-        .limit(1)
-    )
     with database.reading() as session:
-        row = session.execute(query).one_or_none()
+        row = session.execute(_NEWEST, {"cluster": cluster_id}).one_or_none()
         if row is None or row.finished_at is None:
             return Outcome()
         if row.state is DeploymentState.SUCCEEDED and row.changed_at is not None:

@@ -98,6 +98,15 @@ def guarded(cluster_id: UUID, step: Callable[[], Result]) -> Result | Mishap:
         return Mishap.BUG
 
 
+@dataclass(frozen=True)
+class _Due:
+    """The cluster whose turn it is."""
+
+    cluster_id: UUID
+    silence: Silence | None
+    terraform_is_over: Callable[[], None]
+
+
 class Turns:
     """May be used by several threads, never by two for one cluster."""
 
@@ -114,36 +123,45 @@ class Turns:
         """From now on turns only bring to their end what is under way."""
         self._only_going_on.set()
 
-    def take(self, cluster_id: UUID, silence: Silence | None = None) -> Turn:
-        """Do what is due about the cluster now; `silence` as it was when that was decided."""
-        done = guarded(cluster_id, lambda: self._with_outcome(cluster_id, silence))
+    def take(
+        self,
+        cluster_id: UUID,
+        silence: Silence | None = None,
+        terraform_is_over: Callable[[], None] = lambda: None,
+    ) -> Turn:
+        """Do what is due about the cluster now; `silence` as it was when that was decided.
+
+        `terraform_is_over` may be told before the end, when the turn will start no terraform any more.
+        """
+        due = _Due(cluster_id, silence, terraform_is_over)
+        done = guarded(cluster_id, lambda: self._with_outcome(due))
         return Turn(mishap=done) if isinstance(done, Mishap) else done
 
-    def _with_outcome(self, cluster_id: UUID, silence: Silence | None) -> Turn:
-        turn = self._with_lease(cluster_id, silence)
+    def _with_outcome(self, due: "_Due") -> Turn:
+        turn = self._with_lease(due)
         if turn.state is None:
             return turn
-        return replace(turn, outcome=newest_outcome(self._parts.database, cluster_id))
+        return replace(turn, outcome=newest_outcome(self._parts.database, due.cluster_id))
 
-    def _with_lease(self, cluster_id: UUID, silence: Silence | None) -> Turn:
+    def _with_lease(self, due: "_Due") -> Turn:
         if self._stop.is_set():
             return Turn()
-        lease = self._parts.leases.claim(lease_name(cluster_id))
+        lease = self._parts.leases.claim(lease_name(due.cluster_id))
         if lease is None:
             return Turn(is_taken=True)
         try:
-            return self._held(cluster_id, lease, silence)
+            return self._held(due, lease)
         except CreatorStopsError:
             return Turn()
         finally:
             self._parts.leases.give_up(lease)
 
-    def _held(self, cluster_id: UUID, lease: CreatorLease, silence: Silence | None) -> Turn:
-        before = self._gone_on(cluster_id, lease)
+    def _held(self, due: "_Due", lease: CreatorLease) -> Turn:
+        before = self._gone_on(due.cluster_id, lease)
         if before.is_unsettled or self._only_going_on.is_set():
             return before
-        found = self._parts.records.clusters(only=[cluster_id])
-        turn = self._act(found[0], lease, silence) if found else Turn()
+        found = self._parts.records.clusters(only=[due.cluster_id])
+        turn = self._act(found[0], lease, due) if found else Turn()
         return turn if turn.has_acted else before
 
     def _gone_on(self, cluster_id: UUID, lease: CreatorLease) -> Turn:
@@ -156,10 +174,10 @@ class Turns:
             turn = Turn(state, has_acted=True)
         return turn
 
-    def _act(self, cluster: ClusterRecord, lease: CreatorLease, silence: Silence | None) -> Turn:
+    def _act(self, cluster: ClusterRecord, lease: CreatorLease, due: "_Due") -> Turn:
         description = self._parts.descriptions.of(cluster)
         fingerprint = description.fingerprint if description else ""
-        situation = replace(cluster.situation, silence=silence)
+        situation = replace(cluster.situation, silence=due.silence)
         decision = decide(situation, fingerprint, self._clock(), pace=self._pace)
         log.debug("%s cluster=%s: %s", decision.action, cluster.slug, decision.reason)
         if decision.is_idle:
@@ -170,4 +188,7 @@ class Turns:
             return Turn(has_acted=True)
         if description is None:
             raise AssertionError("the planner acts on no cluster without a revision")
-        return Turn(self._parts.deployer.deploy(description, decision, lease), has_acted=True)
+        state = self._parts.deployer.deploy(
+            description, decision, lease, terraform_is_over=due.terraform_is_over
+        )
+        return Turn(state, has_acted=True)

@@ -6,13 +6,15 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from common.contracts.values import canonical_json
-from database.models import AuditEntry
+from database.models import AuditEntry, table_of
 
 Shown = TypeVar("Shown", bound=BaseModel)
 
+_APPEND = insert(table_of(AuditEntry))
 # What Creator and agents saw: it is no part of what the writer did.
 _SEEN = {"hosts", "last_deployment", "last_planned_at", "notices"}
 
@@ -85,22 +87,21 @@ def record(
     """Append the entry of a write; one that changed nothing leaves none."""
     if not written.is_changed:
         return
-    session.add(
-        AuditEntry(
-            at=now,
-            key_id=author.key_id,
-            actor=author.name,
-            role=author.role,
-            action=written.action or ("change" if written.before else "create"),
-            kind=written.subject.kind,
-            object_id=written.subject.id,
-            slug=written.subject.slug,
-            cluster_id=written.subject.cluster_id,
-            before=_recorded(written.before),
-            after=_recorded(written.after),
-            request_id=author.request_id,
-        )
-    )
+    entry = {
+        "at": now,
+        "key_id": author.key_id,
+        "actor": author.name,
+        "role": author.role,
+        "action": written.action or ("change" if written.before else "create"),
+        "kind": written.subject.kind,
+        "object_id": written.subject.id,
+        "slug": written.subject.slug,
+        "cluster_id": written.subject.cluster_id,
+        "before": _recorded(written.before),
+        "after": _recorded(written.after),
+        "request_id": author.request_id,
+    }
+    session.execute(_APPEND, entry)
 
 
 def _recorded(shown: BaseModel | None) -> dict[str, Any] | None:

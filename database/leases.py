@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from common.errors import MrProberError
-from database.models import Lease, now
+from database.models import Lease, now, table_of
 from database.session import Database
 
-_TABLE: Table = Lease.__table__  # type: ignore[assignment]  # a mapped class' table is a Table
+_TABLE = table_of(Lease)
+_OF_NAME = _TABLE.c.name == bindparam("of_name")
+# Made once: they cost more than their execution.
+_NAMED = select(_TABLE.c.holder, _TABLE.c.fencing, _TABLE.c.expires_at).where(_OF_NAME)
+_CHANGE = update(_TABLE).where(_OF_NAME)
 
 
 class LeaseLostError(MrProberError):
@@ -96,22 +100,21 @@ def claim(session: Session, terms: LeaseTerms, *, skip_locked: bool = False) -> 
     With `skip_locked` also None, at once, while somebody else claims it or writes under it just now (PostgreSQL).
     """
     present = database_now(session)
-    query = select(Lease).where(Lease.name == terms.name)
-    locking = query.with_for_update(skip_locked=skip_locked)
-    row = session.scalars(locking).one_or_none()
-    if row is None and session.scalars(query).one_or_none() is None:
+    locking = _NAMED.with_for_update(skip_locked=skip_locked)
+    name = {"of_name": terms.name}
+    row = session.execute(locking, name).one_or_none()
+    if row is None and session.execute(_NAMED, name).one_or_none() is None:
         _make(session, terms.name, present)
-        row = session.scalars(locking).one_or_none()
+        row = session.execute(locking, name).one_or_none()
     if row is None:
         return None
     is_over = row.expires_at <= present
     if row.holder != terms.holder and not is_over:
         return None
-    if row.holder != terms.holder or is_over:
-        row.fencing += 1
-    row.holder = terms.holder
-    row.expires_at = present + terms.duration
-    return row.fencing
+    fencing: int = row.fencing + (row.holder != terms.holder or is_over)
+    held = {"holder": terms.holder, "fencing": fencing, "expires_at": present + terms.duration}
+    session.execute(_CHANGE, {**name, **held})
+    return fencing
 
 
 def _make(session: Session, name: str, present: datetime) -> None:

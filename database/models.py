@@ -6,7 +6,7 @@ Relationships raise on lazy load, so every query says what it reads.
 
 from database.tables.access import ApiKey, SignInLink
 from database.tables.agents import Agent
-from database.tables.base import Model, Moment, now
+from database.tables.base import Model, Moment, now, table_of
 from database.tables.clusters import Cluster, ClusterVariable
 from database.tables.deployments import (
     Creator,
@@ -46,4 +46,5 @@ __all__ = [
     "RecipeRevision",
     "SignInLink",
     "now",
+    "table_of",
 ]

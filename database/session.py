@@ -1,11 +1,12 @@
 """Engines and sessions: SQLite in WAL mode that never answers «database is locked», PostgreSQL through psycopg."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from common.errors import MrProberError
@@ -32,6 +33,7 @@ class Database:
             self.engine = _engine(url)
         except (ArgumentError, ModuleNotFoundError) as error:
             raise DatabaseAddressError from error
+        self._for_writing = self.engine.execution_options(writing=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -51,8 +53,8 @@ class Database:
         On SQLite it takes the write lock first: a transaction that reads and then writes
         would otherwise fail at once when another writer came between.
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
-            session.connection(execution_options={"writing": True})
+        with Session(self._for_writing, expire_on_commit=False) as session, session.begin():
+            session.connection()  # begins
             yield session
 
     def dispose(self) -> None:
@@ -89,4 +91,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    statement = "BEGIN IMMEDIATE" if writing else "BEGIN"
+    try:
+        # Past SQLAlchemy, for which one more statement costs as much as all the rest of a transaction.
+        connection.connection.cursor().execute(statement)
+    except sqlite3.Error as error:
+        raise OperationalError(statement, None, error, hide_parameters=True) from error

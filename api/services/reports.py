@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Table, Text, bindparam, cast
+from sqlalchemy import JSON, Text, bindparam, cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from common.contracts.reports import AgentReport
-from database.models import Agent
+from database.models import Agent, table_of
 
-_TABLE: Table = Agent.__table__  # type: ignore[assignment]  # a mapped class' table is a Table
+_TABLE = table_of(Agent)
 _KEPT = {"cluster_id", "instance", "first_seen_at"}
 
 

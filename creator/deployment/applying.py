@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from common.contracts.clusters import DeploymentState, HostDescription
 from common.contracts.deployments import DESTROYING, ChangeAction
 from creator.deployment.attempts import NOTHING_TO_SAY, Attempt, Outcome, outcome
-from creator.deployment.deployment_records import DeploymentRecords, Ending
+from creator.deployment.deployment_records import Applied, DeploymentRecords, Ending
 from creator.deployment.records import ClusterRecord
 from creator.deployment.running import Runner, lock_in, shown_changes
 from creator.deployment.snapshots import Snapshots
@@ -54,8 +54,8 @@ class Applying:
     def applied(self, attempt: Attempt) -> Outcome:
         """The cluster is what the plan says, or nothing of it is left."""
         attempt.events.finished()
-        self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
         if attempt.is_destroy:
+            self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
             return outcome(DeploymentState.SUCCEEDED)
         self._record_deployed(attempt, self._hosts(attempt), replaced=_made_anew(attempt))
         return outcome(DeploymentState.SUCCEEDED)
@@ -94,8 +94,9 @@ class Applying:
     ) -> None:
         cluster, lease = attempt.cluster, attempt.lease
         was_applied = any(step.kind is Kind.APPLY for step in attempt.steps)
+        applied = Applied(attempt.id, shown_changes(attempt)) if was_applied else None
         self.records.cluster_deployed(
-            cluster.id, lease, attempt.fingerprint, hosts, was_applied=was_applied
+            cluster.id, lease, attempt.fingerprint, hosts, applied=applied
         )
         if replaced:
             self.records.replaced(cluster.id, lease, replaced)

@@ -1,13 +1,16 @@
 """Read: what was done about each cluster last, as the planner must know it."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select
+from sqlalchemy import Row, Select, and_, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from common.contracts.clusters import DeploymentState, PlanSummary
+from creator.deployment.choice import Choice, chosen
 from creator.planner import ATTEMPTS_LOOKED_AT, REASONS_TO_TRY_AGAIN
 from creator.situations import Attempt, Purpose, Ruling
 from database.models import Cluster, Deployment
@@ -31,18 +34,29 @@ _ATTEMPT_COLUMNS = (
 )
 
 
-def attempts_of(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Attempt]]:
+def attempts_of(
+    session: Session, only: Collection[UUID] | None = None
+) -> dict[UUID, list[Attempt]]:
     """By cluster: its newest deployment that is not under way, with those before it if it failed; newest first."""
-    attempts = {row.cluster_id: [_attempt(row)] for row in session.execute(_newest(chosen, 1))}
+    rows = _newest(session, only, 1)
+    attempts = {row.cluster_id: [_attempt(row)] for row in rows}
     failing = [key for key, (newest,) in attempts.items() if newest.state in REASONS_TO_TRY_AGAIN]
     if failing:
         attempts |= {key: [] for key in failing}
-        for row in session.execute(_newest(Cluster.id.in_(failing), ATTEMPTS_LOOKED_AT)):
+        for row in _newest(session, failing, ATTEMPTS_LOOKED_AT):
             attempts[row.cluster_id].append(_attempt(row))
     return attempts
 
 
-def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
+def _newest(
+    session: Session, only: Collection[UUID] | None, count: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    choice, parameters = chosen(only)
+    return session.execute(_newest_of(choice, count), parameters).all()
+
+
+@cache
+def _newest_of(choice: Choice, count: int) -> Select[*tuple[Any, ...]]:
     """The newest deployments of each cluster that are not under way; older ones are not even looked at."""
     oldest = (
         select(_OLDER.id)
@@ -57,7 +71,7 @@ def _newest(chosen: ColumnElement[bool], count: int) -> Select[Any]:
     # Materialized: planned as one, the database would ask for the limit once per deployment.
     limits = (
         select(Cluster.id, func.coalesce(oldest, nothing_is_older).label("oldest"))
-        .where(chosen)
+        .where(choice.condition)
         .cte("limits")
         .prefix_with("MATERIALIZED")
     )

@@ -67,13 +67,21 @@ class Deployer:
         self._clock = parts.clock
 
     def deploy(
-        self, description: Description, decision: Decision, lease: Lease
+        self,
+        description: Description,
+        decision: Decision,
+        lease: Lease,
+        *,
+        terraform_is_over: Callable[[], None] = lambda: None,
     ) -> DeploymentState | None:
-        """Check, deploy, apply an approved plan or destroy; the deployment's state, None if it left no row."""
+        """Check, deploy, apply an approved plan or destroy; the deployment's state, None if it left no row.
+
+        `terraform_is_over` is told when all that is left is to write down how it ended.
+        """
         attempt = self._beginnings.begin(description, decision, lease)
         if attempt is None:
             return None
-        return self._carried_out(attempt, self._beginnings.prepare)
+        return self._carried_out(attempt, self._beginnings.prepare, terraform_is_over)
 
     def resume(self, deployment_id: UUID, lease: Lease) -> DeploymentState | Unreachable | None:
         """Go on with a deployment that another Creator began; Unreachable: its step is on another machine."""
@@ -96,7 +104,10 @@ class Deployer:
         log.info("destroyed cluster=%s", cluster.slug)
 
     def _carried_out(
-        self, attempt: Attempt, prepare: Callable[[Attempt], None]
+        self,
+        attempt: Attempt,
+        prepare: Callable[[Attempt], None],
+        terraform_is_over: Callable[[], None] = lambda: None,
     ) -> DeploymentState | None:
         try:
             prepare(attempt)
@@ -112,6 +123,7 @@ class Deployer:
                 raise  # its deployment is not over: it is gone on with
             text = f"Creator's workspace cannot be used: {error}"
             result = outcome(DeploymentState.FAILED, text)
+        terraform_is_over()
         self._finish(attempt, result)
         return result.state
 

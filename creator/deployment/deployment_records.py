@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.contracts.clusters import (
@@ -28,18 +28,55 @@ from common.contracts.deployments import (
 from creator import audit
 from creator.deployment.leased import Lease, under
 from creator.deployment.log_records import forget_log_chunks
-from creator.deployment.records import ClusterRecord, restraints_of, set_cluster, switches_of
+from creator.deployment.records import (
+    ClusterRecord,
+    restraints_of,
+    set_cluster,
+    switches_of,
+    switches_of_installation,
+)
 from creator.planner import reason_not_to_apply, reason_to_judge_again
 from database.audit_log import record
-from database.configuration_changes import mark_changed
+from database.configuration_changes import CHANGED
 from database.models import (
     Cluster,
     Deployment,
     DeploymentStep,
-    InstallationSwitches,
     RecipeRevision,
+    table_of,
 )
 from database.session import Database
+
+_DEPLOYMENTS = table_of(Deployment)
+# Made once: it costs more than its execution.
+_OF_DEPLOYMENT = update(_DEPLOYMENTS).where(_DEPLOYMENTS.c.id == bindparam("of_id"))
+_RESTRAINTS = (
+    select(
+        Cluster.state,
+        Cluster.deploy_policy,
+        Cluster.gates,
+        Cluster.protected,
+        Cluster.paused_at,
+        Cluster.paused_by,
+        Cluster.paused_until,
+        Cluster.deploy_requested_at,
+        Cluster.deploy_requested_by,
+    )
+    .where(Cluster.id == bindparam("of_id"))
+    .with_for_update()
+)
+_BEFORE = (
+    select(
+        Deployment.id,
+        Deployment.cluster_id,
+        Deployment.state,
+        Deployment.summary,
+        Cluster.slug.label("slug"),
+    )
+    .join(Cluster, Cluster.id == Deployment.cluster_id)
+    .order_by(Deployment.id)
+    .with_for_update(of=Deployment)
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +102,14 @@ class Ending:
     lock: StateLock | None = None
     plan: Mapping[str, Any] | None = None
     plan_text: str = ""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The deployment that made a cluster what it is, and what it changed."""
+
+    deployment_id: UUID
+    changes: Sequence[ResourceChange]
 
 
 class DeploymentRecords:
@@ -157,9 +202,8 @@ class DeploymentRecords:
         `cluster` is as it was when the plan was judged.
         """
         with under(self._database, lease) as session:
-            query = select(Cluster).where(Cluster.id == cluster.id).with_for_update()
-            row = session.scalars(query).one()
-            switches = switches_of(row, session.get(InstallationSwitches, 1))
+            row = session.execute(_RESTRAINTS, {"of_id": cluster.id}).one()
+            switches = switches_of(row, switches_of_installation(session))
             restraints, destroys = restraints_of(row), not snapshot
             reason = reason_not_to_apply(
                 switches, row.state, self._clock(), destroys=destroys
@@ -171,8 +215,7 @@ class DeploymentRecords:
             values: dict[str, Any] = {"deployed_fingerprint": "", "applying_until": until}
             if snapshot:
                 values["applied_snapshot"] = snapshot
-            set_cluster(session, Cluster.id == cluster.id, values)
-            mark_changed(session, [cluster.id])
+            set_cluster(session, Cluster.id == cluster.id, {**values, **CHANGED})
         return ""
 
     def close(
@@ -250,16 +293,18 @@ class DeploymentRecords:
         fingerprint: str,
         hosts: Mapping[str, HostDescription] | None,
         *,
-        was_applied: bool,
+        applied: Applied | None = None,
     ) -> None:
         """The cluster is what its description says; `hosts` None = they were not read, they stay."""
         values: dict[str, Any] = {
             "deployed_fingerprint": fingerprint,
             "last_planned_at": self._clock(),
         }
-        if was_applied:  # terraform has written a state
+        if applied:  # terraform has written a state
             values["has_state"] = True
         with under(self._database, lease) as session:
+            if applied:
+                _set(session, applied.deployment_id, {"changes": _shown(applied.changes)})
             if hosts is not None:
                 stored = {name: host.model_dump() for name, host in sorted(hosts.items())}
                 _set_hosts(session, cluster_id, stored)
@@ -340,15 +385,13 @@ def _shown(changes: Sequence[ResourceChange]) -> list[dict[str, Any]]:
 
 
 def _set(session: Session, deployment_id: UUID, values: Mapping[str, Any]) -> None:
-    statement = update(Deployment).where(Deployment.id == deployment_id).values(**values)
-    session.execute(statement, execution_options={"synchronize_session": False})
+    session.execute(_OF_DEPLOYMENT, {"of_id": deployment_id, **values})
 
 
 def _set_hosts(session: Session, cluster_id: UUID, hosts: Mapping[str, Any]) -> None:
     known = session.scalars(select(Cluster.hosts).where(Cluster.id == cluster_id)).one()
     if known != hosts:
-        set_cluster(session, Cluster.id == cluster_id, {"hosts": hosts})
-        mark_changed(session, [cluster_id])
+        set_cluster(session, Cluster.id == cluster_id, {"hosts": hosts, **CHANGED})
 
 
 def _newest_apply_helped(session: Session, cluster_id: UUID) -> None:
@@ -366,28 +409,13 @@ def _newest_apply_helped(session: Session, cluster_id: UUID) -> None:
 
 def _apply_is_over(session: Session, cluster_id: UUID) -> None:
     applying = and_(Cluster.id == cluster_id, Cluster.applying_until.is_not(None))
-    if session.scalar(select(Cluster.id).where(applying)) is not None:
-        set_cluster(session, applying, {"applying_until": None})
-        mark_changed(session, [cluster_id])
+    set_cluster(session, applying, {"applying_until": None, **CHANGED})
 
 
 def _deployments_before(
     session: Session, chosen: ColumnElement[bool]
 ) -> list[audit.DeploymentBefore]:
     """Locked, as the audit log knows them."""
-    query = (
-        select(
-            Deployment.id,
-            Deployment.cluster_id,
-            Deployment.state,
-            Deployment.summary,
-            Cluster.slug.label("slug"),
-        )
-        .join(Cluster, Cluster.id == Deployment.cluster_id)
-        .where(chosen)
-        .order_by(Deployment.id)
-        .with_for_update(of=Deployment)
-    )
     return [
         audit.DeploymentBefore(
             id=row.id,
@@ -395,5 +423,5 @@ def _deployments_before(
             cluster=row.slug,
             note=audit.DeploymentNote(state=row.state, summary=row.summary),
         )
-        for row in session.execute(query)
+        for row in session.execute(_BEFORE.where(chosen))
     ]

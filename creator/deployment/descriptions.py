@@ -3,7 +3,7 @@
 import hmac
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -120,7 +120,7 @@ class Descriptions:
 
     def recipe(
         self, revision: RecipeRevisionRecord
-    ) -> tuple[list[FileReference], Mapping[str, bytes]]:
+    ) -> tuple[Sequence[FileReference], Mapping[str, bytes]]:
         """The files of a revision and their content; FileContentError, ObjectStorageError."""
         files = self._records.files(revision.id)
         return files, read_recipe(self._storage, files)

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import joinedload, selectinload, undefer
 
 from common.contracts.clusters import DeploymentState
@@ -24,6 +24,13 @@ from database.models import AuditEntry, Deployment, DeploymentStep
 from database.session import Database
 
 _WRITES_LOOKED_AT = 1000
+_LAST_APPLY = (
+    select(Deployment.inputs, Deployment.started_at)
+    .join(DeploymentStep, DeploymentStep.deployment_id == Deployment.id)
+    .where(Deployment.cluster_id == bindparam("cluster"), DeploymentStep.kind == Kind.APPLY.value)
+    .order_by(Deployment.id.desc())
+    .limit(1)
+)
 _DESCRIBING_KINDS = ("cluster", "variable", "recipe")
 
 
@@ -81,29 +88,23 @@ class EvidenceRecords:
 
     def last_apply(self, cluster_id: UUID) -> LastApply | None:
         """What was applied last; None if nothing was."""
-        query = (
-            select(Deployment.inputs, Deployment.started_at)
-            .join(DeploymentStep, DeploymentStep.deployment_id == Deployment.id)
-            .where(Deployment.cluster_id == cluster_id, DeploymentStep.kind == Kind.APPLY.value)
-            .order_by(Deployment.id.desc())
-            .limit(1)
-        )
         with self._database.reading() as session:
-            row = session.execute(query).first()
+            row = session.execute(_LAST_APPLY, {"cluster": cluster_id}).first()
         return LastApply(inputs=row[0], planned_at=row[1]) if row else None
 
     def writes(self, cluster: ClusterRecord, since: datetime | None) -> list[Write]:
         """What people wrote about the cluster, its variables and its recipe, newest first."""
         entry = AuditEntry
         mine = or_(entry.cluster_id == cluster.id, entry.object_id == cluster.recipe_id)
-        query = select(entry).where(mine, entry.kind.in_(_DESCRIBING_KINDS))
+        columns = (entry.kind, entry.slug, entry.actor, entry.at)
+        query = select(*columns).where(mine, entry.kind.in_(_DESCRIBING_KINDS))
         if since is not None:
             query = query.where(entry.at >= since)
         query = query.order_by(entry.at.desc()).limit(_WRITES_LOOKED_AT)
         with self._database.reading() as session:
             return [
-                Write(kind=row.kind, name=_name(row), by=row.actor, at=row.at)
-                for row in session.scalars(query)
+                Write(kind=row.kind, name=_name(row.kind, row.slug), by=row.actor, at=row.at)
+                for row in session.execute(query)
             ]
 
     def applies(self, cluster_id: UUID) -> list[Applied]:
@@ -174,6 +175,6 @@ class EvidenceRecords:
             )
 
 
-def _name(row: AuditEntry) -> str:
+def _name(kind: str, slug: str) -> str:
     """Of a variable; its slug is `demo/hosts`."""
-    return row.slug.partition("/")[2] if row.kind == "variable" else ""
+    return slug.partition("/")[2] if kind == "variable" else ""

@@ -2,12 +2,24 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from creator.deployment.leased import Lease, under
-from database.models import Deployment, DeploymentLogChunk
+from database.models import Deployment, DeploymentLogChunk, table_of
 from database.session import Database
+
+_CHUNKS = table_of(DeploymentLogChunk)
+_DEPLOYMENT = bindparam("deployment", type_=_CHUNKS.c.deployment_id.type)
+_OF_DEPLOYMENT = _CHUNKS.c.deployment_id == _DEPLOYMENT
+_NEXT = select(func.coalesce(func.max(_CHUNKS.c.number) + 1, 0)).where(_OF_DEPLOYMENT)
+# Made once: they cost more than their execution.
+_APPEND = insert(_CHUNKS).values(
+    deployment_id=_DEPLOYMENT,
+    number=_NEXT.scalar_subquery(),
+    text=bindparam("piece", type_=_CHUNKS.c.text.type),
+)
+_FORGET = delete(_CHUNKS).where(_OF_DEPLOYMENT)
 
 
 class LogRecords:
@@ -18,11 +30,8 @@ class LogRecords:
 
     def add(self, deployment_id: UUID, lease: Lease, text: str) -> None:
         """What the log says next, without secrets."""
-        numbers = DeploymentLogChunk.deployment_id == deployment_id
         with under(self._database, lease) as session:
-            newest = session.scalar(select(func.max(DeploymentLogChunk.number)).where(numbers))
-            number = 0 if newest is None else newest + 1
-            session.add(DeploymentLogChunk(deployment_id=deployment_id, number=number, text=text))
+            session.execute(_APPEND, {"deployment": deployment_id, "piece": text})
 
     def until_now(self, deployment_id: UUID) -> str:
         """What another Creator, or an earlier part of this deployment, has logged."""
@@ -44,5 +53,4 @@ class LogRecords:
 
 def forget_log_chunks(session: Session, deployment_id: UUID) -> None:
     """The whole log has taken their place, or nobody needs it."""
-    chunks = DeploymentLogChunk.deployment_id == deployment_id
-    session.execute(delete(DeploymentLogChunk).where(chunks))
+    session.execute(_FORGET, {"deployment": deployment_id})

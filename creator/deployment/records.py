@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Row, Select, and_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, select, update
 from sqlalchemy.orm import Session, aliased
 
 from common.contracts.clusters import (
@@ -17,6 +18,7 @@ from common.contracts.clusters import (
 from common.contracts.deployments import Gates, Quarantine
 from common.contracts.files import FileReference
 from creator.deployment.attempt_records import attempts_of
+from creator.deployment.choice import Choice, chosen
 from creator.deployment.revision_records import (
     RecipeRevisionRecord,
     applied_revisions,
@@ -34,12 +36,23 @@ from database.models import (
     InstallationSwitches,
     RecipeFile,
     RecipeRevision,
+    table_of,
 )
 from database.session import Database
 from database.tables.deployments import UNDER_WAY
 
+_REVISIONS_REMEMBERED = 100
 # Made once: it costs more than the query.
 _NEWEST = aliased(Deployment)
+_CLUSTERS = table_of(Cluster)
+_INSTALLATION = select(InstallationSwitches.applies_stopped, InstallationSwitches.changed_by).where(
+    InstallationSwitches.id == 1
+)
+_UNFINISHED = (
+    select(Deployment.id)
+    .where(Deployment.cluster_id == bindparam("cluster"), UNDER_WAY)
+    .order_by(Deployment.id)
+)
 # The state key of a cluster whose state is in a file of Creator's data folder.
 LOCAL_STATE = "local"
 # Only what decisions and descriptions need: rows of clusters and deployments hold far more.
@@ -110,6 +123,8 @@ class Records:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        # A revision never changes.
+        self.files = lru_cache(_REVISIONS_REMEMBERED)(self._files)
 
     # Reading
 
@@ -118,18 +133,15 @@ class Records:
 
         The number of statements does not grow with theirs.
         """
-        chosen: ColumnElement[bool] = Cluster.state != ClusterState.DESTROYED
-        if only is not None:
-            chosen = and_(chosen, Cluster.id.in_(only))
+        choice, parameters = chosen(only)
         with self._database.reading() as session:
-            rows = session.execute(select(*_CLUSTER_COLUMNS).where(chosen).order_by(Cluster.id))
-            clusters = rows.all()
-            variables = _variables(session, chosen)
-            wanted = wanted_revisions(session, chosen)
+            clusters = session.execute(_clusters(choice), parameters).all()
+            variables = _variables(session, choice, parameters)
+            wanted = wanted_revisions(session, choice, parameters)
             deleting = [row.id for row in clusters if row.state is ClusterState.DELETING]
             applied = applied_revisions(session, deleting) if deleting else {}
-            attempts = attempts_of(session, chosen)
-            installation = _installation(session)
+            attempts = attempts_of(session, only)
+            installation = switches_of_installation(session)
         return [
             _cluster_record(
                 row,
@@ -148,40 +160,51 @@ class Records:
         Whoever writes what `clusters` reads changes the mark: people the cluster's row (`mark_changed` for values),
         Creator the newest deployment or the moment of the last plan.
         """
-        chosen: ColumnElement[bool] = Cluster.state != ClusterState.DESTROYED
-        if only is not None:
-            chosen = and_(chosen, Cluster.id.in_(only))
+        choice, parameters = chosen(only)
         with self._database.reading() as session:
-            installation = _installation(session)
+            installation = switches_of_installation(session)
             switch = (installation.applies_stopped, installation.changed_by) if installation else ()
-            rows = session.execute(_marks(chosen)).all()
+            rows = session.execute(_marks(choice), parameters).all()
         return {row[0]: (*row[1:], switch) for row in rows}
 
     def unfinished(self, cluster_id: UUID) -> list[UUID]:
         """Ids of the cluster's deployments that are under way, whoever began them."""
-        of_cluster = select(Deployment.id).where(Deployment.cluster_id == cluster_id)
         with self._database.reading() as session:
-            return list(session.scalars(of_cluster.where(UNDER_WAY).order_by(Deployment.id)))
+            return list(session.scalars(_UNFINISHED, {"cluster": cluster_id}))
 
-    def files(self, revision_id: UUID) -> list[FileReference]:
+    def _files(self, revision_id: UUID) -> tuple[FileReference, ...]:
         """The files of a recipe's revision."""
         query = select(RecipeFile).where(RecipeFile.revision_id == revision_id)
         with self._database.reading() as session:
-            return [
+            return tuple(
                 FileReference.model_validate(row, from_attributes=True)
                 for row in session.scalars(query.order_by(RecipeFile.path))
-            ]
+            )
 
 
 def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
     """Write what Creator saw or did; `updated_at` says when people changed the description, so it stays."""
     kept = {"updated_at": Cluster.updated_at}
-    statement = update(Cluster).where(which).values(**values, **kept)
-    session.execute(statement, execution_options={"synchronize_session": False})
+    session.execute(update(_CLUSTERS).where(which).values(**values, **kept))
 
 
-def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list[Row[Any]]]:
+@cache
+def _clusters(choice: Choice) -> Select[*tuple[Any, ...]]:
+    return select(*_CLUSTER_COLUMNS).where(choice.condition).order_by(Cluster.id)
+
+
+def _variables(
+    session: Session, choice: Choice, parameters: Mapping[str, Any]
+) -> dict[UUID, list[Row[Any]]]:
     """By cluster."""
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in session.execute(_values(choice), parameters):
+        found.setdefault(row.cluster_id, []).append(row)
+    return found
+
+
+@cache
+def _values(choice: Choice) -> Select[*tuple[Any, ...]]:
     columns = (
         ClusterVariable.cluster_id,
         ClusterVariable.name,
@@ -189,14 +212,12 @@ def _variables(session: Session, chosen: ColumnElement[bool]) -> dict[UUID, list
         ClusterVariable.encrypted,
         ClusterVariable.updated_at,
     )
-    query = select(*columns).join(Cluster, Cluster.id == ClusterVariable.cluster_id).where(chosen)
-    found: dict[UUID, list[Row[Any]]] = {}
-    for row in session.execute(query.order_by(ClusterVariable.name)):
-        found.setdefault(row.cluster_id, []).append(row)
-    return found
+    query = select(*columns).join(Cluster, Cluster.id == ClusterVariable.cluster_id)
+    return query.where(choice.condition).order_by(ClusterVariable.name)
 
 
-def _marks(chosen: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+@cache
+def _marks(choice: Choice) -> Select[*tuple[Any, ...]]:
     newest_id = (
         select(_NEWEST.id)
         .where(_NEWEST.cluster_id == Cluster.id)
@@ -225,7 +246,7 @@ def _marks(chosen: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
         .select_from(Cluster)
         .outerjoin(RecipeRevision, is_wanted())
         .outerjoin(Deployment, Deployment.id == newest_id)
-        .where(chosen)
+        .where(choice.condition)
     )
 
 
@@ -269,7 +290,7 @@ def _cluster_record(
     )
 
 
-def switches_of(row: Cluster | Row[Any], installation: InstallationSwitches | None) -> Switches:
+def switches_of(row: Row[Any], installation: Row[bool, str] | None) -> Switches:
     """What people decided beside the cluster's description."""
     return Switches(
         is_paused=row.paused_at is not None,
@@ -282,10 +303,11 @@ def switches_of(row: Cluster | Row[Any], installation: InstallationSwitches | No
     )
 
 
-def restraints_of(row: Cluster) -> Restraints:
+def restraints_of(row: Row[Any]) -> Restraints:
     """By what plans are to be judged now."""
     return Restraints(row.deploy_policy, Gates.model_validate(row.gates or {}), row.protected)
 
 
-def _installation(session: Session) -> InstallationSwitches | None:
-    return session.get(InstallationSwitches, 1)
+def switches_of_installation(session: Session) -> Row[bool, str] | None:
+    """What people decided about all clusters; None: nothing yet."""
+    return session.execute(_INSTALLATION).one_or_none()

@@ -1,15 +1,17 @@
 """Read: which revision of its recipe each cluster wants, and which one was applied last."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from common.contracts.recipes import RevisionProblem, Validity
+from creator.deployment.choice import Choice
 from creator.deployment.terraform import Kind
 from database.models import Cluster, Deployment, DeploymentStep, RecipeRevision
 
@@ -40,11 +42,17 @@ class RecipeRevisionRecord:
 
 
 def wanted_revisions(
-    session: Session, chosen: ColumnElement[bool]
+    session: Session, choice: Choice, parameters: Mapping[str, Any]
 ) -> dict[UUID, RecipeRevisionRecord]:
     """By cluster: the revision that it pins, or the newest of its recipe."""
-    query = select(Cluster.id, *_REVISION_COLUMNS).join(RecipeRevision, is_wanted()).where(chosen)
-    return {row[0]: _revision_record(row) for row in session.execute(query)}
+    rows = session.execute(_wanted(choice), parameters)
+    return {row[0]: _revision_record(row) for row in rows}
+
+
+@cache
+def _wanted(choice: Choice) -> Select[*tuple[Any, ...]]:
+    query = select(Cluster.id, *_REVISION_COLUMNS).join(RecipeRevision, is_wanted())
+    return query.where(choice.condition)
 
 
 def is_wanted() -> ColumnElement[bool]:

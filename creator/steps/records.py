@@ -5,13 +5,20 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from creator.steps.orders import StepRecord
 from creator.steps.state_locks import LockHolder
-from database.models import DeploymentStep
+from database.models import DeploymentStep, table_of
 from database.session import Database
+
+_STEPS = table_of(DeploymentStep)
+# Made once: they cost more than their execution.
+_ANNOUNCE = insert(_STEPS)
+_UNFINISHED = update(_STEPS).where(
+    _STEPS.c.id == bindparam("of_id"), _STEPS.c.finished_at.is_(None)
+)
 
 
 class StepRecords:
@@ -29,21 +36,21 @@ class StepRecords:
         self, deployment_id: UUID, step: StepRecord, *, require: Callable[[Session], None]
     ) -> None:
         """The step is about to start, unless `require` objects."""
-        row = DeploymentStep(
-            id=step.id,
-            deployment_id=deployment_id,
-            kind=step.kind,
-            arguments=list(step.arguments),
-            host=step.host,
-            boot_id=step.boot_id,
-            pid_namespace=step.pid_namespace,
-            workspace=str(step.folder),
-            deadline=step.deadline,
-            started_at=step.started_at,
-        )
+        row = {
+            "id": step.id,
+            "deployment_id": deployment_id,
+            "kind": step.kind,
+            "arguments": list(step.arguments),
+            "host": step.host,
+            "boot_id": step.boot_id,
+            "pid_namespace": step.pid_namespace,
+            "workspace": str(step.folder),
+            "deadline": step.deadline,
+            "started_at": step.started_at,
+        }
         with self._database.writing() as session:
             require(session)
-            session.add(row)
+            session.execute(_ANNOUNCE, row)
 
     def holds_lock(self, step_id: UUID, lock_id: str) -> None:
         """The step holds this lock on the state."""
@@ -68,10 +75,8 @@ class StepRecords:
 
     def _finish(self, step_id: UUID, **values: object) -> None:
         with self._database.writing() as session:
-            row = update(DeploymentStep).where(DeploymentStep.id == step_id)
-            row = row.where(DeploymentStep.finished_at.is_(None))
-            row = row.execution_options(synchronize_session=False)
-            session.execute(row.values(finished_at=self._clock(), **values))
+            unfinished = {"of_id": step_id, "finished_at": self._clock(), **values}
+            session.execute(_UNFINISHED, unfinished)
 
 
 def step_record(row: DeploymentStep) -> StepRecord:

@@ -6,6 +6,7 @@ Standard library only: docs/decisions/0010-terraform-outlives-creator.md.
 
 import array
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ def serve() -> None:
     """Take launches from the socket that is our stdin, each with a pipe for the answer, until Creator is gone."""
     creator = socket.socket(fileno=os.dup(0))
     _forget_stdin()
+    gc.disable()  # it would write to each page that a wrapper shares with us
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the wrappers' exit status
     while True:
         # Closed by exec: Creator reads the answer to its end, and terraform must not hold the pipe until then.

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Enum,
     Index,
     MetaData,
+    Table,
     Text,
     text,
 )
@@ -66,6 +67,14 @@ def words(enum: type[StrEnum], *, length: int) -> Enum:
         length=length,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def table_of(model: type["Model"]) -> Table:
+    """The table of a model, for statements that need no objects: they cost half as much."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is mapped to more than one table")
+    return table
 
 
 def now() -> datetime:
