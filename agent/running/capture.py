@@ -8,6 +8,8 @@ KEPT_BYTES = 64 * 1024
 class Capture:
     """Takes chunks as they come; never holds more than about three times the bound."""
 
+    __slots__ = ("_head", "_kept", "_tail", "_tail_cut", "fed_bytes")
+
     def __init__(self, *, kept_bytes: int = KEPT_BYTES) -> None:
         """`kept_bytes` bounds head and tail, each by itself."""
         self._kept = kept_bytes
@@ -58,6 +60,8 @@ class Capture:
 
     def lines(self) -> list[str]:
         """The lines with their newlines; the mark stands for those through which the cut goes."""
+        if not self.fed_bytes:
+            return []
         self._cut_tail()
         if not self._tail_cut:
             return _lines(self._head + self._tail)

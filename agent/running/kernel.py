@@ -134,8 +134,11 @@ def send(pid: int, number: int) -> None:
 
 def send_group(pid: int, number: int) -> None:
     """Send a signal to the group of a process that is not yet waited for."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    # Of each run: no context manager.
+    try:  # noqa: SIM105
         os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def ends_of_children() -> int:

@@ -7,7 +7,6 @@ the agent's end of the socket is closed, however the agent ended.
 docs/decisions/0020-launchers.md says why.
 """
 
-import contextlib
 import gc
 import heapq
 import os
@@ -35,6 +34,7 @@ _SWEEP_NS = 1000 * _MS_NS
 _WATCH_NS = 200 * _MS_NS
 _LAST_SWEEPS_NS = 5000 * _MS_NS
 _REAPED_PER_ROUND = 256
+_ENDS_BYTES = 4096
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * (3 * wire.MAX_STARTS + 1))
 # Starts that are due at once, since we or the host stood still, are so far apart.
 _SPACING_NS = 2 * _MS_NS
@@ -78,9 +78,7 @@ class Launcher:
             if self._planned:
                 self._start_planned()
             if ends in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(ends, 4096)
-                self._more_ended = True
+                self._hear_ends()
             if parents in ready:
                 self._hear_parents([descriptor for descriptor, _ in self._poll.poll(0)])
             if self._more_ended:
@@ -89,6 +87,13 @@ class Launcher:
                 break
             self._look_after()
         self._end_all()
+
+    def _hear_ends(self) -> None:
+        self._more_ended = True
+        try:  # noqa: SIM105 - of each run: no context manager
+            os.read(self._ends, _ENDS_BYTES)
+        except BlockingIOError:
+            pass
 
     def _wait_seconds(self) -> float:
         if self._more_ended:

@@ -1,6 +1,5 @@
 """One running prober as the agent sees it: its pipes and how its end came about: *act*. No decision about time is made here."""
 
-import contextlib
 import os
 import selectors
 import signal
@@ -43,6 +42,8 @@ class Holder(Protocol):
 class Pipe:
     """One of the program's two streams."""
 
+    __slots__ = ("_descriptor", "_is_watched", "capture")
+
     def __init__(self, descriptor: int | None, *, kept_bytes: int = KEPT_BYTES) -> None:
         """None: somebody else feeds the capture."""
         self._descriptor = descriptor
@@ -81,16 +82,18 @@ class Pipe:
         """Whether the stream is at its end."""
         if self._descriptor is None:
             return True
-        with contextlib.suppress(BlockingIOError):
+        try:
             for _ in range(times):
                 chunk = os.read(self._descriptor, _READ_BYTES)
                 if not chunk:
                     return True
                 self.capture.feed(chunk)
+        except BlockingIOError:  # that is all there is now
+            pass
         return False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Run:
     """A program that was asked for; times are nanoseconds of the scheduler's clock."""
 
