@@ -1,6 +1,6 @@
 """The flight recorder at work: the loop hands runs over and never waits, a thread of its own writes them: *act*.
 
-A run that was not good is on disk within a second or two. Of those that were, the last few of each combination are, four times a
+A run that was not good is on disk within a second or two. Of those that were, the last two of each combination are, once a
 minute: they come hundreds of times a second and one is like the other.
 """
 
@@ -29,8 +29,8 @@ _MAX_WAITING = 2000
 _MAX_WAITING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 _LOOK_NS = 1_000_000_000
-_SUCCESS_ROUNDS = 15
-_SUCCESSES_KEPT = 3  # of each combination, of a quarter of a minute
+_SUCCESS_ROUNDS = 60
+_SUCCESSES_KEPT = 2  # of each combination, of a minute
 _MAX_PENDING = 3000
 _RECENT_BYTES = 1024 * 1024
 _RECENT = 500
