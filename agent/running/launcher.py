@@ -59,6 +59,8 @@ class Launcher:
         self._sweep_at_ns = self._watch_at_ns = _now_ns() + _SWEEP_NS
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._folders = Folders(sandbox.temporary)
+        # When we waited last, and before that, when all in `_runs` were alive.
+        self._waited_ns = self._alive_ns = _now_ns()
         # Whether children may have ended that were not looked at.
         self._more_ended = False
         self._poll = select.epoll()
@@ -98,6 +100,8 @@ class Launcher:
     def _wait_seconds(self) -> float:
         if self._more_ended:
             return 0.0
+        now_ns = _now_ns()
+        self._alive_ns, self._waited_ns = self._waited_ns, now_ns
         moment_ns = self._sweep_at_ns
         if self._runs and self._watch_at_ns < moment_ns:
             moment_ns = self._watch_at_ns
@@ -106,7 +110,7 @@ class Launcher:
             moment_ns = say_at_ns
         if self._planned:
             moment_ns = min(moment_ns, max(self._planned[0][0], self._next_start_ns))
-        return max(0.0, (moment_ns - _now_ns()) / 1e9)
+        return max(0.0, (moment_ns - now_ns) / 1e9)
 
     def _take_requests(self) -> bool:
         """Whether the agent is still there."""
@@ -285,8 +289,8 @@ class Launcher:
         now_ns = _now_ns()
         self._outbox.put_end(
             Ended(
-                run.number, status, usage, run.breach,
-                took_ns=now_ns - run.started_ns, late_ns=run.late_ns, signalled=run.signalled,
+                run.number, status, usage, run.breach, late_ns=run.late_ns,
+                took_ns=run.took_ns(now_ns, alive_ns=self._alive_ns), signalled=run.signalled,
             ),
             now_ns,
         )  # fmt: skip

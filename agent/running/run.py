@@ -109,6 +109,7 @@ class Run:
     cause: EndCause | None = None
     killed: bool = False
     is_watched: bool = False
+    is_overtime: bool = False
     is_loud: bool = False
     counted: bool = True
     exit_code: int | None = None

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 _LOUD_BYTES = 16 * 1024
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
+# How long we look for an answer that came in time, at most, if we were held up when its time was over.
+_LONGEST_LOOK_NS = SECOND_NS
 _SWEEP_NS = SECOND_NS
 # Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
 _WATCH_AFTER_NS = SECOND_NS // 20
@@ -151,10 +153,10 @@ class Runner:
     def tick(self, now_ns: int) -> None:
         """Do what is due: signals for runs over their limits, and looking for orphans."""
         while self._deadlines and self._deadlines[0][0] <= now_ns:
-            _, deadline_number, number = heapq.heappop(self._deadlines)
+            deadline_ns, deadline_number, number = heapq.heappop(self._deadlines)
             run = self._runs.get(number)
             if run and run.deadline_number == deadline_number:
-                self._deadline_passed(run, now_ns)
+                self._deadline_passed(run, now_ns, late_ns=now_ns - deadline_ns)
         self._servers.tick(now_ns)
         if now_ns >= self._sweep_at_ns:
             self._sweep_at_ns = now_ns + (_SWEEP_SOON_NS if self.sweep() else _SWEEP_NS)
@@ -304,9 +306,13 @@ class Runner:
         limit_ns = _nanoseconds(run.spec.time_limit.total_seconds())
         self._set_deadline(run, run.started_ns + limit_ns)
 
-    def _deadline_passed(self, run: Run, now_ns: int) -> None:
+    def _deadline_passed(self, run: Run, now_ns: int, *, late_ns: int) -> None:
         if not run.is_watched:
             self._watch(run)
+        elif run.cause is None and run.spec.mode == SERVER and not run.is_overtime:
+            # Nobody notes when it answered, and a pipe that we did not empty may hold up the rest: as long as we were late.
+            run.is_overtime = True
+            self._set_deadline(run, now_ns + max(1, min(late_ns, _LONGEST_LOOK_NS)))
         elif run.cause is None:
             self._ask_to_end(run, EndCause.TIME_LIMIT, now_ns)
         elif not run.killed:

@@ -8,6 +8,9 @@ import resource
 
 from agent.running import wire
 
+# Whoever has runs looks around far more often; who did not stood still.
+_STANDSTILL_NS = 1_000_000_000
+
 
 class Run:
     """A started program; `pid` is not waited for yet, so that nobody else can have it."""
@@ -28,6 +31,15 @@ class Run:
         self.is_limited = False
         self.breach = ""
         self.signalled = False
+
+    def took_ns(self, now_ns: int, *, alive_ns: int) -> int:
+        """From its start to its end, which was noticed now; then, or at its start, it was surely alive.
+
+        After a standstill of ours nobody knows when it ended: then as long as it surely took, in favour of who ended by itself.
+        """
+        alive_ns = max(alive_ns, self.started_ns)
+        stood_still = now_ns - alive_ns > _STANDSTILL_NS
+        return (alive_ns if stood_still else now_ns) - self.started_ns
 
     def limit_cpu(self) -> None:
         """The kernel's own limit is per process; the sum is looked at with the other limits of the run."""

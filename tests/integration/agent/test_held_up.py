@@ -18,6 +18,21 @@ from tests.integration.agent.stand_ins import wait_until
 
 # More than a loop hears of in one round.
 MANY = 150
+# Answers each request, behind much that it prints; a pipe holds a small part of that.
+SERVER = """
+import os, sys
+
+noise, begun = int(sys.argv[1]), sys.argv[2]
+while line := sys.stdin.buffer.readline():
+    if line.startswith(b"Content-Length: "):
+        sys.stdin.buffer.readline()
+        request_id = sys.stdin.buffer.read(int(line.split()[1]))[1]
+        open(begun, "w").close()
+        frame = b"x" * noise + b"\\nContent-Length: 2\\n\\n" + bytes([8, request_id])
+        while frame:
+            frame = frame[os.write(1, frame):]
+        open(begun + " and done", "w").close()
+"""
 
 
 @pytest.fixture
@@ -78,3 +93,35 @@ def test_the_loop_does_not_wait_for_a_launcher_that_does_not_end(bench: Bench) -
     bench.ahead_ns += 10 * SECOND_NS
     bench.turn_until(lambda: not launcher.is_running())
     bench.turn_until(lambda: len(list(bench.temporary.iterdir())) == 1)
+
+
+@pytest.mark.parametrize("noise_bytes", [0, 1_000_000])
+def test_what_a_server_answered_meanwhile_counts_wherever_it_stands(
+    bench: Bench, noise_bytes: int
+) -> None:
+    begun, done = bench.folder / "begun", bench.folder / "begun and done"
+    spec = bench.spec(
+        "python3", "-c", SERVER, str(noise_bytes), str(begun),
+        mode="server", output="prometheus", time_limit=timedelta(seconds=60),
+    )  # fmt: skip
+    bench.runner.start(spec, boot_ns())
+    # With so much before it, it cannot be done until somebody reads.
+    wait_until(begun.exists if noise_bytes else done.exists)
+    bench.ahead_ns += 100 * SECOND_NS
+    bench.runner.tick(bench.now_ns())
+    bench.turn_until(lambda: bench.results)
+    assert bench.results[0].verdict.outcome is Outcome.SUCCESS
+
+
+def test_a_server_that_has_not_answered_is_a_timeout_after_a_last_look(bench: Bench) -> None:
+    spec = bench.spec(
+        "python3", "-c", "import time; time.sleep(300)",
+        mode="server", output="prometheus", time_limit=timedelta(seconds=60),
+    )  # fmt: skip
+    bench.runner.start(spec, boot_ns())
+    bench.ahead_ns += 100 * SECOND_NS
+    bench.runner.tick(bench.now_ns())
+    assert not bench.results
+    bench.ahead_ns += SECOND_NS
+    bench.turn_until(lambda: bench.results)
+    assert bench.results[0].verdict.outcome is Outcome.TIMEOUT
