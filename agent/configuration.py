@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
+from agent.documents import checked_document
 from agent.errors import (
     DocumentRefusedError,
     FileDamagedError,
@@ -21,7 +22,9 @@ from agent.errors import (
     PublicationUnreadableError,
     UnexpectedError,
 )
+from agent.in_force import InForce, PlanTaken
 from agent.links import Link
+from agent.mailboxes import Mailbox
 from agent.plan import HostPlan, PlannedProber, planned_prober, secrets_of
 from agent.publication import Publication
 from agent.rules import Rules
@@ -37,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=5)
 _MAX_PROBLEM_LENGTH = 1000
+# So long may a loop that starts take for the first plan, before we ask the API.
+_LOOP_SECONDS = 10.0
 
 ConfigurationOrigin = Literal["none", "disk", "api", "object storage", "file"]
 
@@ -62,6 +67,8 @@ class ConfigurationNews:
     source: ConfigurationOrigin = "none"
     # What the plan was made of, with its large values in place.
     document: ConfigurationDocument | None = None
+    # It stands in for a newer one that cannot be put in force.
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,32 +83,6 @@ class Surroundings:
     is_local: bool = False
 
 
-def checked_document(
-    content: bytes, *, cluster_slug: str, current: ConfigurationDocument | None
-) -> ConfigurationDocument:
-    """The document behind the bytes, if it may follow the current one; DocumentRefusedError."""
-    try:
-        document = ConfigurationDocument.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise DocumentRefusedError(
-            f"{error.error_count()} mistakes, the first one at {path or 'its beginning'}: {first['msg']}"
-        ) from error
-    if document.cluster.slug != cluster_slug:
-        raise DocumentRefusedError(f"it is for cluster {document.cluster.slug}")
-    if current and document.cluster.id != current.cluster.id:
-        raise DocumentRefusedError(
-            f"cluster {cluster_slug} had the id {current.cluster.id} and now has {document.cluster.id};"
-            " if it really is a new cluster, remove the agent's folder"
-        )
-    if current and document.revision < current.revision:
-        raise OlderDocumentError(
-            f"its revision {document.revision} is older than {current.revision}"
-        )
-    return document
-
-
 class Configuration:
     """The newest good document of one host; used by one thread."""
 
@@ -113,8 +94,9 @@ class Configuration:
         *,
         publication: Publication | None = None,
         link: Link | None = None,
+        taken: Mailbox[PlanTaken] | None = None,
     ) -> None:
-        """`publication` is read while the `source`, the API, is away."""
+        """`publication` is read while the `source`, the API, is away; `taken` is what the loop says of plans, None: it takes all."""
         self._source = source
         self._publication = publication
         self._store = store
@@ -122,6 +104,8 @@ class Configuration:
         self._host = Host(surroundings.host)
         self._secrets = SecretValues(source, store)
         self._document: ConfigurationDocument | None = None
+        self._in_force = InForce(taken)
+        self._fallback: ConfigurationNews | None = None
         # With large values in place: what was planned last, and what is in use.
         self._planned_from: ConfigurationDocument | None = None
         self._filled: ConfigurationDocument | None = None
@@ -155,6 +139,29 @@ class Configuration:
                 log.info("start from disk revision=%d", document.revision)
         except (DocumentRefusedError, OSError) as error:
             self._fail(error)
+
+    def fallback(self) -> ConfigurationNews | None:
+        """After the start from disk: what stands in if the loop cannot put that in force; the loop's word is waited for."""
+        if self._plan is None or self._in_force.listen(
+            self._plan, self._document, wait_seconds=_LOOP_SECONDS
+        ):
+            return None
+        self._guarded(self._plan_fallback)
+        return self._fallback
+
+    def _plan_fallback(self) -> None:
+        content = self._store.fallback()
+        if content is None:
+            return
+        slug = self._surroundings.cluster_slug
+        document = checked_document(content, cluster_slug=slug, current=None)
+        incomplete, planned_from = self._incomplete, self._planned_from
+        plan = self._planned(document, files_from_disk_only=True)
+        filled = self._planned_from
+        # What comes next is about the newest one again.
+        self._incomplete, self._planned_from = incomplete, planned_from
+        self._in_force.document = document
+        self._fallback = ConfigurationNews(plan, "", None, "disk", filled, is_fallback=True)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """A mistake of ours about one document, wherever it shows, is reported and costs nobody the last good one."""
@@ -213,6 +220,7 @@ class Configuration:
             self._problem = str(error)[:_MAX_PROBLEM_LENGTH]
 
     def _take(self, content: bytes) -> None:
+        self._in_force.listen(self._plan, self._document)
         is_local = self._surroundings.is_local
         document = checked_document(
             content,
@@ -220,14 +228,15 @@ class Configuration:
             current=None if is_local else self._document,
         )
         plan = self._planned(document, files_from_disk_only=False)
-        if not is_local:
-            self._store.keep_document(content)
         before = self._document
+        if not is_local:
+            was_in_force = before is not None and before == self._in_force.document
+            self._store.keep_document(content, was_in_force=was_in_force)
         if etag_of(content) != self.etag:
             log.info("configuration in use revision=%d", document.revision)
         self._use(document, content, plan if plan != self._plan else self._plan)
         # What the document before names stays once more: its runs may still be ending.
-        self._clean_up([document, before] if before else [document])
+        self._clean_up([one for one in (document, before, self._in_force.document) if one])
 
     def _complete(self, document: ConfigurationDocument) -> None:
         """Ask again for files that could not be had; the plan is another one only if that changed something."""
@@ -236,6 +245,8 @@ class Configuration:
             self._plan, self._filled = plan, self._planned_from
 
     def _clean_up(self, documents: Sequence[ConfigurationDocument]) -> None:
+        if not (self._in_force.document or self._surroundings.is_local):
+            return  # what is on disk from before may be needed once more
         try:
             self._store.forget_all_but(
                 [

@@ -97,7 +97,7 @@ class AgentLoop:
         # The same ones by combination, of which a batch has many.
         self._spec_of: dict[RunKey, RunSpec] = {}
         self._cluster_id = UUID(int=0)
-        self._standing = StandingNews(self._apply)
+        self._standing = StandingNews(self._apply, ports.plan_taken)
         # Whose bad lines the log has shown under this plan.
         self._bad_output_told: set[RunKey] = set()
         self._bugs = 0

@@ -26,6 +26,7 @@ from agent.ending import End
 from agent.errors import AgentFolderError, ScrapePortError
 from agent.folder_lock import lock_folder
 from agent.identity import next_identity
+from agent.in_force import PlanTaken
 from agent.links import Link, Links
 from agent.local_document import LocalDocument, NoReports
 from agent.loop import AgentLoop
@@ -200,6 +201,7 @@ class _Parts:
         self._sources = sources
         self._token = "" if sources.document else _token(settings)
         self._news: Mailbox[ConfigurationNews] = Mailbox()
+        self._taken: Mailbox[PlanTaken] = Mailbox()
         self._wiper = Wiper()
         self._folder = settings.agent_dir.absolute()
         self._accounts = Accounts(self._folder)
@@ -230,7 +232,7 @@ class _Parts:
         ports = Ports(
             self._news, self._end.waker, self._sink, self._reports.send, self._accounts,
             desk=self._desk, record_flight=self._recorder.take, pauses=pauses.pauses(),
-            canaries=self._canaries,
+            canaries=self._canaries, plan_taken=self._taken.put,
         )  # fmt: skip
         path = f"{Path(sys.executable).parent}:{_SYSTEM_PATH}"
         group = make_group(self._folder)
@@ -340,8 +342,9 @@ class _Parts:
         )
         source = local or self._api_client()
         return Configuration(
-            source, self._store, surroundings, publication=publication, link=self._links.api
-        )
+            source, self._store, surroundings, publication=publication, link=self._links.api,
+            taken=self._taken,
+        )  # fmt: skip
 
     def _deliver(self, news: ConfigurationNews) -> None:
         self._news.put(news)

@@ -48,6 +48,8 @@ def follow(
 ) -> None:
     """Deliver what is on disk, then poll until told to stop; the body of a thread. `nudged` ends a pause."""
     deliver(configuration.start_from_disk())
+    if fallback := configuration.fallback():
+        deliver(fallback)
     while not stopping.is_set():
         nudged.clear()
         started = time.monotonic()

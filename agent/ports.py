@@ -10,6 +10,7 @@ from agent.control.desk import Desk
 from agent.control.window import Window
 from agent.flights import Flight
 from agent.identity import Identity
+from agent.in_force import PlanTaken
 from agent.mailboxes import Mailbox, Waker
 from agent.sinks.port import MetricSink
 from common.contracts.control import Pause
@@ -36,5 +37,6 @@ class Ports:
     accounts: Accounts
     desk: Desk[Window] = field(default_factory=lambda: Desk(lambda: None))
     record_flight: Callable[[Flight], None] = lambda _: None
+    plan_taken: Callable[[PlanTaken], None] = lambda _: None
     pauses: Sequence[Pause] = ()  # from before the start
     canaries: Callable[[StartCanary, int], Canaries] = no_canaries

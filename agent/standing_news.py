@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from agent.configuration import ConfigurationNews
 from agent.errors import UnexpectedError
+from agent.in_force import PlanTaken
 from agent.plan import HostPlan
 
 log = logging.getLogger(__name__)
@@ -17,9 +18,17 @@ _NOTHING_YET = ConfigurationNews(None, "", None)
 class StandingNews:
     """Used by the loop's thread."""
 
-    def __init__(self, apply: Callable[[HostPlan, int], None]) -> None:
-        """`apply` puts a plan in force, at that moment of the scheduler's clock; whatever it raises, the plan before holds."""
+    def __init__(
+        self,
+        apply: Callable[[HostPlan, int], None],
+        tell: Callable[[PlanTaken], None] = lambda _: None,
+    ) -> None:
+        """`apply` puts a plan in force, at that moment of the scheduler's clock; whatever it raises, the plan before holds.
+
+        `tell` hears what became of each new plan.
+        """
         self._apply = apply
+        self._tell = tell
         self._refused: HostPlan | None = None
         self._problem = ""
         self.news = _NOTHING_YET
@@ -29,14 +38,16 @@ class StandingNews:
         before = self.news
         plan = news.plan
         if plan is not None and plan is not before.plan and plan is not self._refused:
-            self._put_in_force(plan, now_ns)
+            self._put_in_force(plan, now_ns, is_fallback=news.is_fallback)
         if plan is not None and plan is self._refused:
             # The news of the plan that holds, with what is wrong with the newest one.
             news = replace(news, plan=before.plan, document=before.document, problem=self._problem)
+        elif news.is_fallback:
+            news = replace(news, problem=self._problem)
         self.news = news
         return (news.plan, news.problem) != (before.plan, before.problem)
 
-    def _put_in_force(self, plan: HostPlan, now_ns: int) -> None:
+    def _put_in_force(self, plan: HostPlan, now_ns: int, *, is_fallback: bool) -> None:
         """A mistake of ours about one document must not end what runs."""
         try:
             self._apply(plan, now_ns)
@@ -46,8 +57,12 @@ class StandingNews:
             said = f"document {plan.document_revision} cannot be put in force: {UnexpectedError(error)}"
             self._problem = said[:_MAX_PROBLEM_LENGTH]
             self._go_back(plan, now_ns)
+            self._tell(PlanTaken(plan, is_in_force=False))
         else:
-            self._refused, self._problem = None, ""
+            # What a fallback stands in for is refused still.
+            if not is_fallback:
+                self._refused, self._problem = None, ""
+            self._tell(PlanTaken(plan, is_in_force=True))
 
     def _go_back(self, refused: HostPlan, now_ns: int) -> None:
         """Undo the half of it that was done: to the plan before, or to none."""

@@ -5,6 +5,7 @@ so that after a crash, a full disk or a flipped bit it is fetched again and neve
 
     documents/<sha256>       the document's bytes
     current                  the name of the last good one
+    fallback                 the name of one before it that was in force, if it cannot be
     files/<sha256>           content of a file
     unpacked/<content hash>/ files of a prober's revision, read-only: the working directory of its runs
     temporary/               TMPDIRs of runs
@@ -37,6 +38,7 @@ class Store:
         """`root` is absolute; what is missing in it is made."""
         self._documents = root / "documents"
         self._current = root / "current"
+        self._fallback = root / "fallback"
         self._secrets = root / "secrets.json"
         self._files = root / "files"
         self._unpacked = root / "unpacked"
@@ -61,13 +63,20 @@ class Store:
         """The last good document; None if there is none or it is damaged."""
         return document_in(self._current.parent)
 
-    def keep_document(self, content: bytes) -> None:
-        """Make this the last good document and forget the one before."""
+    def fallback(self) -> bytes | None:
+        """The document before that one that was in force; None if there is none or it is damaged."""
+        return _named_in(self._current.parent, self._fallback.name)
+
+    def keep_document(self, content: bytes, *, was_in_force: bool = True) -> None:
+        """Make this the last good document; if the one before was in force it becomes the fallback, else that stays."""
         name = hashlib.sha256(content).hexdigest()
         write_atomically(self._documents / name, content)
+        before = _name_in(self._current)
+        if was_in_force and before and before != name:
+            write_atomically(self._fallback, f"{before}\n".encode())
         write_atomically(self._current, f"{name}\n".encode())
         for other in self._documents.iterdir():
-            if other.name != name:
+            if other.name not in {name, _name_in(self._fallback)}:
                 other.unlink(missing_ok=True)
 
     def secrets(self) -> ClusterSecrets:
@@ -155,12 +164,24 @@ class Store:
 
 def document_in(folder: Path) -> bytes | None:
     """The last good document that an agent kept in its folder; None if there is none or it is damaged. OSError."""
+    return _named_in(folder, "current")
+
+
+def _named_in(folder: Path, file: str) -> bytes | None:
+    name = _name_in(folder / file)
     try:
-        name = (folder / "current").read_text().strip()
-        is_name = re.fullmatch(SHA256_PATTERN, name)
-        return _verified(folder / "documents" / name, name) if is_name else None
-    except (FileNotFoundError, FileDamagedError, UnicodeDecodeError):
+        return _verified(folder / "documents" / name, name) if name else None
+    except (FileNotFoundError, FileDamagedError):
         return None
+
+
+def _name_in(file: Path) -> str:
+    """The name that a file holds; empty if it holds none."""
+    try:
+        name = file.read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    return name if re.fullmatch(SHA256_PATTERN, name) else ""
 
 
 def _verified(path: Path, sha256: str) -> bytes:

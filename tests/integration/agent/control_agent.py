@@ -20,13 +20,14 @@ class ControlAgent:
         self.client = ControlClient(folder)
         self.process: processes.Process | None = None
         self.log = folder.parent / "control-agent.log"
+        self.program = [sys.executable, "agent/main.py"]
         self._environment = agent_environment(folder, api)
 
     def start(self, **environment: str) -> None:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = processes.start(
-                [sys.executable, "agent/main.py"],
+                self.program,
                 environment={**self._environment, **environment},
                 cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.configuration import Configuration, Surroundings
+from agent.in_force import PlanTaken
+from agent.mailboxes import Mailbox
 from agent.store import Store
 from common.agent_api_client import AgentApiClient
 from common.agent_transport import AgentTransport
@@ -188,8 +190,8 @@ def test_a_damaged_disk_is_repaired_from_the_api(
 
 def test_a_full_disk_keeps_the_last_good_document(stub_api: StubApi, agent_folder: Path) -> None:
     class FullStore(Store):
-        def keep_document(self, content: bytes) -> None:
-            del content
+        def keep_document(self, content: bytes, *, was_in_force: bool = True) -> None:
+            del content, was_in_force
             raise OSError(28, os.strerror(28))
 
     configured = configuration(stub_api, FullStore(agent_folder))
@@ -203,7 +205,29 @@ def test_forgets_older_documents(stub_api: StubApi, store: Store, agent_folder: 
     for revision in (1, 2, 3):
         stub_api.document = document(revision=revision)
         configured.poll()
-    assert len(list((agent_folder / "documents").iterdir())) == 1
+    # The newest one, and the one to fall back on.
+    assert store.document() == document(revision=3)
+    assert store.fallback() == document(revision=2)
+    assert len(list((agent_folder / "documents").iterdir())) == 2
+
+
+def test_falls_back_on_nothing_that_never_was_in_force(
+    stub_api: StubApi, store: Store, agent_folder: Path
+) -> None:
+    taken: Mailbox[PlanTaken] = Mailbox()
+    client = AgentApiClient(AgentTransport(stub_api.url, stub_api.token), "demo")
+    configured = Configuration(
+        client, store, Surroundings("demo", "h1", clock_ns=lambda: 5), taken=taken
+    )
+    for revision, is_in_force in ((1, True), (2, False), (3, False)):
+        stub_api.document = document(revision=revision)
+        plan = configured.poll().plan
+        assert plan
+        taken.put(PlanTaken(plan, is_in_force))
+    assert store.document() == document(revision=3)
+    assert store.fallback() == document(revision=1)
+    (agent_folder / "documents" / sha256(document(revision=1))).write_bytes(b"{}")
+    assert store.fallback() is None
 
 
 def test_forgets_files_that_neither_this_document_nor_the_one_before_names(

@@ -4,29 +4,25 @@ Who ended in time keeps its verdict, the ledger balances beat by beat, nothing i
 a file to which the programs append.
 """
 
-import json
 import os
 import signal
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import psutil
 import pytest
 
 from agent.accounts import Accounted, Accounts
-from agent.plan import RunKey
-from agent.scheduler import PAUSE_NS, SECOND_NS, phase_ns, run_hash
+from agent.scheduler import PAUSE_NS, SECOND_NS
 from tests.integration.agent.control_agent import ControlAgent
+from tests.integration.agent.ledger import accounted_until_ns, beats, counted
 from tests.integration.agent.stand_ins import (
-    CLUSTER_ID,
     StubApi,
     StubSolomon,
     document,
     prober,
-    prober_id,
     wait_until,
 )
 
@@ -113,24 +109,8 @@ def slept(agent: ControlAgent, witness: Witness, *, with_launchers: bool) -> Cou
             os.kill(one.pid, signal.SIGCONT)
 
 
-def beats(number: int, since_ns: int, until_ns: int) -> int:
-    """How many beats a prober has between two moments of Unix time, from interval and phase alone."""
-    interval_ns = round((HOUR_SECONDS if number in ONCE else INTERVAL_SECONDS) * SECOND_NS)
-    key = RunKey(UUID(prober_id(number)), "{}")
-    phase = phase_ns(run_hash(UUID(CLUSTER_ID), "h1", key), interval_ns)
-    return (until_ns - phase) // interval_ns - (since_ns - phase) // interval_ns
-
-
-def counted(solomon: StubSolomon, number: int) -> Counter[str]:
-    """What the newest cell says of a prober: runs by outcome, skipped ones by reason."""
-    newest = max(solomon.pushes, key=lambda push: int(push["ts"]))
-    found: Counter[str] = Counter()
-    for sensor in newest["sensors"]:
-        labels = sensor["labels"]
-        is_asked_for = labels["name"] in {"mr_prober_runs", "mr_prober_skipped_runs"}
-        if is_asked_for and labels["prober_slug"] == f"prober-{number}":
-            found[labels.get("outcome") or labels["reason"]] += sensor["value"]
-    return +found
+def interval_of(number: int) -> float:
+    return HOUR_SECONDS if number in ONCE else INTERVAL_SECONDS
 
 
 @pytest.mark.parametrize("with_launchers", [False, True], ids=["alone", "with its launchers"])
@@ -157,12 +137,11 @@ def test_after_a_standstill_verdicts_are_right_and_the_ledger_balances(
     assert control_agent.end() == 0
     fit_in = (time.monotonic() - awake) / INTERVAL_SECONDS
 
-    accounted = json.loads((control_agent.folder / "accounted.json").read_bytes())
-    until_ns = int(accounted["until_unix_ns"])
+    until_ns = accounted_until_ns(control_agent.folder)
     told = witness.words()
     for number in FREQUENT:
         ledger, runs = counted(stub_solomon, number), told[str(number)]
-        assert ledger.total() == beats(number, since_ns, until_ns)
+        assert ledger.total() == beats(number, interval_of(number), since_ns, until_ns)
         assert ledger.keys() <= {"success", "suspended", "overlap", "agent_restart"}
         # The last one may have been ended by the end of the agent.
         assert ledger["success"] <= runs <= ledger["success"] + 1
@@ -172,4 +151,4 @@ def test_after_a_standstill_verdicts_are_right_and_the_ledger_balances(
     for number, outcome in zip(ONCE, ("failure", "success", "success", "timeout"), strict=True):
         ledger = counted(stub_solomon, number)
         assert (ledger.pop(outcome), ledger.keys() - {"agent_restart"}) == (1, set())
-        assert 1 + ledger.total() == beats(number, since_ns, until_ns)
+        assert 1 + ledger.total() == beats(number, interval_of(number), since_ns, until_ns)

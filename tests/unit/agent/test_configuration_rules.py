@@ -6,7 +6,8 @@ from typing import cast
 
 import pytest
 
-from agent.configuration import Configuration, ConfigurationNews, checked_document
+from agent.configuration import Configuration, ConfigurationNews
+from agent.documents import checked_document
 from agent.errors import DocumentRefusedError
 from agent.polling import follow, poll_delay
 from common.contracts.configuration import ConfigurationDocument
@@ -104,6 +105,9 @@ class NudgedConfiguration:
 
     def start_from_disk(self) -> ConfigurationNews:
         return ConfigurationNews(None, "", None)
+
+    def fallback(self) -> ConfigurationNews | None:
+        return None
 
     def poll(self, wait: timedelta) -> ConfigurationNews:
         assert wait

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from agent.configuration import ConfigurationNews
+from agent.in_force import PlanTaken
 from agent.plan import HostPlan
 from agent.standing_news import StandingNews
 from tests.unit.agent.factories import host_plan, planned
@@ -63,3 +64,23 @@ def test_nothing_runs_where_the_first_one_cannot_be_put_in_force() -> None:
     assert loop.applied[-1].probers == ()
     assert standing.news.plan is None
     assert standing.news.problem
+
+
+def test_what_stands_in_for_a_refused_plan_is_put_in_force_and_the_fault_stays() -> None:
+    loop = FakeLoop(2)
+    told: list[PlanTaken] = []
+    standing, bad = StandingNews(loop.apply, told.append), news_of(2)
+    standing.take(bad, 0)
+    fallback = replace(news_of(1), is_fallback=True)
+    assert standing.take(fallback, 1)
+    assert standing.news.plan is fallback.plan
+    assert "document 2 cannot be put in force" in standing.news.problem
+    applied = len(loop.applied)
+    # The next polls bring the refused one again.
+    assert not standing.take(bad, 2)
+    assert len(loop.applied) == applied
+    assert standing.news.plan is fallback.plan
+    assert standing.take(news_of(3), 3)
+    assert standing.news.problem == ""
+    taken = [(one.plan.document_revision, one.is_in_force) for one in told]
+    assert taken == [(2, False), (1, True), (3, True)]
