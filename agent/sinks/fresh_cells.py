@@ -7,6 +7,7 @@ Nothing here raises: without these files a cell is as safe as the process that h
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,15 @@ class FreshCells:
         self._folder = folder
 
     def keep(self, cell: FreshCell) -> None:
-        """Have it outlast this process."""
+        """Have it outlast this process, and a loss of power: accounts that are on disk without it would lose its beats for nobody to see."""
         content = b"".join(
             packed(push.body, points=push.metrics, at=cell.at) for push in cell.pushes
         )
         try:
-            self._path(cell.number).write_bytes(content)
+            with self._path(cell.number).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             log.debug("a cell is not kept: %s", error)
 

@@ -41,6 +41,7 @@ CERTAIN = {
         "replace in Accounts.write",
         "rename in Store.unpack",
         "fsync in write_atomically",
+        "fsync in FreshCells.keep",
         "pwrite in Spool._write",
         "pwrite in _write",
         "unlink in Spool._remove",
