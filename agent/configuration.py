@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _PATIENCE = timedelta(seconds=5)
 _MAX_PROBLEM_LENGTH = 1000
 # So long may a loop that starts take for the first plan, before we ask the API.
-_LOOP_SECONDS = 10.0
+_LOOP_SECONDS = 60.0
 
 ConfigurationOrigin = Literal["none", "disk", "api", "object storage", "file"]
 
@@ -140,14 +140,20 @@ class Configuration:
         except (DocumentRefusedError, OSError) as error:
             self._fail(error)
 
-    def fallback(self) -> ConfigurationNews | None:
-        """After the start from disk: what stands in if the loop cannot put that in force; the loop's word is waited for."""
+    def stand_in(self, deliver: Callable[[ConfigurationNews], None]) -> None:
+        """After the start from disk: if the loop cannot put that in force, deliver what was in force before; the loop's word is waited for."""
         if self._plan is None or self._in_force.listen(
             self._plan, self._document, wait_seconds=_LOOP_SECONDS
         ):
-            return None
+            return
         self._guarded(self._plan_fallback)
-        return self._fallback
+        fallback, self._fallback = self._fallback, None
+        if fallback:
+            deliver(fallback)
+            # The next news would take its place, if the loop had not got it yet.
+            self._in_force.listen(
+                fallback.plan, self._in_force.document, wait_seconds=_LOOP_SECONDS
+            )
 
     def _plan_fallback(self) -> None:
         content = self._store.fallback()

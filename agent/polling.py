@@ -48,8 +48,7 @@ def follow(
 ) -> None:
     """Deliver what is on disk, then poll until told to stop; the body of a thread. `nudged` ends a pause."""
     deliver(configuration.start_from_disk())
-    if fallback := configuration.fallback():
-        deliver(fallback)
+    configuration.stand_in(deliver)
     while not stopping.is_set():
         nudged.clear()
         started = time.monotonic()

@@ -154,6 +154,8 @@ class Bed:
         names.is_silent = False
         reported = len(reports)
         wait_until(lambda: len(reports) > reported)
+        # One that is new: only while all is well is the last one sent at the end.
+        wait_until(lambda: any(push["ts"] > end_unix + 2 for push in self.solomon.pushes))
         # A cell that ended meanwhile.
         wait_until(lambda: any(begin_unix < push["ts"] < end_unix for push in self.solomon.pushes))
         return seen  # fmt: skip
