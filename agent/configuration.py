@@ -142,18 +142,14 @@ class Configuration:
 
     def stand_in(self, deliver: Callable[[ConfigurationNews], None]) -> None:
         """After the start from disk: if the loop cannot put that in force, deliver what was in force before; the loop's word is waited for."""
-        if self._plan is None or self._in_force.listen(
-            self._plan, self._document, wait_seconds=_LOOP_SECONDS
-        ):
+        if self._plan is None or self._in_force.listen(self._plan, self._document, _LOOP_SECONDS):
             return
         self._guarded(self._plan_fallback)
         fallback, self._fallback = self._fallback, None
         if fallback:
             deliver(fallback)
             # The next news would take its place, if the loop had not got it yet.
-            self._in_force.listen(
-                fallback.plan, self._in_force.document, wait_seconds=_LOOP_SECONDS
-            )
+            self._in_force.listen(fallback.plan, self._in_force.document, _LOOP_SECONDS)
 
     def _plan_fallback(self) -> None:
         content = self._store.fallback()

@@ -24,7 +24,7 @@ class InForce:
         self.document: ConfigurationDocument | None = None
 
     def listen(
-        self, plan: HostPlan | None, document: ConfigurationDocument | None, *, wait_seconds: float = 0.0
+        self, plan: HostPlan | None, document: ConfigurationDocument | None, wait_seconds: float = 0.0
     ) -> bool:  # fmt: skip
         """Hear about the newest plan, made of this document; False only if the loop cannot put it in force."""
         if self._taken is None:
