@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import event, select, update
 
 from common.contracts.clusters import ClusterState, DeploymentState, DeployPolicy
 from common.contracts.identifiers import new_id
+from creator.deployment.deployment_records import DeploymentRecords
 from creator.deployment.records import ClusterRecord, Records
 from creator.loop import Loop
 from creator.main import build_loop
@@ -20,6 +22,8 @@ from creator.outlook import Seen
 from creator.planner import Action
 from creator.pulse import Pulse
 from creator.situations import described_by
+from creator.steps.orders import StepOrder
+from creator.steps.steps import RunningStep, Steps
 from database import models
 from database.session import Database
 from tests.integration.creator.installation import Installation
@@ -305,3 +309,37 @@ def test_after_a_turn_nothing_but_its_cluster_is_read_again(
     loop.close()
 
     assert asked == [{first.cluster_id}]
+
+
+def test_the_next_cluster_begins_while_the_end_of_the_last_one_is_written_down(
+    sqlite_installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_installation.add_recipe("thing", {"main.tf": RECIPE})
+    for number in range(2):
+        sqlite_installation.add_cluster(f"c{number}", "thing", {"word": "hello"})
+    begun: list[UUID] = []
+    both_have_begun = Event()
+    start, close = Steps.start, DeploymentRecords.close
+
+    def noted_start(
+        steps: Steps, deployment_id: UUID, order: StepOrder, **rest: Any
+    ) -> RunningStep:
+        if deployment_id not in begun:
+            begun.append(deployment_id)
+        if len(begun) == 2:
+            both_have_begun.set()
+        return start(steps, deployment_id, order, **rest)
+
+    def patient_close(records: DeploymentRecords, deployment_id: UUID, *rest: Any) -> None:
+        if deployment_id == begun[0]:
+            assert both_have_begun.wait(60)
+        close(records, deployment_id, *rest)
+
+    monkeypatch.setattr(Steps, "start", noted_start)
+    monkeypatch.setattr(DeploymentRecords, "close", patient_close)
+    loop = sqlite_installation.loop(creator_workers=1)
+    assert loop.run_once()
+    loop.close()
+    for number in range(2):
+        (deployment,) = sqlite_installation.deployments(f"c{number}")
+        assert deployment.state is DeploymentState.SUCCEEDED
