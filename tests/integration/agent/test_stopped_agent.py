@@ -28,7 +28,7 @@ from tests.integration.agent.stand_ins import (
 
 FREQUENT = range(1, 11)
 INTERVAL_SECONDS = 0.5
-HOUR_SECONDS = 3600
+DAY_SECONDS = 86_400
 # Run once: three wait until they may end, one never ends; with the states that they come to.
 ONCE = {11: "1", 12: "0", 13: "0", 14: "2"}
 PATIENT = 3
@@ -72,7 +72,7 @@ class Witness:
         patient = f"echo begun {tell}; {wait}; echo ended {tell}"
         server = ["python3", "-c", SERVER, str(self.file), str(self.may_end)]
         once = {
-            "interval_seconds": HOUR_SECONDS,
+            "interval_seconds": DAY_SECONDS,
             "time_limit_seconds": LIMIT_SECONDS,
             "grace_seconds": 0.1,
         }
@@ -110,7 +110,7 @@ def slept(agent: ControlAgent, witness: Witness, *, with_launchers: bool) -> Cou
 
 
 def interval_of(number: int) -> float:
-    return HOUR_SECONDS if number in ONCE else INTERVAL_SECONDS
+    return DAY_SECONDS if number in ONCE else INTERVAL_SECONDS
 
 
 @pytest.mark.parametrize("with_launchers", [False, True], ids=["alone", "with its launchers"])
@@ -120,8 +120,8 @@ def test_after_a_standstill_verdicts_are_right_and_the_ledger_balances(
 ) -> None:  # fmt: skip
     witness = Witness(tmp_path)
     stub_api.document = document(*witness.probers())
-    # So that the run of the hour counts, which an earlier agent has not seen.
-    since_ns = time.time_ns() - HOUR_SECONDS * SECOND_NS
+    # So that the run of the day counts, which an earlier agent has not seen.
+    since_ns = time.time_ns() - DAY_SECONDS * SECOND_NS
     control_agent.folder.mkdir()
     Accounts(control_agent.folder).write(Accounted(since_ns))
     control_agent.start(MR_PROBER_SOLOMON_URL=stub_solomon.url, MR_PROBER_SOLOMON_TOKEN="x")
