@@ -10,6 +10,7 @@ import pytest
 from common.agent_tokens import agent_token
 from common.contracts.clusters import ClusterState
 from database.session import Database
+from tests.integration.agent.stand_ins import wait_until
 from tests.integration.creator.installation import SERVER_KEY, Installation
 from tests.ports import free_ports
 
@@ -56,8 +57,8 @@ def test_a_cluster_of_processes_is_made_changed_and_destroyed(installation: Inst
 def _check_made(installation: Installation) -> None:
     hosts = installation.cluster("demo").hosts
     assert sorted(hosts) == ["demo-1", "demo-2"]
-    # A keeper and an agent each.
-    assert len(_processes_of(installation)) == 4
+    # A keeper and an agent each; a keeper has told its pid before its agent is there.
+    wait_until(lambda: len(_processes_of(installation)) == 4)
     token = agent_token(SERVER_KEY.encode(), installation.cluster("demo").id, version=1)
     folder = installation.data_folder / "machines/demo/demo-2"
     assert (folder / "token").read_text() == token
