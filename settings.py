@@ -201,7 +201,7 @@ class CreatorSettings(SolomonSettings, StoredSettings):
         description="where agents read the configuration when the API is away, if `MR_PROBER_PUBLISHED_URL` does not say; handed to recipes",
     )
     creator_workers: int = Field(
-        2, ge=1, le=64, description="clusters that one Creator deploys at the same time"
+        2, ge=1, le=64, description="clusters with a terraform of one Creator at the same time"
     )
     creator_drain: Literal["detach", "wait"] = Field(
         "detach",

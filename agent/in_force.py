@@ -16,7 +16,7 @@ class PlanTaken:
 
 
 class InForce:
-    """The newest document that is known to have been in force; used by the configuration's thread."""
+    """The newest document that is known to have been in force, which may be an older one than was; used by the configuration's thread."""
 
     def __init__(self, taken: Mailbox[PlanTaken] | None) -> None:
         """`taken` is what the loop says; None: there is no loop, and every plan counts."""

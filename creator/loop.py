@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from uuid import UUID
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from creator.lanes import Lane, Waiting, lane_of, next_to_start
 from creator.leases import DURATION, Leases
@@ -21,7 +21,7 @@ from creator.recipe_checks import RecipeChecks
 from creator.silences import Silences
 from creator.steps.detached import Launcher
 from creator.turns import Turn, Turns
-from database.session import Database
+from database.session import DATABASE_IS_AWAY, Database
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Loop:
         self._turns.begin_nothing()
         self._waiting.clear()
         while not self._habits.stop.is_set():
-            with suppress(OperationalError, InterfaceError):
+            with suppress(*DATABASE_IS_AWAY):
                 self._ended_turns()
                 is_under_way = self._go_on_with_ours()
                 answered()
@@ -199,7 +199,7 @@ class Loop:
     def _look_again(self) -> None:
         try:
             self._look()
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_IS_AWAY as error:
             # All of a pass may be repeated. Once per absence, not once per pass.
             if not self._database_is_away:
                 log.error("the database is away, Creator waits for it: %s", error)  # noqa: TRY400 - the traceback says nothing more
@@ -249,18 +249,21 @@ class Loop:
         too_old = now - PLAN_AGE_SHOWN * self._habits.maximum_plan_age
         self.metrics.figures = Figures(
             waiting=Counter(waiting.lane for waiting in self._waiting.values()),
-            running=len(self._work),
+            running=len(self._running()),
             oldest_plan_at=min(planned, default=None),
             plans_too_old=sum(moment < too_old for moment in planned),
         )
 
     def _start_turns(self) -> None:
-        running = [work.lane for work in self._work.values() if not work.terraform_is_over.is_set()]
         for one in next_to_start(
-            self._waiting.values(), running, workers=self._habits.workers, now=self._clock()
+            self._waiting.values(), self._running(), workers=self._habits.workers, now=self._clock()
         ):
             del self._waiting[one.cluster_id]
             self._start_turn(one.cluster_id, one.lane)
+
+    def _running(self) -> list[Lane]:
+        """The lane of each worker that is not free."""
+        return [work.lane for work in self._work.values() if not work.terraform_is_over.is_set()]
 
     def _start_turn(self, cluster_id: UUID, lane: Lane) -> None:
         is_over = Event()

@@ -14,7 +14,6 @@ from threading import Event
 
 from pydantic import ValidationError
 from rich.console import Console
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from common.encryption import Keyring, keyring_of_installation
 from common.errors import MrProberError
@@ -57,7 +56,7 @@ from creator.steps.launches import User
 from creator.steps.users import home_of, let_read, user_called
 from creator.turns import Parts, Turns, guarded
 from database.schema import require_schema
-from database.session import Database
+from database.session import DATABASE_IS_AWAY, Database
 from settings import CreatorSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -174,7 +173,7 @@ def _work(
     finally:
         gone.set()
         # Without a database the row says for a minute more that we are here.
-        with suppress(OperationalError, InterfaceError):
+        with suppress(*DATABASE_IS_AWAY):
             register.leave()
 
 

@@ -9,8 +9,6 @@ from threading import Event
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from common.contracts.clusters import DeploymentState
 from common.encryption import EncryptionError
 from common.object_storage import ObjectStorageError
@@ -25,7 +23,7 @@ from creator.pulse import lease_name
 from creator.situations import Silence
 from creator.steps.orders import Unreachable
 from database.leases import LeaseLostError
-from database.session import Database
+from database.session import DATABASE_IS_AWAY, Database
 
 Result = TypeVar("Result")
 
@@ -58,8 +56,7 @@ class Mishap(StrEnum):
 # They pass by themselves.
 _PASSING: dict[type[Exception], Mishap] = {
     LeaseLostError: Mishap.LEASE_LOST,
-    OperationalError: Mishap.DATABASE,
-    InterfaceError: Mishap.DATABASE,
+    **dict.fromkeys(DATABASE_IS_AWAY, Mishap.DATABASE),
     ObjectStorageError: Mishap.STORAGE,
 }
 

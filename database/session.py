@@ -6,11 +6,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
 from common.errors import MrProberError
 
+# What an engine raises when the database does not answer, or not in time.
+DATABASE_IS_AWAY = (OperationalError, InterfaceError, NoConnectionError)
 # Long enough for every writer before us: all our write transactions are short.
 _WAIT_SECONDS = 30
 
@@ -67,7 +75,12 @@ def _engine(url: str) -> Engine:
         engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
-    engine = create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, hide_parameters=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": _WAIT_SECONDS},
+        hide_parameters=True,
+        max_overflow=-1,  # threads wait for the file's lock, never for each other's connections
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -96,4 +109,6 @@ def _begin_sqlite(connection: Connection) -> None:
         # Past SQLAlchemy, for which one more statement costs as much as all the rest of a transaction.
         connection.connection.cursor().execute(statement)
     except sqlite3.Error as error:
-        raise OperationalError(statement, None, error, hide_parameters=True) from error
+        raise DBAPIError.instance(
+            statement, None, error, sqlite3.Error, hide_parameters=True
+        ) from error

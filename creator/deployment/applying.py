@@ -13,7 +13,7 @@ from creator.deployment.running import Runner, lock_in, shown_changes
 from creator.deployment.snapshots import Snapshots
 from creator.deployment.terraform import HOSTS_OUTPUT, Kind, hosts_in, outputs_in
 from creator.deployment.workspaces import keep_secrets
-from creator.errors import TerraformNotStartedError, TerraformRefusedError
+from creator.errors import DeploymentError, TerraformNotStartedError, TerraformRefusedError
 
 _ADDRESSES_SHOWN = 50
 
@@ -57,7 +57,13 @@ class Applying:
         if attempt.is_destroy:
             self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
             return outcome(DeploymentState.SUCCEEDED)
-        self._record_deployed(attempt, self._hosts(attempt), replaced=_made_anew(attempt))
+        try:
+            hosts = self._hosts(attempt)
+        except (DeploymentError, OSError):
+            # The deployment fails, and tells what was changed nevertheless.
+            self.records.changes_went_on(attempt.id, attempt.lease, shown_changes(attempt))
+            raise
+        self._record_deployed(attempt, hosts, replaced=_made_anew(attempt))
         return outcome(DeploymentState.SUCCEEDED)
 
     def unchanged(self, attempt: Attempt) -> Outcome:

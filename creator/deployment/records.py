@@ -185,7 +185,8 @@ class Records:
 def set_cluster(session: Session, which: ColumnElement[bool], values: Mapping[str, Any]) -> None:
     """Write what Creator saw or did; `updated_at` says when people changed the description, so it stays."""
     kept = {"updated_at": Cluster.updated_at}
-    session.execute(update(_CLUSTERS).where(which).values(**values, **kept))
+    statement = update(_CLUSTERS).where(which).values(**values, **kept)
+    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 @cache

@@ -138,13 +138,17 @@ def test_a_variable_without_value_is_named(sqlite_installation: Installation) ->
 
 def test_a_wrong_hosts_output_names_host_and_field(sqlite_installation: Installation) -> None:
     output = 'output "mr_prober_hosts" { value = { vm-1 = { address = ["10.0.0.1"] } } }'
-    sqlite_installation.add_recipe("r", {"main.tf": output})
+    thing = 'resource "terraform_data" "thing" {}'
+    sqlite_installation.add_recipe("r", {"main.tf": f"{thing}\n{output}"})
     sqlite_installation.add_cluster("demo", "r")
 
     for _ in range(2):
         assert not sqlite_installation.run_pass()
 
         assert "vm-1.address: " in sqlite_installation.deployments("demo")[0].error
+    # What was done is told all the same.
+    first = sqlite_installation.deployments("demo")[-1]
+    assert [one["state"] for one in first.changes] == ["done"]
     assert sqlite_installation.cluster("demo").hosts == {}
 
 

@@ -1,10 +1,11 @@
 """The two kinds of sessions, and what columns promise, on both databases."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from common.contracts.identifiers import new_id
 from database import models
@@ -97,3 +98,18 @@ def test_none_is_a_value_of_a_variable(database: Database) -> None:
         session.add(models.ClusterVariable(cluster_id=cluster.id, name="a", value=None))
     with database.reading() as session:
         assert session.query(models.ClusterVariable).one().value is None
+
+
+def test_a_transaction_that_cannot_begin_is_an_error_of_the_database_and_the_next_one_begins(
+    tmp_path: Path,
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'file.sqlite'}")
+    with database.reading() as session:
+        driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.close()
+    with pytest.raises(DBAPIError), database.writing():
+        raise AssertionError("it has begun")
+    with database.writing() as session:
+        assert session.scalar(select(1)) == 1
+    database.dispose()
