@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.contracts.clusters import (
@@ -26,6 +26,7 @@ from common.contracts.deployments import (
     StateLock,
 )
 from creator import audit
+from creator.deployment.audited import deployments_before
 from creator.deployment.leased import Lease, under
 from creator.deployment.log_records import forget_log_chunks
 from creator.deployment.records import (
@@ -64,18 +65,6 @@ _RESTRAINTS = (
     )
     .where(Cluster.id == bindparam("of_id"))
     .with_for_update()
-)
-_BEFORE = (
-    select(
-        Deployment.id,
-        Deployment.cluster_id,
-        Deployment.state,
-        Deployment.summary,
-        Cluster.slug.label("slug"),
-    )
-    .join(Cluster, Cluster.id == Deployment.cluster_id)
-    .order_by(Deployment.id)
-    .with_for_update(of=Deployment)
 )
 
 
@@ -161,7 +150,7 @@ class DeploymentRecords:
             Deployment.approved.is_(True),
         )
         with under(self._database, lease) as session:
-            found = _deployments_before(session, approved)
+            found = deployments_before(session, approved)
             for one in found:
                 values = {"holder": lease.holder, "fencing": lease.fencing}
                 self._move(session, one, DeploymentState.PLANNING, **values)
@@ -210,7 +199,7 @@ class DeploymentRecords:
             ) or reason_to_judge_again(cluster.restraints, restraints, destroys=destroys)
             if reason:
                 return reason
-            (before,) = _deployments_before(session, Deployment.id == deployment_id)
+            (before,) = deployments_before(session, Deployment.id == deployment_id)
             self._move(session, before, DeploymentState.APPLYING)
             values: dict[str, Any] = {"deployed_fingerprint": "", "applying_until": until}
             if snapshot:
@@ -235,7 +224,7 @@ class DeploymentRecords:
         if ending.plan_text:
             values["plan_text"] = ending.plan_text
         with under(self._database, lease) as session:
-            (before,) = _deployments_before(session, Deployment.id == deployment_id)
+            (before,) = deployments_before(session, Deployment.id == deployment_id)
             self._move(session, before, ending.state, **values)
             forget_log_chunks(session, deployment_id)
             _apply_is_over(session, cluster_id)
@@ -375,7 +364,7 @@ class DeploymentRecords:
             Deployment.cluster_id == cluster_id,
             Deployment.state == DeploymentState.WAITING_FOR_APPROVAL,
         )
-        for one in _deployments_before(session, waiting):
+        for one in deployments_before(session, waiting):
             if one.id != keep:
                 self._move(session, one, DeploymentState.SUPERSEDED, finished_at=self._clock())
 
@@ -410,18 +399,3 @@ def _newest_apply_helped(session: Session, cluster_id: UUID) -> None:
 def _apply_is_over(session: Session, cluster_id: UUID) -> None:
     applying = and_(Cluster.id == cluster_id, Cluster.applying_until.is_not(None))
     set_cluster(session, applying, {"applying_until": None, **CHANGED})
-
-
-def _deployments_before(
-    session: Session, chosen: ColumnElement[bool]
-) -> list[audit.DeploymentBefore]:
-    """Locked, as the audit log knows them."""
-    return [
-        audit.DeploymentBefore(
-            id=row.id,
-            cluster_id=row.cluster_id,
-            cluster=row.slug,
-            note=audit.DeploymentNote(state=row.state, summary=row.summary),
-        )
-        for row in session.execute(_BEFORE.where(chosen))
-    ]
