@@ -43,7 +43,7 @@ Argument = TypeVar("Argument")
 _LONGEST_WAIT_NS = SECOND_NS
 _LAST_SWEEPS_NS = 2 * SECOND_NS
 # What happens so shortly before the next moment is served then.
-_NAP_SECONDS = 0.04
+_NAP_SECONDS = 0.08
 
 
 class AgentLoop:

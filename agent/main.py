@@ -167,8 +167,8 @@ def _run(settings: AgentSettings, document: LocalDocument | None, nudged: thread
     except OSError as error:
         raise AgentFolderError(root, error) from error
     adopts_orphans = kernel.adopt_orphans()
-    # The loop's thread only: what it starts, threads and processes, does not inherit that.
-    kernel.put_first()
+    # The loop's thread only: what it starts, threads and processes, does not inherit that; launchers go before it.
+    kernel.put_first(-10)
     end = End(Waker(), nudged)
     end.listen()
     parts = _Parts(settings, store, end, _Sources(rules, document, about, adopts_orphans))

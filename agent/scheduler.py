@@ -30,7 +30,7 @@ RETRY_NS = 50_000_000
 # So long before it is due is a beat decided, at the latest and at the earliest, where nothing stands in its way:
 # whoever starts the program is told the moment, and no work of ours can make the start late.
 LEAD_NS = 40_000_000
-LONGEST_LEAD_NS = 80_000_000
+LONGEST_LEAD_NS = 120_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +363,8 @@ def _without_gone(heap: _Heap) -> _Heap:
 
 
 def _longest_lead_ns(beat: _Beat) -> int:
-    return LONGEST_LEAD_NS if beat.rhythm.early else 0
+    # The run before it has to be over by then, and we must have heard of that.
+    return min(LONGEST_LEAD_NS, beat.rhythm.interval_ns * 4 // 5) if beat.rhythm.early else 0
 
 
 def _open_beats(beat: _Beat, now_ns: int) -> int:

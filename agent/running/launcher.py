@@ -16,19 +16,20 @@ import socket
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Container
 
 from agent.running import kernel, wire
 from agent.running.orphans import Orphans
-from agent.running.outbox import PATIENCE_NS, Ended, Outbox
+from agent.running.outbox import NEVER_NS, Outbox
 from agent.running.private_folders import Folders
 from agent.running.sandbox import Sandbox
 from agent.running.started import Run
-from agent.running.warm_parents import Pending, WarmParents
+from agent.running.warm_parents import WarmParents
 
 _MS_NS = 1_000_000
 # Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
-_SWEEP_SOON_NS = 100 * _MS_NS
+_SWEEP_SOON_NS = 250 * _MS_NS
 _SWEEP_NS = 1000 * _MS_NS
 # How often the limits of a run as a whole are looked at; a run shorter than this costs nothing.
 _WATCH_NS = 200 * _MS_NS
@@ -38,6 +39,8 @@ _ENDS_BYTES = 4096
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * (3 * wire.MAX_STARTS + 1))
 # Starts that are due at once, since we or the host stood still, are so far apart.
 _SPACING_NS = 2 * _MS_NS
+# Whatever else there is to do waits for a start that is nearer than this.
+_NEAR_NS = 1 * _MS_NS
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -48,16 +51,20 @@ class Launcher:
     def __init__(self, agent: socket.socket, sandbox: Sandbox) -> None:
         self._agent = agent
         self._sandbox = sandbox
-        self._runs: dict[int, Run] = {}  # by pid
-        # Moment, number, request, descriptors and name of the TMPDIR of each.
-        self._planned: list[tuple[int, int, wire.StartRequest, list[int], str]] = []
+        self._runs: dict[int, Run] = {}  # in progress, by pid
+        # Moment, number and run.
+        self._planned: list[tuple[int, int, Run]] = []
         self._next_start_ns = 0
+        # What the agent has asked for and nobody has looked at, and the descriptors that came along.
+        self._requests: deque[bytes] = deque()
+        self._descriptors: list[int] = []
         self._outbox = Outbox(agent)
         self._orphans = Orphans(sandbox.temporary)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self._folder = ""
-        self._sweep_at_ns = self._watch_at_ns = _now_ns() + _SWEEP_NS
+        self._folder = b""
+        self._sweep_at_ns = _now_ns() + _SWEEP_NS
         self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._watch_at_ns = NEVER_NS
         self._folders = Folders(sandbox.temporary)
         # When we waited last, and before that, when all in `_runs` were alive.
         self._waited_ns = self._alive_ns = _now_ns()
@@ -75,20 +82,56 @@ class Launcher:
         agent, ends, parents = self._agent.fileno(), self._ends, self._poll.fileno()
         # Not all of it by one `epoll`, which waits for whole milliseconds.
         watched = agent, ends, parents
+        seconds = 0.0
         while True:
-            ready = select.select(watched, (), (), self._wait_seconds())[0]
-            if self._planned:
-                self._start_planned()
-            if ends in ready:
-                self._hear_ends()
-            if parents in ready:
-                self._hear_parents([descriptor for descriptor, _ in self._poll.poll(0)])
-            if self._more_ended:
-                self._reap()
-            if agent in ready and not self._take_requests():
-                break
-            self._look_after()
+            # As long as there are requests, we listen to no more of them.
+            ready = select.select(watched[bool(self._requests) :], (), (), seconds)[0]
+            if ready:
+                if ends in ready:
+                    self._hear_ends()
+                if parents in ready:
+                    self._hear_parents([descriptor for descriptor, _ in self._poll.poll(0)])
+                if self._more_ended:
+                    self._reap()
+                if agent in ready and not self._hear_agent():
+                    break
+            seconds = self._look_after()
         self._end_all()
+
+    def _look_after(self) -> float:
+        """Start what is due, and do what else there is to do, but not shortly before a start; in how many seconds there is more."""
+        now_ns = _now_ns()
+        self._alive_ns, self._waited_ns = self._waited_ns, now_ns
+        has_started = False
+        while True:
+            start_ns = max(self._planned[0][0], self._next_start_ns) if self._planned else NEVER_NS
+            if start_ns <= now_ns:
+                self._start_planned(now_ns)
+                # However close the starts are, between two of them there is time for something else.
+                has_started = True
+            elif start_ns - now_ns < _NEAR_NS and not has_started:
+                return (start_ns - now_ns) / 1e9
+            elif self._do_one_thing(now_ns, start_ns):
+                has_started = False
+            else:
+                return (min(start_ns, self._watch_at_ns, self._sweep_at_ns) - now_ns) / 1e9
+            now_ns = _now_ns()
+
+    def _do_one_thing(self, now_ns: int, start_ns: int) -> bool:
+        """Whether there was something to do."""
+        if self._more_ended:
+            self._reap()
+        elif self._requests:
+            self._take_request(self._requests.popleft())
+        elif now_ns >= self._watch_at_ns:
+            self._watch(now_ns)
+        elif now_ns >= self._sweep_at_ns:
+            self._look_for_orphans(now_ns)
+        elif self._outbox.is_due(now_ns, awake_at_ns=start_ns):
+            self._outbox.say()
+        else:
+            return False
+        return True
 
     def _hear_ends(self) -> None:
         self._more_ended = True
@@ -97,22 +140,7 @@ class Launcher:
         except BlockingIOError:
             pass
 
-    def _wait_seconds(self) -> float:
-        if self._more_ended:
-            return 0.0
-        now_ns = _now_ns()
-        self._alive_ns, self._waited_ns = self._waited_ns, now_ns
-        moment_ns = self._sweep_at_ns
-        if self._runs and self._watch_at_ns < moment_ns:
-            moment_ns = self._watch_at_ns
-        say_at_ns = self._outbox.say_at_ns
-        if say_at_ns is not None and say_at_ns < moment_ns:
-            moment_ns = say_at_ns
-        if self._planned:
-            moment_ns = min(moment_ns, max(self._planned[0][0], self._next_start_ns))
-        return max(0.0, (moment_ns - now_ns) / 1e9)
-
-    def _take_requests(self) -> bool:
+    def _hear_agent(self) -> bool:
         """Whether the agent is still there."""
         try:
             # Not `socket.recv_fds`: it forgets the flag, and each program would get the pipes of the others.
@@ -123,111 +151,100 @@ class Launcher:
             return False
         if not packet:
             return False
-        descriptors = [
+        self._descriptors = [
             number for *_, content in ancillary for (number,) in struct.iter_unpack("i", content)
         ]
         if packet == wire.IN_FILE:
-            packet = kernel.content_of(descriptors.pop())
-        for fields in wire.messages_in(packet):
-            self._take_request(fields, descriptors)
+            packet = kernel.content_of(self._descriptors.pop())
+        self._requests.extend(wire.messages_in(packet))
         return True
 
-    def _take_request(self, fields: list[bytes], descriptors: list[int]) -> None:
-        if fields[0] == wire.START:
-            request = wire.parsed_start(fields)
-            theirs = descriptors[: request.descriptors]
-            del descriptors[: request.descriptors]
-            self._start(request, theirs)
-        elif fields[0] == wire.SIGNAL:
-            self._signal(int(fields[1]), int(fields[2]))
-        elif fields[0] == wire.FORGET:
-            folder, *arguments = (one.decode(errors="surrogateescape") for one in fields[1:])
+    def _take_request(self, message: bytes) -> None:
+        if message.startswith(wire.START):
+            self._start(wire.parsed_start(message))
+            return
+        kind, *fields = wire.fields_of(message)
+        if kind == wire.SIGNAL:
+            self._signal(*map(int, fields))
+        elif kind == wire.FORGET:
+            folder, *arguments = fields
             self._parents.forget((folder, tuple(arguments)))
 
-    def _start(self, request: wire.StartRequest, descriptors: list[int]) -> None:
+    def _start(self, request: wire.StartRequest) -> None:
         """Now, or when it is to be; what can be done before that is done now."""
-        name = ""
+        run = Run(request, self._descriptors[: request.descriptors])
+        del self._descriptors[: request.descriptors]
         try:
-            name = self._folders.take()
-            request.environment["TMPDIR"] = f"{self._sandbox.temporary}/{name}"
-            if targets := request.environment.get(wire.TARGETS):
-                request.environment[wire.TARGETS] = self._folders.put_targets(name, targets)
+            self._folders.give(run)
         except OSError as error:
-            self._refuse(request, name, descriptors, error)
+            self._refuse(run, error)
             return
-        if request.at_ns:
-            plan = request.at_ns, request.number, request, descriptors, name
-            heapq.heappush(self._planned, plan)
+        if run.at_ns:
+            heapq.heappush(self._planned, (run.at_ns, run.number, run))
         else:
-            self._start_now(request, name, descriptors)
+            self._start_now(run)
 
-    def _start_planned(self) -> None:
-        now_ns = _now_ns()
-        if max(self._planned[0][0], self._next_start_ns) <= now_ns:
-            self._next_start_ns = now_ns + _SPACING_NS
-            _, _, request, descriptors, name = heapq.heappop(self._planned)
-            self._start_now(request, name, descriptors)
+    def _start_planned(self, now_ns: int) -> None:
+        at_ns, _, run = heapq.heappop(self._planned)
+        # Who is a little late does not make the next ones late.
+        self._next_start_ns = max(at_ns, now_ns - _SPACING_NS // 2) + _SPACING_NS
+        self._start_now(run)
 
-    def _start_now(self, request: wire.StartRequest, name: str, descriptors: list[int]) -> None:
-        if request.script:
+    def _start_now(self, run: Run) -> None:
+        if run.script:
             try:
-                self._enter(request.folder)
-                if self._parents.take(request, name, descriptors):
+                self._enter(run.program.folder)
+                if self._parents.take(run):
                     return
             except OSError as error:
-                self._refuse(request, name, descriptors, error)
+                self._refuse(run, error)
                 return
-            if reason := self._parents.reason(request):
-                self._send(wire.cold_message(request.number, reason))
-        self._start_directly(request, name, descriptors)
+            if reason := self._parents.reason(run):
+                self._send(wire.cold_message(run.number, reason))
+        self._start_directly(run)
 
-    def _start_directly(
-        self, request: wire.StartRequest, name: str, descriptors: list[int]
-    ) -> None:
-        now_ns = _now_ns()
+    def _start_directly(self, run: Run) -> None:
+        run.started_ns = _now_ns()
         try:
-            self._enter(request.folder)
-            pid = self._spawn(request, descriptors)
+            self._enter(run.program.folder)
+            run.pid = self._spawn(run)
         except OSError as error:
-            self._refuse(request, name, descriptors, error)
+            self._refuse(run, error)
             return
-        _close(descriptors)
-        self._begin(Run(request, name, pid, started_ns=now_ns))
-        if len(descriptors) > 2:
-            self._send(wire.begun_message(request.number, pid))
+        run.close_descriptors()
+        self._begin(run)
+        if len(run.descriptors) > 2:
+            self._send(wire.begun_message(run.number, run.pid))
 
     def _begin(self, run: Run) -> None:
         self._runs[run.pid] = run
-        self._watch_at_ns = min(self._watch_at_ns, run.started_ns + _WATCH_NS)
+        if self._watch_at_ns == NEVER_NS:
+            self._watch_at_ns = run.started_ns + _WATCH_NS
 
-    def _refuse(
-        self, request: wire.StartRequest, name: str, descriptors: list[int], error: OSError
-    ) -> None:
-        _close(descriptors)
-        self._send(wire.refusal(request.number, error))
-        if name:
-            self._folders.give_back(name)
+    def _refuse(self, run: Run, error: OSError) -> None:
+        run.close_descriptors()
+        self._send(wire.refusal(run.number, error))
+        self._folders.take_back(run)
 
-    def _enter(self, folder: str) -> None:
+    def _enter(self, folder: bytes) -> None:
         if folder != self._folder:
             os.chdir(folder)
             self._folder = folder
 
     def _hear_parents(self, ready: Container[int] | None) -> None:
-        for pending, pid in self._parents.begun(ready):
-            run = Run(pending.request, pending.name, pid, started_ns=pending.asked_ns)
+        for run in self._parents.begun(ready):
             self._begin(run)
         while self._parents.first:
             self._send(wire.warmed_message(self._parents.first.pop()))
-        for pending in self._parents.returned():
-            self._start_directly(pending.request, pending.name, pending.descriptors)
+        for run in self._parents.returned():
+            self._start_directly(run)
 
-    def _spawn(self, request: wire.StartRequest, descriptors: list[int]) -> int:
-        *given, out, err = descriptors
+    def _spawn(self, run: Run) -> int:
+        *given, out, err = run.descriptors
         return os.posix_spawnp(
-            request.arguments[0],
-            request.arguments,
-            request.environment,
+            run.program.arguments[0],
+            run.program.arguments,
+            run.environment,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, given[0] if given else self._null, 0),
                 (os.POSIX_SPAWN_DUP2, out, 1),
@@ -249,22 +266,23 @@ class Launcher:
             if plan[1] == number:
                 self._planned.remove(plan)
                 heapq.heapify(self._planned)
-                _close(plan[3])
-                self._folders.give_back(plan[4])
-                self._send(wire.end_message(wire.RunEnd(number, -signal_number, "", (0, 0, 0))))
+                self._give_up(plan[2], -signal_number)
                 return
         if pending := self._parents.give_up(number):
-            self._end_unbegun(pending)
+            self._give_up(pending, -signal.SIGKILL)
 
-    def _end_unbegun(self, pending: Pending) -> None:
-        self._send(
-            wire.end_message(wire.RunEnd(pending.request.number, -signal.SIGKILL, "", (0, 0, 0)))
-        )
-        self._folders.give_back(pending.name)
+    def _give_up(self, run: Run, exit_code: int) -> None:
+        """It ends before it has begun."""
+        run.close_descriptors()
+        self._send(wire.end_message(wire.RunEnd(run.number, exit_code, "", (0, 0, 0))))
+        self._folders.take_back(run)
 
     def _reap(self) -> None:
         self._more_ended = False
         for _ in range(_REAPED_PER_ROUND):
+            if not self._runs and not self._parents.exist:
+                # What else may have ended is looked for later: to ask for it costs an exception.
+                return
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -287,30 +305,19 @@ class Launcher:
         kernel.send_group(run.pid, signal.SIGKILL)
         _, status, usage = os.wait4(run.pid, 0)
         now_ns = _now_ns()
-        self._outbox.put_end(
-            Ended(
-                run.number, status, usage, run.breach, late_ns=run.late_ns,
-                took_ns=run.took_ns(now_ns, alive_ns=self._alive_ns), signalled=run.signalled,
-            ),
-            now_ns,
-        )  # fmt: skip
-        self._folders.give_back(run.name)
+        run.note_end(status, usage, now_ns=now_ns, alive_ns=self._alive_ns)
+        self._outbox.put_end(run, now_ns)
+        self._folders.take_back(run)
+        if not self._runs:
+            self._watch_at_ns = NEVER_NS
         self._sweep_pause_ns = _SWEEP_SOON_NS
         self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
 
-    def _look_after(self) -> None:
-        now_ns = _now_ns()
-        say_at_ns = self._outbox.say_at_ns
-        if say_at_ns is not None and (now_ns >= say_at_ns or not self._starts_soon(now_ns)):
-            self._outbox.say()
-        if self._runs and now_ns >= self._watch_at_ns:
-            self._watch_at_ns = now_ns + _WATCH_NS
-            self._watch(now_ns)
-        if now_ns >= self._sweep_at_ns:
-            self._parents.look_after()
-            left = self._sweep()
-            self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
-            self._sweep_at_ns = now_ns + (self._sweep_pause_ns if left else _SWEEP_NS)
+    def _look_for_orphans(self, now_ns: int) -> None:
+        self._parents.look_after()
+        left = self._sweep()
+        self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
+        self._sweep_at_ns = now_ns + (self._sweep_pause_ns if left else _SWEEP_NS)
 
     def _sweep(self) -> bool:
         """Whether orphans are left that must go."""
@@ -326,6 +333,7 @@ class Launcher:
 
     def _watch(self, now_ns: int) -> None:
         """Kill the runs that are over a limit as a whole; what left the group counts, too."""
+        self._watch_at_ns = now_ns + _WATCH_NS
         old = [run for run in self._runs.values() if now_ns - run.started_ns >= _WATCH_NS]
         if not old:
             return
@@ -356,16 +364,12 @@ class Launcher:
         if sum(member.rss_bytes for member in members) > self._sandbox.memory_bytes:
             return "memory_mb"
         cpu_ns = sum(member.cpu_ticks for member in members) * kernel.TICK_NS
-        if run.cpu_seconds and cpu_ns > run.cpu_seconds * 10**9:
+        if run.program.cpu_seconds and cpu_ns > run.program.cpu_seconds * 10**9:
             return "cpu_seconds"
         return ""
 
     def _send(self, message: bytes) -> None:
         self._outbox.put(message, _now_ns())
-
-    def _starts_soon(self, now_ns: int) -> bool:
-        """Whether we shall be awake soon in any case."""
-        return bool(self._planned) and self._planned[0][0] - now_ns < PATIENCE_NS
 
     def _end_all(self) -> None:
         limit_ns = _now_ns() + _LAST_SWEEPS_NS
@@ -377,11 +381,6 @@ class Launcher:
             if not self._runs and not self._orphans.sweep((), {}):
                 return
             time.sleep(0.005)
-
-
-def _close(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
 
 
 def _has_ended(pid: int) -> bool:

@@ -310,8 +310,8 @@ class Launchers:
                 )
                 self._remove(sandbox, launcher)
                 return
-            for fields in wire.messages_in(packet):
-                self._told(launcher, fields)
+            for message in wire.messages_in(packet):
+                self._told(launcher, wire.fields_of(message))
 
     def _told(self, launcher: Launcher, fields: Sequence[bytes]) -> None:
         if fields[0] == wire.LITTER:

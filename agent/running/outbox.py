@@ -4,29 +4,16 @@ The imports of this module are memory of every launcher: it has few.
 """
 
 import contextlib
-import os
-import resource
 import socket
-from typing import NamedTuple
 
 from agent.running import wire
+from agent.running.started import Run
 
+NEVER_NS = 2**63
 # A message is said with the next ones, and this much later at the latest.
-PATIENCE_NS = 20_000_000
+_PATIENCE_NS = 20_000_000
 # A message has at most about a kilobyte.
 _MOST_MESSAGES = 32
-
-
-class Ended(NamedTuple):
-    """A run whose process was waited for."""
-
-    number: int
-    status: int
-    usage: resource.struct_rusage
-    breach: str
-    took_ns: int
-    late_ns: int
-    signalled: bool
 
 
 class Outbox:
@@ -35,41 +22,36 @@ class Outbox:
     def __init__(self, agent: socket.socket) -> None:
         self._agent = agent
         self._messages: list[bytes] = []
-        self._ends: list[Ended] = []
-        self.say_at_ns: int | None = None  # None: there are none
+        self._ended: list[Run] = []
+        self._say_at_ns = NEVER_NS
 
     def put(self, message: bytes, now_ns: int) -> None:
         """Say this soon."""
         self._messages.append(message)
         self._note(now_ns)
 
-    def put_end(self, end: Ended, now_ns: int) -> None:
+    def put_end(self, run: Run, now_ns: int) -> None:
         """Say soon that a run is over."""
-        self._ends.append(end)
+        self._ended.append(run)
         self._note(now_ns)
+
+    def is_due(self, now_ns: int, *, awake_at_ns: int) -> bool:
+        """Whether to say it now: it has waited for long enough, or would before the launcher is awake again."""
+        if self._say_at_ns == NEVER_NS:
+            return False
+        return now_ns >= self._say_at_ns or awake_at_ns - now_ns >= _PATIENCE_NS
 
     def say(self) -> None:
         """Say all of it now."""
         # What was said about a run before its end comes before that.
-        packet = wire.packet_of([*self._messages, *map(_end_message, self._ends)])
-        self._messages, self._ends, self.say_at_ns = [], [], None
+        packet = wire.packet_of([*self._messages, *(run.end_message() for run in self._ended)])
+        self._messages, self._ended, self._say_at_ns = [], [], NEVER_NS
         # A dead agent is noticed by the next read.
         with contextlib.suppress(OSError):
             self._agent.send(packet)
 
     def _note(self, now_ns: int) -> None:
-        if self.say_at_ns is None:
-            self.say_at_ns = now_ns + PATIENCE_NS
-        elif len(self._messages) + len(self._ends) >= _MOST_MESSAGES:
+        if self._say_at_ns == NEVER_NS:
+            self._say_at_ns = now_ns + _PATIENCE_NS
+        elif len(self._messages) + len(self._ended) >= _MOST_MESSAGES:
             self.say()
-
-
-def _end_message(end: Ended) -> bytes:
-    usage = end.usage
-    figures = round(usage.ru_utime * 1e6), round(usage.ru_stime * 1e6), usage.ru_maxrss * 1024
-    said = wire.RunEnd(
-        end.number, os.waitstatus_to_exitcode(end.status), end.breach, figures,
-        elapsed_us=end.took_ns // 1000, signalled=end.signalled,
-    )  # fmt: skip
-    said.late_us = end.late_ns // 1000
-    return wire.end_message(said)

@@ -6,6 +6,11 @@ The imports of this module are memory of every launcher: it has few.
 import contextlib
 import os
 
+from agent.running import wire
+from agent.running.started import Run
+
+_TARGETS = wire.TARGETS.encode()
+
 
 class Folders:
     """The folders for TMPDIR: an empty one is used again, since making one costs as much as a tenth of a run.
@@ -18,32 +23,26 @@ class Folders:
         self._clean: list[str] = []
         self._used: list[str] = []
         self._littered: list[str] = []
-        self._with_targets: set[str] = set()
         self._number = 0
 
-    def take(self) -> str:
-        """The name of an empty folder; OSError if there can be none."""
-        if self._clean:
-            return self._clean.pop()
-        self._number += 1
-        os.mkdir(f"{self._parent}/{self._number}", 0o700)
-        return str(self._number)
+    def give(self, run: Run) -> None:
+        """An empty folder, and a file in it if the run has targets; OSError if there can be none."""
+        run.name = self._clean.pop() if self._clean else self._made()
+        path = f"{self._parent}/{run.name}"
+        run.environment[b"TMPDIR"] = os.fsencode(path)
+        if targets := run.environment.get(_TARGETS):
+            run.environment[_TARGETS] = os.fsencode(_targets_in(path))
+            with open(_targets_in(path), "xb") as file:
+                file.write(targets)
 
-    def give_back(self, name: str) -> None:
-        """Its run is over; whether something is left in it is looked at by `clear`."""
-        if name in self._with_targets:
-            self._with_targets.remove(name)
+    def take_back(self, run: Run) -> None:
+        """The run is over; whether something is left in its folder is looked at by `clear`."""
+        if not run.name:
+            return
+        if _TARGETS in run.environment:
             with contextlib.suppress(OSError):
-                os.unlink(self._targets(name))
-        self._used.append(name)
-
-    def put_targets(self, name: str, content: str) -> str:
-        """The path of a file with this content in the folder; OSError."""
-        self._with_targets.add(name)
-        path = self._targets(name)
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(content)
-        return path
+                os.unlink(_targets_in(f"{self._parent}/{run.name}"))
+        self._used.append(run.name)
 
     def clear(self) -> list[str]:
         """Nothing is left behind of any run that is over; the folders that are to be removed (again)."""
@@ -54,8 +53,10 @@ class Folders:
         self._littered = [name for name in self._littered + written if self._exists(name)]
         return self._littered
 
-    def _targets(self, name: str) -> str:
-        return f"{self._parent}/{name}/targets.json"
+    def _made(self) -> str:
+        self._number += 1
+        os.mkdir(f"{self._parent}/{self._number}", 0o700)
+        return str(self._number)
 
     def _is_empty(self, name: str) -> bool:
         try:
@@ -65,3 +66,7 @@ class Folders:
 
     def _exists(self, name: str) -> bool:
         return os.access(f"{self._parent}/{name}", os.F_OK)
+
+
+def _targets_in(folder: str) -> str:
+    return f"{folder}/targets.json"

@@ -39,7 +39,7 @@ _UNKILLABLE_NS = 5 * SECOND_NS
 _LONGEST_LOOK_NS = SECOND_NS
 _SWEEP_NS = SECOND_NS
 # Most runs are over before that, and to watch a pipe costs more than to read it; what it holds until then suffices.
-_WATCH_AFTER_NS = SECOND_NS // 20
+_WATCH_AFTER_NS = SECOND_NS // 8
 # Of a launcher that has two pipes for each start within the longest lead.
 _OPEN_FILES_FOR_PLANS = 256
 # Right after the death of a launcher, and after a sweep that left something.

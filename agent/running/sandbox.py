@@ -33,7 +33,9 @@ class Sandbox:
     def enter(self) -> None:
         """Take on rights and limits, for ever."""
         os.umask(0o022)
-        kernel.put_first()
+        # Before the agent, too: it has much to do at a time, and we have to start something at a moment.
+        kernel.put_first(-20)
+        kernel.take_short_turns()
         if self.cgroup:
             kernel.enter_cgroup(self.cgroup)
         kernel.adopt_orphans()

@@ -1,9 +1,10 @@
-"""A program that a launcher has started; for `launcher.py` alone.
+"""A program that a launcher was asked to start; for `launcher.py` and `warm_parents.py` alone.
 
 The imports of this module are memory of every launcher: it has few.
 """
 
 import contextlib
+import os
 import resource
 
 from agent.running import wire
@@ -13,38 +14,70 @@ _STANDSTILL_NS = 1_000_000_000
 
 
 class Run:
-    """A started program; `pid` is not waited for yet, so that nobody else can have it."""
+    """A run of a program, from the request on; all that is known before its start is made ready before it."""
 
     __slots__ = (
-        "breach", "cpu_seconds", "is_limited", "late_ns", "name", "number",
-        "pid", "signalled", "started_ns",
+        "at_ns", "breach", "descriptors", "environment", "is_limited", "name", "number", "pid",
+        "program", "script", "signalled", "started_ns", "status", "took_ns", "usage",
     )  # fmt: skip
 
-    def __init__(self, request: wire.StartRequest, name: str, pid: int, *, started_ns: int) -> None:
-        """`name` is that of its TMPDIR."""
+    def __init__(self, request: wire.StartRequest, descriptors: list[int]) -> None:
+        """The descriptors are ours until its start."""
         self.number = request.number
-        self.name = name
-        self.cpu_seconds = request.cpu_seconds
-        self.pid = pid
-        self.started_ns = started_ns
-        self.late_ns = started_ns - request.at_ns if request.at_ns else 0
+        self.program = request.program
+        self.script = request.script
+        self.at_ns = request.at_ns
+        self.environment = request.program.environment.copy()
+        self.descriptors = descriptors
+        self.name = ""  # of its TMPDIR
+        self.pid = 0  # of its process, which is not waited for yet, so that nobody else can have the number
+        self.started_ns = 0  # or when a warm parent was asked
         self.is_limited = False
         self.breach = ""
         self.signalled = False
+        self.status = 0
+        self.took_ns = 0
+        self.usage: resource.struct_rusage | None = None
 
-    def took_ns(self, now_ns: int, *, alive_ns: int) -> int:
-        """From its start to its end, which was noticed now; then, or at its start, it was surely alive.
+    def close_descriptors(self) -> None:
+        """Others have them now, or nobody needs them."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
-        After a standstill of ours nobody knows when it ended: then as long as it surely took, in favour of who ended by itself.
+    def note_end(
+        self, status: int, usage: resource.struct_rusage, *, now_ns: int, alive_ns: int
+    ) -> None:
+        """Its process was waited for now; at `alive_ns`, or at its start, it was surely alive.
+
+        After a standstill of ours nobody knows when it ended: then it took as long as is sure, in favour of who ended by itself.
         """
+        self.status, self.usage = status, usage
         alive_ns = max(alive_ns, self.started_ns)
         stood_still = now_ns - alive_ns > _STANDSTILL_NS
-        return (alive_ns if stood_still else now_ns) - self.started_ns
+        self.took_ns = (alive_ns if stood_still else now_ns) - self.started_ns
+
+    def end_message(self) -> bytes:
+        """What the agent is told at its end."""
+        usage = self.usage
+        figures = (0, 0, 0)
+        if usage:
+            figures = (
+                round(usage.ru_utime * 1e6),
+                round(usage.ru_stime * 1e6),
+                usage.ru_maxrss * 1024,
+            )
+        late_ns = self.started_ns - self.at_ns if self.at_ns else 0
+        end = wire.RunEnd(
+            self.number, os.waitstatus_to_exitcode(self.status), self.breach, figures,
+            elapsed_us=self.took_ns // 1000, signalled=self.signalled,
+        )  # fmt: skip
+        end.late_us = late_ns // 1000
+        return wire.end_message(end)
 
     def limit_cpu(self) -> None:
         """The kernel's own limit is per process; the sum is looked at with the other limits of the run."""
-        if self.cpu_seconds and not self.is_limited:
+        if self.program.cpu_seconds and not self.is_limited:
             self.is_limited = True
             with contextlib.suppress(OSError):
-                limits = self.cpu_seconds, self.cpu_seconds + 1
+                limits = self.program.cpu_seconds, self.program.cpu_seconds + 1
                 resource.prlimit(self.pid, resource.RLIMIT_CPU, limits)

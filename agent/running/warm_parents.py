@@ -13,7 +13,8 @@ import signal
 import socket
 from collections.abc import Callable, Container, Iterator
 
-from agent.running import kernel, wire
+from agent.running import kernel
+from agent.running.started import Run
 
 _INTERPRETER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm_interpreter.py")
 _CONTROL = 3  # the descriptor by which the parent hears of us
@@ -32,27 +33,7 @@ _KEPT_OUTPUT_BYTES = 4096
 _SILENT = "the warm parent does not answer"
 
 # The folder of the prober's files, which another version of them has not, and the command up to the script.
-Key = tuple[str, tuple[str, ...]]
-
-
-class Pending:
-    """A run that a parent was asked for and that has not begun yet."""
-
-    __slots__ = ("asked_ns", "descriptors", "name", "request")
-
-    def __init__(
-        self, request: wire.StartRequest, name: str, descriptors: list[int], now_ns: int
-    ) -> None:
-        """`name` is that of its TMPDIR; the descriptors are ours until it has begun."""
-        self.request = request
-        self.name = name
-        self.descriptors = descriptors
-        self.asked_ns = now_ns
-
-    def close(self) -> None:
-        """Let go of its descriptors."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
+Key = tuple[bytes, tuple[bytes, ...]]
 
 
 class Parent:
@@ -71,7 +52,8 @@ class Parent:
         self.is_told = False
         self.has_forked = False
         self.is_forgotten = False
-        self.pending: dict[int, Pending] = {}
+        # Runs that it was asked for and that have not begun yet; their descriptors are still ours.
+        self.pending: dict[int, Run] = {}
 
     def read_output(self) -> None:
         """What its imports print is kept as the reason why it is unfit."""
@@ -112,34 +94,39 @@ class WarmParents:
         return {parent.pid for parent in self._parents.values() if parent.pid} | self._ending
 
     @property
+    def exist(self) -> bool:
+        """Whether there may be processes of parents."""
+        return bool(self._parents or self._ending)
+
+    @property
     def pending(self) -> dict[str, int]:
         """The TMPDIRs of runs that are about to begin, and since when."""
         return {
-            pending.name: pending.asked_ns
+            run.name: run.started_ns
             for parent in self._parents.values()
-            for pending in parent.pending.values()
+            for run in parent.pending.values()
         }
 
-    def take(self, request: wire.StartRequest, name: str, descriptors: list[int]) -> bool:
-        """Whether a parent will fork this run; the descriptors are then ours. OSError if there is no room for one."""
-        now_ns = self._clock_ns()
-        parent = self._parent_for(request, now_ns)
+    def take(self, run: Run) -> bool:
+        """Whether a parent will fork this run; OSError if there is no room for one."""
+        now_ns = run.started_ns = self._clock_ns()
+        parent = self._parent_for(run, now_ns)
         if parent is None or parent.control is None or not parent.is_ready:
             return False
         parent.used_ns = now_ns
-        packet = _packet(request)
+        packet = _packet(run)
         if len(packet) > _MAX_REQUEST_BYTES:
             return False
         try:
-            socket.send_fds(parent.control, [packet], descriptors)
+            socket.send_fds(parent.control, [packet], run.descriptors)
         except OSError:  # it does not read any more
             self._kill(parent, _SILENT)
             return False
-        parent.pending[request.number] = Pending(request, name, descriptors, now_ns)
+        parent.pending[run.number] = run
         return True
 
-    def _parent_for(self, request: wire.StartRequest, now_ns: int) -> Parent | None:
-        key = _key(request)
+    def _parent_for(self, run: Run, now_ns: int) -> Parent | None:
+        key = _key(run)
         parent = self._parents.get(key)
         is_old = parent and (parent.is_forgotten or now_ns - parent.born_ns > _LONGEST_LIFE_NS)
         if parent and is_old and not parent.pending:
@@ -148,35 +135,36 @@ class WarmParents:
         if parent is None:
             starting = sum(not one.is_ready and bool(one.pid) for one in self._parents.values())
             if starting < _MOST_STARTING:
-                parent = self._parents[key] = self._started(request, now_ns)
+                parent = self._parents[key] = self._started(run, now_ns)
         return parent
 
-    def reason(self, request: wire.StartRequest) -> str:
+    def reason(self, run: Run) -> str:
         """Why runs like this one have no warm parent; said once."""
-        parent = self._parents.get(_key(request))
+        parent = self._parents.get(_key(run))
         if parent is None or parent.is_told or not parent.reason:
             return ""
         parent.is_told = True
         return parent.reason
 
-    def begun(self, ready: Container[int] | None) -> Iterator[tuple[Pending, int]]:
-        """The runs that have begun since the last look, with their processes; `ready` are the descriptors to look at."""
+    def begun(self, ready: Container[int] | None) -> Iterator[Run]:
+        """The runs that have begun since the last look; `ready` are the descriptors to look at."""
         for parent in list(self._parents.values()):
             if ready is None or parent.output in ready:
                 parent.read_output()
             if parent.control and (ready is None or parent.control.fileno() in ready):
                 yield from self._heard(parent)
 
-    def _heard(self, parent: Parent) -> Iterator[tuple[Pending, int]]:
+    def _heard(self, parent: Parent) -> Iterator[Run]:
         while (message := _received(parent)) is not None:
             kind, *fields = message.split(b"\0")
             if kind == b"started":
-                if pending := parent.pending.pop(int(fields[0]), None):
-                    pending.close()
+                if run := parent.pending.pop(int(fields[0]), None):
+                    run.close_descriptors()
                     if not parent.has_forked:
                         parent.has_forked = True
-                        self.first.append(pending.request.number)
-                    yield pending, int(fields[1])
+                        self.first.append(run.number)
+                    run.pid = int(fields[1])
+                    yield run
             elif kind == b"ready":
                 self._judge(parent)
             elif kind == b"unfit":
@@ -186,20 +174,18 @@ class WarmParents:
                 ended = f"the warm parent has ended: {parent.last_line}".removesuffix(": ")
                 self._end(parent, parent.reason or ended)
 
-    def returned(self) -> Iterator[Pending]:
+    def returned(self) -> Iterator[Run]:
         """The runs that no parent will ever begin."""
         for parent in self._parents.values():
             while parent.pending and parent.control is None:
                 yield parent.pending.popitem()[1]
 
-    def give_up(self, number: int) -> Pending | None:
+    def give_up(self, number: int) -> Run | None:
         """A run that shall end before it has begun; None if there is none with this number."""
         for parent in self._parents.values():
             if number in parent.pending:
                 self._kill(parent, _SILENT)
-                pending = parent.pending.pop(number)
-                pending.close()
-                return pending
+                return parent.pending.pop(number)
         return None
 
     def forget(self, key: Key) -> None:
@@ -230,7 +216,7 @@ class WarmParents:
                 continue
             elif not parent.is_ready and now_ns - parent.born_ns > _READY_NS:
                 self._kill(parent, f"its imports take more than {_READY_NS // 10**9} s")
-            elif any(now_ns - one.asked_ns > _FORKED_NS for one in parent.pending.values()):
+            elif any(now_ns - one.started_ns > _FORKED_NS for one in parent.pending.values()):
                 self._kill(parent, _SILENT)
             elif not parent.pending and _rss_bytes(parent.pid) > self._max_bytes:
                 megabytes = self._max_bytes // 1024**2
@@ -241,9 +227,9 @@ class WarmParents:
         for parent in self._parents.values():
             self._kill(parent, "the launcher ends")
             while parent.pending:
-                parent.pending.popitem()[1].close()
+                parent.pending.popitem()[1].close_descriptors()
 
-    def _started(self, request: wire.StartRequest, now_ns: int) -> Parent:
+    def _started(self, run: Run, now_ns: int) -> Parent:
         self._number += 1
         parent = Parent(f"warm-{self._number:08d}", now_ns)
         tmpdir = f"{self._temporary}/{parent.folder}"
@@ -252,13 +238,14 @@ class WarmParents:
         control.setblocking(False)
         parent.output, its_output = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(its_output, True)
-        before = request.arguments[: request.script]
+        arguments, environment = run.program.arguments, run.environment
+        before = arguments[: run.script]
         try:
             with its_end:
                 parent.pid = os.posix_spawnp(
                     before[0],
-                    [*before, _INTERPRETER, request.arguments[request.script]],
-                    {"TMPDIR": tmpdir, **{name: request.environment[name] for name in ("PATH", "LANG")}},
+                    [*before, _INTERPRETER.encode(), arguments[run.script]],
+                    {b"TMPDIR": tmpdir.encode(), **{name: environment[name] for name in (b"PATH", b"LANG")}},
                     file_actions=[
                         (os.POSIX_SPAWN_DUP2, self._null, 0),
                         (os.POSIX_SPAWN_DUP2, its_output, 1),
@@ -337,14 +324,14 @@ def _received(parent: Parent) -> bytes | None:
         return b""
 
 
-def _key(request: wire.StartRequest) -> Key:
-    return request.folder, tuple(request.arguments[: request.script + 1])
+def _key(run: Run) -> Key:
+    return run.program.folder, tuple(run.program.arguments[: run.script + 1])
 
 
-def _packet(request: wire.StartRequest) -> bytes:
-    fields = [str(request.number), str(len(request.arguments)), *request.arguments]
-    fields += [f"{name}={value}" for name, value in request.environment.items()]
-    return "\0".join(fields).encode(errors="surrogateescape")
+def _packet(run: Run) -> bytes:
+    arguments = run.program.arguments
+    variables = (b"%s=%s" % variable for variable in run.environment.items())
+    return b"\0".join([b"%d\0%d" % (run.number, len(arguments)), *arguments, *variables])
 
 
 def _rss_bytes(pid: int) -> int:

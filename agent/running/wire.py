@@ -1,10 +1,11 @@
 """What the agent and its launchers say to each other: packets of one or more messages. Pure.
 
-Fields are separated by NUL, which neither arguments nor variables can hold; before each message is the number of its fields.
+Fields are separated by NUL, which neither arguments nor variables can hold; before each message is its length.
 The imports of this module are memory of every launcher: it has few.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 START = b"start"
 SIGNAL = b"signal"
@@ -20,23 +21,43 @@ TARGETS = "MR_PROBER_TARGETS"
 # A longer request comes in a file in memory, whose descriptor is the last one.
 MAX_PACKET_BYTES = 64 * 1024
 IN_FILE = b"file"
+# So many programs are understood only once, if they are no longer than this.
+_MOST_KNOWN = 1024
+_MAX_KNOWN_BYTES = 2048
 # So many programs are started by one packet, each with up to three descriptors.
 MAX_STARTS = 32
 
 
 def packet_of(messages: Iterable[bytes]) -> bytes:
     """Several messages at once."""
-    return b"\0".join([b"%d\0%s" % (one.count(b"\0") + 1, one) for one in messages])
+    return b"".join([b"%d\0%s" % (len(one), one) for one in messages])
 
 
-def messages_in(packet: bytes) -> Iterator[list[bytes]]:
-    """The fields of each message."""
-    fields = packet.split(b"\0")
+def messages_in(packet: bytes) -> Iterator[bytes]:
+    """Each message."""
     at = 0
-    while at < len(fields):
-        end = at + 1 + int(fields[at])
-        yield fields[at + 1 : end]
-        at = end
+    while at < len(packet):
+        begin = packet.index(b"\0", at) + 1
+        at = begin + int(packet[at : begin - 1])
+        yield packet[begin:at]
+
+
+def fields_of(message: bytes) -> list[bytes]:
+    """What a message says; the first field is what it is about."""
+    return message.split(b"\0")
+
+
+class Program:
+    """What is the same in all starts of a program, and so is never changed."""
+
+    __slots__ = ("arguments", "cpu_seconds", "environment", "folder")
+
+    def __init__(self, encoded: bytes) -> None:
+        """The opposite of `encoded_program`."""
+        self.folder, cpu_seconds, count, *texts = encoded.split(b"\0")
+        self.cpu_seconds = int(cpu_seconds)  # 0: no limit
+        self.arguments = texts[: int(count)]
+        self.environment = dict(text.split(b"=", 1) for text in texts[int(count) :])
 
 
 class StartRequest:
@@ -45,27 +66,26 @@ class StartRequest:
     The last two of the descriptors that come along take its output, one before them is its input.
     """
 
-    __slots__ = (
-        "arguments", "at_ns", "cpu_seconds", "descriptors", "environment", "folder", "number",
-        "script",
-    )  # fmt: skip
+    __slots__ = ("at_ns", "descriptors", "number", "program", "script")
 
     def __init__(
-        self, number: int, *, folder: str, cpu_seconds: int, script: int = 0, at_ns: int = 0
+        self,
+        number: int,
+        program: Program,
+        *,
+        script: int = 0,
+        at_ns: int = 0,
+        descriptors: int = 2,
     ) -> None:
-        """`folder` is where it works; the launcher adds TMPDIR to its environment. `cpu_seconds` 0: no limit.
+        """`script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
 
-        `script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
         `at_ns` is when it starts, by CLOCK_BOOTTIME; what is over is at once.
         """
         self.number = number
-        self.at_ns = at_ns
-        self.descriptors = 2  # so many of those that came along are its own
-        self.folder = folder
-        self.cpu_seconds = cpu_seconds
+        self.program = program
         self.script = script
-        self.arguments: list[str] = []
-        self.environment: dict[str, str] = {}
+        self.at_ns = at_ns
+        self.descriptors = descriptors  # so many of those that came along are its own
 
 
 class RunEnd:
@@ -128,19 +148,16 @@ def start_request(
     return b"%s\0%d\0%d\0%d\0%d\0%s" % (START, number, script, at_ns, descriptors, program)
 
 
-def parsed_start(fields: Sequence[bytes]) -> StartRequest:
+def parsed_start(message: bytes) -> StartRequest:
     """The opposite of `start_request`."""
-    number, script, at_ns, descriptors = map(int, fields[1:5])
-    folder, cpu_seconds, count, *texts = (
-        field.decode(errors="surrogateescape") for field in fields[5:]
-    )
-    request = StartRequest(
-        number, folder=folder, cpu_seconds=int(cpu_seconds), script=script, at_ns=at_ns
-    )
-    request.descriptors = descriptors
-    request.arguments = texts[: int(count)]
-    request.environment = dict(text.split("=", 1) for text in texts[int(count) :])
-    return request
+    _, number, script, at_ns, descriptors, program = message.split(b"\0", 5)
+    return StartRequest(
+        int(number), (_known if len(program) <= _MAX_KNOWN_BYTES else Program)(program), script=int(script), at_ns=int(at_ns),
+        descriptors=int(descriptors),
+    )  # fmt: skip
+
+
+_known = lru_cache(_MOST_KNOWN)(Program)
 
 
 def signal_request(number: int, signal_number: int) -> bytes:

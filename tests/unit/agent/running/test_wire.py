@@ -21,11 +21,14 @@ def test_a_start_comes_through(
     program = wire.encoded_program(arguments, environment, folder=folder, cpu_seconds=3)
     message = wire.start_request(7, program, script=1, at_ns=9, descriptors=3)
     (first, second) = wire.messages_in(wire.packet_of([wire.signal_request(6, 15), message]))
-    assert first == [wire.SIGNAL, b"6", b"15"]
+    assert wire.fields_of(first) == [wire.SIGNAL, b"6", b"15"]
     heard = wire.parsed_start(second)
-    assert (heard.number, heard.folder, heard.cpu_seconds, heard.script) == (7, folder, 3, 1)
-    assert (heard.arguments, heard.environment) == (arguments, environment)
-    assert (heard.at_ns, heard.descriptors) == (9, 3)
+    assert (heard.number, heard.script, heard.at_ns, heard.descriptors) == (7, 1, 9, 3)
+    assert (heard.program.folder, heard.program.cpu_seconds) == (folder.encode(), 3)
+    assert heard.program.arguments == [argument.encode() for argument in arguments]
+    assert heard.program.environment == {
+        name.encode(): value.encode() for name, value in environment.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -55,8 +58,8 @@ def test_an_end_comes_through(
 ) -> None:
     end = wire.RunEnd(5, exit_code, "memory_mb", usage, elapsed_us=elapsed_us, signalled=signalled)
     end.late_us = late_us
-    (fields,) = wire.messages_in(wire.packet_of([wire.end_message(end)]))
-    heard = wire.parsed_end(fields)
+    (message,) = wire.messages_in(wire.packet_of([wire.end_message(end)]))
+    heard = wire.parsed_end(wire.fields_of(message))
     assert (heard.number, heard.exit_code, heard.breach) == (5, exit_code, "memory_mb")
     assert (heard.user_us, heard.system_us, heard.peak_rss_bytes) == usage
     assert (heard.elapsed_us, heard.late_us) == (elapsed_us, late_us)
