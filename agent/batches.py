@@ -63,7 +63,7 @@ def batch_results(
             "" if number else read.first_problem,
         )
         said = read.verdicts.get(key) or _missing(whole.verdict)
-        results.append(replace(whole, key=key, verdict=said, cost=share, printed=printed))
+        results.append(whole._replace(key=key, verdict=said, cost=share, printed=printed))
     return results
 
 

@@ -1,8 +1,8 @@
 """What the last runs said: state and reason per combination, in the order in which reports show them. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from agent.plan import HostPlan, PlannedProber, RunKey
 from agent.results import RunResult
@@ -26,8 +26,7 @@ def confirmed_state(recent: Sequence[Outcome], confirm: tuple[int, int], before:
     return STATE_OF_OUTCOME[newest] if is_confirmed else before
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What is known about one combination."""
 
     state: State = State.NOT_RUN_YET

@@ -172,7 +172,7 @@ class Canaries:
         ended_ns = flight.whole.ended_ns
         if said.outcome is not canary.outcome or canary.reason not in said.reason:
             # Of a host that was too busy nothing is known.
-            if not flight.starved:
+            if not flight.whole.starved:
                 self._blame(
                     canary,
                     f"{said.outcome.value} instead of {canary.outcome.value} ({said.reason})",

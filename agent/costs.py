@@ -1,10 +1,9 @@
 """What a run used, as a value."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What the processes of a run used, as far as they were waited for."""
 
     user_seconds: float = 0.0

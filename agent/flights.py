@@ -36,5 +36,3 @@ class Flight:
     ended_by: str = ""
     stdout: Excerpt = NOTHING
     stderr: Excerpt = NOTHING
-    starved: bool = False
-    during_apply: bool = False

@@ -83,6 +83,7 @@ class AgentLoop:
             clock_ns=clocks.boot_ns,
             on_flight=self._take_flight,
         )
+        self._runner.flagged = self._flagged
         self._book = MetricBook()
         self._board = Board()
         self._report_timer = ReportTimer(now_ns=now_ns)
@@ -261,7 +262,6 @@ class AgentLoop:
         before = self._board.state(result.key)
         if spec is None or before is None:
             return
-        result = self._flagged(result)
         standing = self._board.record(result, self._clocks.now(), confirm=spec.confirm)
         self._book.record(result, standing.state if standing else before)
         if self._board.state(result.key) is not before:
@@ -276,22 +276,18 @@ class AgentLoop:
 
     def _take_flight(self, flight: Flight) -> None:
         """A run is over, and its results are told."""
-        flight.starved, flight.during_apply = self._flags(flight.whole)
         if not self._window.take_flight(flight):
             self._ports.record_flight(flight)
 
     def _flagged(self, result: RunResult) -> RunResult:
-        starved, during_apply = self._flags(result)
-        if starved or during_apply:
-            return replace(result, starved=starved, during_apply=during_apply)
-        return result
-
-    def _flags(self, result: RunResult) -> tuple[bool, bool]:
-        """What else is known of the circumstances of a run: `starved` and `during_apply`."""
+        """With what else is known of its circumstances."""
         share = self._pressure.share_since(result.started_ns, result.ended_ns)
         until = self._applying_until
         starved = is_starved(start_lag_seconds=result.start_lag_seconds, waiting_share=share)
-        return starved, until is not None and self._clocks.now().timestamp() < until
+        during_apply = until is not None and self._clocks.now().timestamp() < until
+        if starved or during_apply:
+            return result._replace(starved=starved, during_apply=during_apply)
+        return result
 
     def _log_change(self, result: RunResult, before: State) -> None:
         said = result.verdict

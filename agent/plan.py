@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -33,21 +34,27 @@ RESERVED_LABELS = frozenset(
 MAX_MATRIX_VARIABLES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    """One combination of one prober; survives changes of everything else."""
+class RunKey(tuple[int, str]):
+    """One combination of one prober; survives changes of everything else.
 
-    prober_id: UUID
-    combination: str  # canonical JSON of the matrix variables
-    # Computed once: it is asked for a dozen times in each run, and a UUID's own is slow.
-    _hash: int = field(init=False, repr=False, compare=False)
+    A tuple, whose hash is quick to have: it is asked for a dozen times in each run.
+    """
 
-    def __post_init__(self) -> None:
-        """A frozen class sets what it computes in this way."""
-        object.__setattr__(self, "_hash", hash((self.prober_id.int, self.combination)))
+    __slots__ = ()
 
-    def __hash__(self) -> int:
-        return self._hash
+    def __new__(cls, prober_id: UUID, combination: str) -> Self:
+        """`combination` is the canonical JSON of the matrix variables."""
+        return super().__new__(cls, (prober_id.int, combination))
+
+    @property
+    def prober_id(self) -> UUID:
+        """Whose combination it is."""
+        return UUID(int=self[0])
+
+    @property
+    def combination(self) -> str:
+        """Canonical JSON of the matrix variables."""
+        return self[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,14 @@
 """What a finished run says about its combination, as a value."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.costs import Cost
-from agent.outputs.printed import Printed
+from agent.outputs.printed import NOTHING_PRINTED, Printed
 from agent.plan import RunKey
 from agent.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(NamedTuple):
     """One finished run; times are nanoseconds of the scheduler's clock."""
 
     key: RunKey
@@ -17,8 +16,8 @@ class RunResult:
     due_ns: int
     started_ns: int
     ended_ns: int
-    cost: Cost = field(default=Cost())
-    printed: Printed = field(default=Printed())
+    cost: Cost = Cost()
+    printed: Printed = NOTHING_PRINTED
     # False: it shows a state and is in no counter, since its beat was accounted for before.
     counted: bool = True
     starved: bool = False

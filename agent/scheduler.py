@@ -13,6 +13,7 @@ from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from agent.plan import RunKey
@@ -33,8 +34,7 @@ LEAD_NS = 40_000_000
 LONGEST_LEAD_NS = 120_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Start the run now, or at `at_ns`; it is due at `due_ns`.
 
     Not `counted` is the repetition of a beat for which an earlier agent has accounted: it shows the state early.
@@ -74,8 +74,7 @@ class Past:
     open_beats: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(NamedTuple):
     group: str
     counted: bool
     due_ns: int = 0
@@ -225,40 +224,48 @@ class Scheduler:
             decisions += self._skip_all_missed(now_ns)
         self._looked_at_ns = now_ns
         del self._moments[: bisect_right(self._moments, now_ns - SPACING_NS)]
-        while beat := self._next_beat(now_ns):
-            if beat.due_ns > now_ns and not self._may_be_early(beat):
+        while found := self._next_beat(now_ns):
+            beat, moment_ns = found
+            obstacle = self._obstacle(beat)
+            if beat.due_ns > now_ns and (obstacle or not self._may_be_early(beat)):
                 _push(self._waiting, beat, self._next_number())
             else:
-                decisions += self._decide_beat(beat, now_ns)
+                decisions += self._decide_beat(beat, now_ns, moment_ns, obstacle)
         return decisions
 
     def _overdue(self, now_ns: int) -> _Beat | None:
         """The beat that has waited until it is due, if it is the next one."""
         waiting = self._waiting
-        if not _without_gone(waiting) or waiting[0][0] > now_ns:
+        if not waiting or not _without_gone(waiting) or waiting[0][0] > now_ns:
             return None
         if _without_gone(self._heap) and self._heap[0] < waiting[0]:
             return None
         return waiting[0][3]
 
-    def _next_beat(self, now_ns: int) -> _Beat | None:
-        """Take the beat that is next, if there is room for its start now or soon."""
+    def _next_beat(self, now_ns: int) -> tuple[_Beat, int] | None:
+        """Take the beat that is next, if there is room for its start now or soon, and the moment of that."""
         overdue = self._overdue(now_ns)
         heap = self._waiting if overdue else self._heap
         if not _without_gone(heap):
             return None
         due_ns, *_, beat = heap[0]
         moment_ns = self._free_moment(max(due_ns, now_ns))
-        return heapq.heappop(heap)[3] if moment_ns <= now_ns + _longest_lead_ns(beat) else None
+        if moment_ns > now_ns + _longest_lead_ns(beat):
+            return None
+        heapq.heappop(heap)
+        return beat, moment_ns
 
     def _may_be_early(self, beat: _Beat) -> bool:
         # Half of the slots are for what is running, and not about to run.
-        has_room = 2 * self._in_progress < self._slots
-        return has_room and not beat.catching_up and self._obstacle(beat) is None
+        return 2 * self._in_progress < self._slots and not beat.catching_up
 
     def _free_moment(self, moment_ns: int) -> int:
         """The first moment from then on that is far enough from all other starts."""
-        for taken_ns in self._moments[bisect_right(self._moments, moment_ns - SPACING_NS) :]:
+        moments = self._moments
+        # Beats come in the order of their moments, mostly.
+        if not moments or moment_ns - moments[-1] >= SPACING_NS:
+            return moment_ns
+        for taken_ns in moments[bisect_right(moments, moment_ns - SPACING_NS) :]:
             if taken_ns - moment_ns >= SPACING_NS:
                 break
             moment_ns = taken_ns + SPACING_NS
@@ -276,14 +283,14 @@ class Scheduler:
             self._push(beat)
         return skips
 
-    def _decide_beat(self, beat: _Beat, now_ns: int) -> list[Start | Skip]:
+    def _decide_beat(
+        self, beat: _Beat, now_ns: int, moment_ns: int, obstacle: SkipReason | None
+    ) -> list[Start | Skip]:
         decisions: list[Start | Skip] = []
         # Older beats than the newest due one came too late to say anything.
         if missed := self._advance_over(beat, now_ns):
             decisions.append(Skip(beat.key, SkipReason.SUSPENDED, missed))
-        obstacle = self._obstacle(beat)
         if obstacle is None:
-            moment_ns = self._free_moment(max(beat.due_ns, now_ns))
             insort(self._moments, moment_ns)
             self._begin(beat)
             at_ns = moment_ns if moment_ns > now_ns else None

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 from agent.costs import Cost
 from common.contracts.reports import shortened
@@ -21,12 +22,11 @@ class Verdict:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitedCost:
+class LimitedCost(NamedTuple):
     """What a run used beside what it may use."""
 
     breach: str = ""  # the setting whose limit it was killed for
-    cost: Cost = field(default=Cost())
+    cost: Cost = Cost()
     memory_bytes: int = 2**63
     cpu_seconds: int = 86400
 

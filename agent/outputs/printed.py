@@ -49,6 +49,9 @@ class Printed:
     first_problem: str = ""
 
 
+NOTHING_PRINTED = Printed()
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much one run may print."""

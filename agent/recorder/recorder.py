@@ -8,9 +8,9 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.clocks import boot_ns
 from agent.flights import Flight
@@ -38,19 +38,14 @@ _SHORT = 500
 _BOOT_SHIFT = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A run with its number, until it is written or forgotten."""
 
     number: int
     flight: Flight
     moment: Moment
     is_good: bool
-
-    @property
-    def size(self) -> int:
-        """About so much memory."""
-        return _size(self.flight)
+    size: int  # about so many bytes of memory
 
 
 class Recorder:
@@ -73,7 +68,7 @@ class Recorder:
         self.on_kept: Callable[[Iterable[Kept]], None] = lambda _: None
         self._clock_ns = clock_ns
         self._files = RecordFiles(agent_folder, max_bytes=max_bytes)
-        self._waiting: deque[Flight] = deque()
+        self._waiting: deque[tuple[Flight, int]] = deque()  # with their sizes
         self._taken_bytes = self._written_bytes = 0
         self._overflowed = 0
         self._number = boot << _BOOT_SHIFT
@@ -100,8 +95,9 @@ class Recorder:
         if len(self._waiting) >= _MAX_WAITING or waiting_bytes > _MAX_WAITING_BYTES:
             self._overflowed += 1
             return
-        self._taken_bytes += _size(flight)
-        self._waiting.append(flight)
+        size = _size(flight)
+        self._taken_bytes += size
+        self._waiting.append((flight, size))
 
     def close(self, *, time_limit_seconds: float) -> None:
         """Write what is left, as far as the time limit permits."""
@@ -185,10 +181,10 @@ class Recorder:
         moment = Moment(datetime.now(UTC), self._clock_ns())
         drained = []
         while self._waiting:
-            flight = self._waiting.popleft()
-            self._written_bytes += _size(flight)
+            flight, size = self._waiting.popleft()
+            self._written_bytes += size
             self._number += 1
-            drained.append(Kept(self._number, flight, moment, is_good(flight)))
+            drained.append(Kept(self._number, flight, moment, is_good(flight), size))
         if drained:
             with self._changed:
                 for kept in drained:

@@ -3,6 +3,7 @@
 from agent.flights import NOTHING, Excerpt
 
 KEPT_BYTES = 64 * 1024
+_NOTHING = bytearray()
 
 
 class Capture:
@@ -13,13 +14,15 @@ class Capture:
     def __init__(self, *, kept_bytes: int = KEPT_BYTES) -> None:
         """`kept_bytes` bounds head and tail, each by itself."""
         self._kept = kept_bytes
-        self._head = bytearray()
-        self._tail = bytearray()
+        # Most runs print nothing.
+        self._head = self._tail = _NOTHING
         self._tail_cut = 0
         self.fed_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the stream."""
+        if not self.fed_bytes:
+            self._head, self._tail = bytearray(), bytearray()
         self.fed_bytes += len(chunk)
         room = self._kept - len(self._head)
         if room > 0:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.batches import BYTES_PER_COMBINATION
 from agent.costs import Cost
 from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, NOTHING, Flight
-from agent.outputs.printed import Bounds, Printed
+from agent.outputs.printed import NOTHING_PRINTED, Bounds, Printed
 from agent.outputs.table import OUTPUTS
 from agent.plan import RunSpec
 from agent.results import RunResult
@@ -65,8 +65,8 @@ def _ended_by(run: Run) -> str:
 
 def printed_by(spec: RunSpec, lines: Sequence[str]) -> Printed:
     """The numbers that were printed. Of a batch nothing yet: its lines belong to its combinations."""
-    if spec.batch:
-        return Printed()
+    if spec.batch or not lines:
+        return NOTHING_PRINTED
     return OUTPUTS[spec.output].samples(lines, Bounds(spec.labels.keys()))
 
 

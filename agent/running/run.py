@@ -1,5 +1,6 @@
 """One running prober as the agent sees it: its pipes and how its end came about: *act*. No decision about time is made here."""
 
+import fcntl
 import os
 import selectors
 import signal
@@ -137,8 +138,9 @@ class Pipes:
             os.close(self.out)
             os.close(its_out)
             raise
-        os.set_blocking(self.out, False)
-        os.set_blocking(self.err, False)
+        # Not `os.set_blocking`, which asks first.
+        fcntl.fcntl(self.out, fcntl.F_SETFL, os.O_NONBLOCK)
+        fcntl.fcntl(self.err, fcntl.F_SETFL, os.O_NONBLOCK)
         self.its_ends: tuple[int, ...] = (its_out, its_err)
         return self
 

@@ -70,6 +70,8 @@ class Runner:
         self._on_result = on_result
         self._on_end = on_end
         self._on_flight = on_flight
+        # Adds what whoever works with us knows of the circumstances of a run.
+        self.flagged: Callable[[RunResult], RunResult] = lambda result: result
         self._clock_ns = clock_ns
         self._orphans = Orphans(str(workplace.temporary))
         self._launchers = Launchers(selector, workplace, self)
@@ -276,10 +278,10 @@ class Runner:
     ) -> None:
         said = error if isinstance(error, OSError) else OSError(str(error))
         self._on_end(spec.key)
-        result = RunResult(
+        result = self.flagged(RunResult(
             key=spec.key, verdict=cannot_start(spec.arguments, said), due_ns=due_ns,
             started_ns=started_ns, ended_ns=self._clock_ns(), counted=counted,
-        )  # fmt: skip
+        ))  # fmt: skip
         self._on_flight(Flight(spec, result, self._tell(result, spec, lines=())))
 
     def _check_output(self, run: Run, now_ns: int) -> None:
@@ -354,10 +356,10 @@ class Runner:
             # We may hear of it later.
             ended_ns = min(ended_ns, run.started_ns + elapsed_us * 1000)
         lines = run.stdout.capture.lines() if is_wanted else ()
-        result = RunResult(
+        result = self.flagged(RunResult(
             key=spec.key, verdict=said, due_ns=run.due_ns, started_ns=run.started_ns,
             ended_ns=ended_ns, cost=cost, counted=run.counted, printed=printed_by(spec, lines),
-        )  # fmt: skip
+        ))  # fmt: skip
         results = self._tell(result, spec, lines=lines) if is_wanted else ()
         self._on_flight(flight_of(run, result, results))
 

@@ -36,8 +36,10 @@ class Flown:
         self.started.append(name)
         canary = next(canary for canary in ROUND if canary.name == name)
         said = self.wrong.get(name) or Verdict(canary.outcome, canary.reason)
-        whole = RunResult(spec.key, said, self.now_ns, self.now_ns, self.now_ns)
-        flight = Flight(spec, whole, (whole,), stdout=Excerpt(self.said), starved=self.starved)
+        whole = RunResult(
+            spec.key, said, self.now_ns, self.now_ns, self.now_ns, starved=self.starved
+        )
+        flight = Flight(spec, whole, (whole,), stdout=Excerpt(self.said))
         self._landings.append(lambda: on_flight(flight))  # type: ignore[operator]
 
     def turn(self, seconds: int, *, may_start: bool = True) -> None:

@@ -56,7 +56,7 @@ def test_runs_during_an_apply_are_counted_from_its_beginning() -> None:
     )
     metrics.apply(host_plan(planned(1), applying_until=1000.0), NOW_NS)
     first = values(metrics.close_cell(NOW_NS), "mr_prober_flagged_runs", "flag")
-    metrics.record(replace(run_result(), during_apply=True), State.SUCCESS)
+    metrics.record(run_result()._replace(during_apply=True), State.SUCCESS)
     metrics.record(run_result(), State.SUCCESS)  # it ended after the deadline
     metrics.apply(host_plan(planned(1)), NOW_NS)
     second = values(metrics.close_cell(NOW_NS), "mr_prober_flagged_runs", "flag")

@@ -77,7 +77,7 @@ def test_of_a_batch_the_bad_ones_come_first_and_all_are_counted() -> None:
 def test_a_record_reads_like_a_page() -> None:
     one = flight(labels={"target": "h2"})
     one.stderr = Excerpt(b"line 1\n", b"line 9\n", 100, 114)
-    one.starved = True
+    one.whole = one.whole._replace(starved=True)
     text = record_text(record(one))
     assert "outcome: failure: no answer\n  target=h2: failure: no answer\n" in text
     assert "flags: starved" in text
