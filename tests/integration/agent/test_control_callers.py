@@ -71,6 +71,7 @@ def status(answer: bytes) -> int:
         (b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nxxx", 408),
         (b"GET /v1/st", 408),
     ],
+    ids=["good", "bug", "TLS", "long header", "long body", "short body", "half a line"],
 )
 def test_each_kind_of_request_gets_its_answer(folder: Path, content: bytes, expected: int) -> None:
     assert status(said(folder, content)) == expected
