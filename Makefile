@@ -36,8 +36,8 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 	@.ci/part "import rules" $(BIN)/lint-imports
 	@.ci/part "unit tests" $(BIN)/pytest -q tests/unit
 	@for folder in tests/integration/*/; do \
-		case $$folder in *__pycache__/) continue;; esac; \
-		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$folder; \
+		case $$folder in *__pycache__/) continue;; */agent/ | */api/) pair="-n 2 --dist worksteal";; *) pair=;; esac; \
+		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$pair $$folder; \
 	done
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
 	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
