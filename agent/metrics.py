@@ -126,13 +126,15 @@ class MetricBook:
         if result.during_apply:
             series.during_apply = (series.during_apply or 0) + 1
         series.runs[result.verdict.outcome] += 1
-        series.buckets[bisect_left(BOUNDS, result.seconds)] += 1
-        series.run_seconds += result.seconds
+        seconds = result.seconds
+        series.buckets[bisect_left(BOUNDS, seconds)] += 1
+        series.run_seconds += seconds
         series.ended += 1
-        series.cpu_seconds += result.cost.user_seconds + result.cost.system_seconds
-        series.user_seconds += result.cost.user_seconds
-        series.system_seconds += result.cost.system_seconds
-        series.peak_rss_bytes = max(series.peak_rss_bytes, result.cost.peak_rss_bytes)
+        user, system, peak_rss_bytes = result.cost
+        series.cpu_seconds += user + system
+        series.user_seconds += user
+        series.system_seconds += system
+        series.peak_rss_bytes = max(series.peak_rss_bytes, peak_rss_bytes)
         series.start_lag_seconds = max(series.start_lag_seconds, result.start_lag_seconds)
         self._record_printed(series, result.printed)
 

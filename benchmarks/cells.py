@@ -51,7 +51,7 @@ def agent_cells(row: AgentRow) -> tuple[str, ...]:
         row.system,
         f"{row.runs:,} of {row.expected:,}",
         f"{row.cpu_milliseconds:.3f}",
-        f"{row.cpu_milliseconds - row.floor_milliseconds:+.3f}",
+        f"{row.over_floor_milliseconds:+.3f}",
         f"{row.period_error_milliseconds:.1f}",
         str(row.starts_in_10_ms),
         f"{row.memory_mb:.0f}",

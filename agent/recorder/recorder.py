@@ -198,8 +198,12 @@ class Recorder:
         while len(self._recent) > _RECENT or self._recent_bytes > _RECENT_BYTES:
             self._recent_bytes -= self._recent.popleft().size
         key = kept.flight.spec.key
-        if kept.is_good and (key in self._pending or len(self._pending) < _MAX_PENDING):
-            self._pending.setdefault(key, deque(maxlen=_SUCCESSES_KEPT)).append(kept)
+        if kept.is_good:
+            pending = self._pending.get(key)
+            if pending is not None:
+                pending.append(kept)
+            elif len(self._pending) < _MAX_PENDING:
+                self._pending[key] = deque([kept], maxlen=_SUCCESSES_KEPT)
 
     def _keep_failures(self, drained: Iterable[Kept]) -> None:
         by_prober: dict[str, list[Kept]] = {}

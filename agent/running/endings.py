@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agent.batches import BYTES_PER_COMBINATION
 from agent.costs import Cost
-from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, NOTHING, Flight
+from agent.flights import KEPT_OF_A_FAILURE, KEPT_OF_A_SUCCESS, NOT_WANTED, Flight
 from agent.outputs.printed import NOTHING_PRINTED, Bounds, Printed
 from agent.outputs.table import OUTPUTS
 from agent.plan import RunSpec
@@ -46,15 +46,13 @@ def verdict_of(run: Run, end: wire.RunEnd, cost: Cost) -> Verdict:
 
 def flight_of(run: Run, whole: RunResult, results: tuple[RunResult, ...]) -> Flight:
     """What the flight recorder gets; no `results`: nobody wanted the run any more."""
-    is_good = bool(results) and all(one.verdict.outcome is Outcome.SUCCESS for one in results)
-    limit = KEPT_OF_A_SUCCESS if is_good and not run.spec.is_trial else KEPT_OF_A_FAILURE
-    out, err = run.stdout.capture, run.stderr.capture
-    return Flight(
-        run.spec, whole, results, run.exit_code,
-        ended_by=_ended_by(run),
-        stdout=out.excerpt(limit) if out.fed_bytes else NOTHING,
-        stderr=err.excerpt(limit) if err.fed_bytes else NOTHING,
-    )  # fmt: skip
+    flight = Flight(run.spec, whole, results, run.exit_code, ended_by=_ended_by(run))
+    if run.printed_bytes:
+        is_good = bool(results) and all(one.verdict.outcome is Outcome.SUCCESS for one in results)
+        limit = KEPT_OF_A_SUCCESS if is_good and not run.spec.is_trial else KEPT_OF_A_FAILURE
+        flight.stdout = run.stdout.capture.excerpt(limit)
+        flight.stderr = run.stderr.capture.excerpt(limit)
+    return flight
 
 
 def _ended_by(run: Run) -> str:
