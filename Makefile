@@ -29,6 +29,9 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
+# It counts whether every beat was run, 200 times a second.
+ALONE = tests/integration/agent/test_agent_endurance.py
+
 test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker $(VENV)/.compose2 ## Format, lint, types, import rules, then all tests; prints the time per part
 	@.ci/part "format" $(BIN)/ruff format --check .
 	@.ci/part "lint" $(BIN)/ruff check .
@@ -36,9 +39,10 @@ test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(V
 	@.ci/part "import rules" $(BIN)/lint-imports
 	@.ci/part "unit tests" $(BIN)/pytest -q tests/unit
 	@for folder in tests/integration/*/; do \
-		case $$folder in *__pycache__/) continue;; */agent/ | */api/) pair="-n 2 --dist worksteal";; *) pair=;; esac; \
+		case $$folder in *__pycache__/) continue;; */agent/ | */api/) pair="-n 2 --dist worksteal --ignore=$(ALONE)";; *) pair=;; esac; \
 		.ci/part "integration: $$(basename $$folder)" $(BIN)/pytest -q $$pair $$folder; \
 	done
+	@.ci/part "integration: endurance" $(BIN)/pytest -q $(ALONE)
 	@.ci/part "end-to-end tests" $(BIN)/pytest -q tests/e2e
 	@.ci/part "containers" $(BIN)/pytest -q -x tests/containers
 	@.ci/part --summary
@@ -49,7 +53,7 @@ soak: $(VENV)/.tests $(VENV)/.terraform ## The tests that grow with time, for lo
 	CHAOS_CLUSTERS=30 CHAOS_SECONDS=600 $(BIN)/pytest -q -s tests/integration/creator/test_chaos.py
 	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_openapi_contract.py
 	SCALE_CLUSTERS=10000 $(BIN)/pytest -q --timeout=1800 tests/integration/api/test_scale.py
-	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 tests/integration/agent/test_agent_endurance.py
+	SOAK_FACTOR=50 $(BIN)/pytest -q --timeout=4000 $(ALONE)
 
 format: $(VENV)/.tests ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix --quiet . || true

@@ -46,7 +46,7 @@ def prober_id(number: int) -> str:
 
 
 def prober(number: int, files: dict[str, bytes], command: list[str], **settings: Any) -> Any:
-    """One prober of a document; files are executable."""
+    """One prober of a document; files are executable. The time limit is not the interval: a busy machine is no verdict."""
     references = [
         {"path": path, "mode": "0755", "sha256": sha256(content), "size": len(content)}
         for path, content in files.items()
@@ -57,7 +57,7 @@ def prober(number: int, files: dict[str, bytes], command: list[str], **settings:
         "command": command,
         "revision": 1,
         "revisions": {"1": references},
-        "configs": [{"slug": "all", "settings": settings}],
+        "configs": [{"slug": "all", "settings": {"time_limit_seconds": 60, **settings}}],
     }
 
 

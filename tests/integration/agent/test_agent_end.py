@@ -70,7 +70,7 @@ def test_the_first_run_of_everybody_is_due_in_the_first_second_however_long_the_
 def test_a_run_whose_grace_goes_on_at_the_end_counts_once(tmp_path: Path) -> None:
     late = changed(
         planned(1, tmp_path, DEAF.format(tmp_path), interval=HOUR),
-        time_limit=timedelta(seconds=0.5),
+        time_limit=timedelta(seconds=2),
         grace=timedelta(seconds=3),
     )
     sink = RecordingSink()
