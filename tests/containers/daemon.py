@@ -128,9 +128,17 @@ class Daemon:
         return self.docker("inspect", "--format", form, container)
 
     def kill(self, container: str) -> None:
-        """kill -9 of its first process, as if the kernel did it: `docker kill` would switch the restart policy off."""
-        pid = self.docker("inspect", "--format", "{{.State.Pid}}", container)
-        self.run("nsenter", "--target", str(self.first_process), "--pid", "--", "kill", "-9", pid)
+        """kill -9 of its first process, as if the kernel did it: `docker kill` would switch the restart policy off.
+
+        Until the daemon knows, the container is as healthy as it was.
+        """
+
+        def pid() -> str:
+            return self.docker("inspect", "--format", "{{.State.Pid}}", container)
+
+        alive = pid()
+        self.run("nsenter", "--target", str(self.first_process), "--pid", "--", "kill", "-9", alive)
+        wait_until(f"the end of {container}", lambda: pid() != alive)
 
     def processes(self) -> list[str]:
         """What runs in its namespace beside itself: containers."""
