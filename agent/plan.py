@@ -46,6 +46,13 @@ class RunKey(tuple[int, str]):
         """`combination` is the canonical JSON of the matrix variables."""
         return super().__new__(cls, (prober_id.int, combination))
 
+    def __getnewargs__(self) -> tuple[UUID, str]:
+        """What `copy` and `pickle` make another one of."""
+        return self.prober_id, self.combination
+
+    def __repr__(self) -> str:
+        return f"RunKey({self.prober_id}, {self.combination})"
+
     @property
     def prober_id(self) -> UUID:
         """Whose combination it is."""

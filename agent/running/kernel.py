@@ -197,7 +197,8 @@ def take_short_turns() -> None:
         "IIQiIQQQ", _SCHEDULING_BYTES, os.SCHED_OTHER, _RESET_ON_FORK,
         os.getpriority(os.PRIO_PROCESS, 0), 0, _TURN_NS, 0, 0,
     )  # fmt: skip
-    ctypes.CDLL(None).syscall(number, 0, attributes, 0)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).syscall(number, 0, attributes, 0)
 
 
 def variable_of(pid: int, name: bytes) -> bytes | None:

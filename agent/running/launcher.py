@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Container
 
 from agent.running import kernel, wire
+from agent.running.limits import Limits
 from agent.running.orphans import Orphans
 from agent.running.outbox import NEVER_NS, Outbox
 from agent.running.private_folders import Folders
@@ -28,8 +29,9 @@ from agent.running.started import Run
 from agent.running.warm_parents import WarmParents
 
 _MS_NS = 1_000_000
-# Orphans are looked for when a run has ended, and then with longer and longer pauses while some are left.
+# Orphans are looked for when a run has ended, and again while some are left, with longer and longer pauses.
 _SWEEP_SOON_NS = 250 * _MS_NS
+_SWEEP_AGAIN_NS = 20 * _MS_NS
 _SWEEP_NS = 1000 * _MS_NS
 # How often the limits of a run as a whole are looked at; a run shorter than this costs nothing.
 _WATCH_NS = 200 * _MS_NS
@@ -60,10 +62,11 @@ class Launcher:
         self._descriptors: list[int] = []
         self._outbox = Outbox(agent)
         self._orphans = Orphans(sandbox.temporary)
+        self._limits = Limits(sandbox, self._orphans)
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._folder = b""
         self._sweep_at_ns = _now_ns() + _SWEEP_NS
-        self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._sweep_pause_ns = _SWEEP_AGAIN_NS
         self._watch_at_ns = NEVER_NS
         self._folders = Folders(sandbox.temporary)
         # When we waited last, and before that, when all in `_runs` were alive.
@@ -95,43 +98,54 @@ class Launcher:
                     self._reap()
                 if agent in ready and not self._hear_agent():
                     break
-            seconds = self._look_after()
+            seconds = self._go_on()
         self._end_all()
 
-    def _look_after(self) -> float:
-        """Start what is due, and do what else there is to do, but not shortly before a start; in how many seconds there is more."""
+    def _go_on(self) -> float:
+        """Start what is due, do what else there is to do, but not shortly before a start; in how many seconds there is more.
+
+        Never more than one start or one look around at a time: meanwhile nobody hears of ends and requests.
+        """
         now_ns = _now_ns()
         self._alive_ns, self._waited_ns = self._waited_ns, now_ns
-        has_started = False
-        while True:
-            start_ns = max(self._planned[0][0], self._next_start_ns) if self._planned else NEVER_NS
-            if start_ns <= now_ns:
-                self._start_planned(now_ns)
-                # However close the starts are, between two of them there is time for something else.
-                has_started = True
-            elif start_ns - now_ns < _NEAR_NS and not has_started:
-                return (start_ns - now_ns) / 1e9
-            elif self._do_one_thing(now_ns, start_ns):
-                has_started = False
-            else:
-                return (min(start_ns, self._watch_at_ns, self._sweep_at_ns) - now_ns) / 1e9
+        is_late = self._next_start() < now_ns - _NEAR_NS
+        # However close the starts are, between two of them there is time for something else.
+        is_free = self._next_start() <= now_ns
+        if is_free:
+            self._start_planned(now_ns)
             now_ns = _now_ns()
+        while (start_ns := self._next_start()) - now_ns >= _NEAR_NS or is_free:
+            if self._requests:
+                self._take_request(self._requests.popleft())
+                # In a backlog a request would wait for very many starts.
+                is_free = is_late
+            elif self._outbox.is_due(now_ns, awake_at_ns=start_ns):
+                self._outbox.say()
+                is_free = False
+            elif self._look_around(now_ns):
+                return 0.0
+            else:
+                start_ns = min(start_ns, self._watch_at_ns, self._sweep_at_ns)
+                break
+            now_ns = _now_ns()
+        return max(0.0, (start_ns - now_ns) / 1e9)
 
-    def _do_one_thing(self, now_ns: int, start_ns: int) -> bool:
-        """Whether there was something to do."""
+    def _look_around(self, now_ns: int) -> bool:
+        """Whether it was time to: this may take long."""
         if self._more_ended:
             self._reap()
-        elif self._requests:
-            self._take_request(self._requests.popleft())
         elif now_ns >= self._watch_at_ns:
             self._watch(now_ns)
+            self._watch_at_ns = _now_ns() + _WATCH_NS
         elif now_ns >= self._sweep_at_ns:
-            self._look_for_orphans(now_ns)
-        elif self._outbox.is_due(now_ns, awake_at_ns=start_ns):
-            self._outbox.say()
+            self._look_for_orphans()
         else:
             return False
         return True
+
+    def _next_start(self) -> int:
+        """The moment of the next planned start."""
+        return max(self._planned[0][0], self._next_start_ns) if self._planned else NEVER_NS
 
     def _hear_ends(self) -> None:
         self._more_ended = True
@@ -310,14 +324,14 @@ class Launcher:
         self._folders.take_back(run)
         if not self._runs:
             self._watch_at_ns = NEVER_NS
-        self._sweep_pause_ns = _SWEEP_SOON_NS
+        self._sweep_pause_ns = _SWEEP_AGAIN_NS
         self._sweep_at_ns = min(self._sweep_at_ns, now_ns + _SWEEP_SOON_NS)
 
-    def _look_for_orphans(self, now_ns: int) -> None:
+    def _look_for_orphans(self) -> None:
         self._parents.look_after()
         left = self._sweep()
+        self._sweep_at_ns = _now_ns() + (self._sweep_pause_ns if left else _SWEEP_NS)
         self._sweep_pause_ns = min(_SWEEP_NS, 2 * self._sweep_pause_ns)
-        self._sweep_at_ns = now_ns + (self._sweep_pause_ns if left else _SWEEP_NS)
 
     def _sweep(self) -> bool:
         """Whether orphans are left that must go."""
@@ -332,41 +346,9 @@ class Launcher:
         return left
 
     def _watch(self, now_ns: int) -> None:
-        """Kill the runs that are over a limit as a whole; what left the group counts, too."""
-        self._watch_at_ns = now_ns + _WATCH_NS
         old = [run for run in self._runs.values() if now_ns - run.started_ns >= _WATCH_NS]
-        if not old:
-            return
-        for run in old:
-            run.limit_cpu()
-        strays: dict[str, list[int]] = {}
-        own = self._runs.keys() | self._parents.pids
-        for pid in set(kernel.children_of(os.getpid())) - own:
-            if name := self._orphans.name_of(pid):
-                strays.setdefault(name, []).append(pid)
-        for run in old:
-            members: dict[int, kernel.Stat] = {}
-            for pid in (run.pid, *strays.get(run.name, ())):
-                members |= kernel.tree(pid, limit=self._sandbox.processes + 1)
-            run.breach = run.breach or self._breach(run, list(members.values()))
-            if run.breach:
-                self._end(run, strays.get(run.name, []))
-
-    def _end(self, run: Run, strays: list[int]) -> None:
-        for pid in kernel.halted(lambda: (run.pid, *strays)):
-            kernel.send(pid, signal.SIGKILL)
-        kernel.send_group(run.pid, signal.SIGKILL)
-
-    def _breach(self, run: Run, members: list[kernel.Stat]) -> str:
-        """The setting whose limit the run is over."""
-        if len(members) > self._sandbox.processes:
-            return "processes"
-        if sum(member.rss_bytes for member in members) > self._sandbox.memory_bytes:
-            return "memory_mb"
-        cpu_ns = sum(member.cpu_ticks for member in members) * kernel.TICK_NS
-        if run.program.cpu_seconds and cpu_ns > run.program.cpu_seconds * 10**9:
-            return "cpu_seconds"
-        return ""
+        if old:
+            self._limits.enforce(old, own=self._runs.keys() | self._parents.pids)
 
     def _send(self, message: bytes) -> None:
         self._outbox.put(message, _now_ns())

@@ -37,9 +37,7 @@ class Outbox:
 
     def is_due(self, now_ns: int, *, awake_at_ns: int) -> bool:
         """Whether to say it now: it has waited for long enough, or would before the launcher is awake again."""
-        if self._say_at_ns == NEVER_NS:
-            return False
-        return now_ns >= self._say_at_ns or awake_at_ns - now_ns >= _PATIENCE_NS
+        return self._say_at_ns != NEVER_NS and max(now_ns, awake_at_ns) >= self._say_at_ns
 
     def say(self) -> None:
         """Say all of it now."""

@@ -120,7 +120,8 @@ class Runner:
         run.counted = counted
         self._runs[number] = run
         limit_ns = _nanoseconds(spec.time_limit.total_seconds())
-        self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns))
+        # Early enough to read what it prints before its time is over.
+        self._set_deadline(run, started_ns + min(_WATCH_AFTER_NS, limit_ns // 2))
 
     def send(self) -> None:
         """Tell the launchers what they start later than now."""

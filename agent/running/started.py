@@ -9,7 +9,7 @@ import resource
 
 from agent.running import wire
 
-# Whoever has runs looks around far more often; who did not stood still.
+# Whoever has runs looks around more often than this; who did not stood still.
 _STANDSTILL_NS = 1_000_000_000
 
 

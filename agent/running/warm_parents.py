@@ -244,8 +244,8 @@ class WarmParents:
             with its_end:
                 parent.pid = os.posix_spawnp(
                     before[0],
-                    [*before, _INTERPRETER.encode(), arguments[run.script]],
-                    {b"TMPDIR": tmpdir.encode(), **{name: environment[name] for name in (b"PATH", b"LANG")}},
+                    [*before, os.fsencode(_INTERPRETER), arguments[run.script]],
+                    {b"TMPDIR": os.fsencode(tmpdir), **{name: environment[name] for name in (b"PATH", b"LANG")}},
                     file_actions=[
                         (os.POSIX_SPAWN_DUP2, self._null, 0),
                         (os.POSIX_SPAWN_DUP2, its_output, 1),

@@ -13,6 +13,7 @@ import pytest
 
 from agent.clocks import boot_ns
 from agent.plan import RunKey
+from agent.running import runner
 from agent.running.orphans import Orphans
 from common import processes
 from common.contracts.states import Outcome
@@ -74,6 +75,15 @@ def test_exit_0_after_sigterm_stays_a_timeout(bench: Bench) -> None:
     script = "trap 'exit 0' TERM; while :; do sleep 0.01; done"
     changed = {"time_limit": timedelta(seconds=0.3), "grace": timedelta(seconds=10)}
     assert bench.run(bench.shell(script, **changed)).verdict.outcome is Outcome.TIMEOUT
+
+
+def test_who_prints_more_than_a_pipe_holds_is_read_before_its_time_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_WATCH_AFTER_NS", 3600 * 10**9)
+    script = "head -c 200000 /dev/zero"
+    result = bench.run(bench.shell(script, time_limit=timedelta(seconds=6)))
+    assert result.verdict.outcome is Outcome.SUCCESS
 
 
 def test_a_stopped_program_is_killed_too(bench: Bench) -> None:

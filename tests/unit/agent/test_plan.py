@@ -1,12 +1,14 @@
 """From `resolve` to what this agent runs, and what it refuses to run."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from agent.plan import PlannedProber, RunSpec, planned_prober
+from agent.plan import PlannedProber, RunKey, RunSpec, planned_prober
 from common.contracts.configuration import ConfigurationDocument
 from common.contracts.resolution import Host, resolve
 
@@ -101,3 +103,10 @@ def test_what_it_does_not_know_makes_the_prober_broken_and_says_why(
 def test_missing_files_are_a_problem_of_this_prober() -> None:
     assert planned_with(folder=None, problem="its files cannot be had").problem
     assert planned_with(folder=None).problem == "its files are missing"
+
+
+def test_a_key_can_be_copied_and_read() -> None:
+    key = RunKey(UUID(int=7), '{"target":"a"}')
+    assert copy.deepcopy(key) == key
+    assert (key.prober_id, key.combination) == (UUID(int=7), '{"target":"a"}')
+    assert repr(key) == f"RunKey({UUID(int=7)}, {key.combination})"
