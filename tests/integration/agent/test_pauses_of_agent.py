@@ -157,7 +157,7 @@ def test_a_pause_ends_by_the_clock_and_every_beat_is_accounted_for(tmp_path: Pat
     def stopping() -> bool:
         # A second and more after its end there is a result.
         if clock.passed - begun < timedelta(seconds=184):
-            clock.passed += timedelta(seconds=2)
+            clock.passed += timedelta(seconds=1)
         return bool(reports) and reports[-1].probers[0]["states"] == "0"
 
     loop.run(stopping)
