@@ -29,7 +29,7 @@ compose: ## Run the whole product in containers (README.docker-compose.md)
 	@DOCKER_BUILDKIT=1 COMPOSE_DOCKER_CLI_BUILD=1 $(COMPOSE) up --detach $(BUILD)
 	@$(COMPOSE) exec -T api python api/main.py --sign-in-link
 
-# It counts whether every beat was run, 200 times a second.
+# It counts whether every beat was run, 200 times a second; the other tests of agent and API run two at a time.
 ALONE = tests/integration/agent/test_agent_endurance.py
 
 test: $(VENV)/.tests $(VENV)/.terraform $(VENV)/.prometheus $(VENV)/.plugins $(VENV)/.faketime $(VENV)/.docker $(VENV)/.compose2 ## Format, lint, types, import rules, then all tests; prints the time per part

@@ -21,7 +21,7 @@ def confirmed_state(recent: Sequence[Outcome], confirm: tuple[int, int], before:
     """
     needed, considered = confirm
     newest = recent[-1]
-    if considered == 1:
+    if considered == 1:  # nearly always
         return STATE_OF_OUTCOME[newest]
     bad = sum(outcome is not Outcome.SUCCESS for outcome in recent[-considered:])
     is_confirmed = bad < needed if newest is Outcome.SUCCESS else bad >= needed

@@ -108,9 +108,9 @@ class Launcher:
         """
         now_ns = _now_ns()
         self._alive_ns, self._waited_ns = self._waited_ns, now_ns
-        is_late = self._next_start() < now_ns - _NEAR_NS
+        late_ns = now_ns - self._next_start()
         # However close the starts are, between two of them there is time for something else.
-        is_free = self._next_start() <= now_ns
+        is_free = late_ns >= 0
         if is_free:
             self._start_planned(now_ns)
             now_ns = _now_ns()
@@ -118,7 +118,7 @@ class Launcher:
             if self._requests:
                 self._take_request(self._requests.popleft())
                 # In a backlog a request would wait for very many starts.
-                is_free = is_late
+                is_free = late_ns > _NEAR_NS
             elif self._outbox.is_due(now_ns, awake_at_ns=start_ns):
                 self._outbox.say()
                 is_free = False
@@ -225,9 +225,10 @@ class Launcher:
         except OSError as error:
             self._refuse(run, error)
             return
+        has_input = len(run.descriptors) > 2
         run.close_descriptors()
         self._begin(run)
-        if len(run.descriptors) > 2:
+        if has_input:
             self._send(wire.begun_message(run.number, run.pid))
 
     def _begin(self, run: Run) -> None:
@@ -294,7 +295,7 @@ class Launcher:
     def _reap(self) -> None:
         self._more_ended = False
         for _ in range(_REAPED_PER_ROUND):
-            if not self._runs and not self._parents.exist:
+            if not self._runs and not self._parents.has_processes:
                 # What else may have ended is looked for later: to ask for it costs an exception.
                 return
             try:

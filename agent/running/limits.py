@@ -5,7 +5,7 @@ The imports of this module are memory of every launcher: it has few.
 
 import os
 import signal
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from agent.running import kernel
 from agent.running.orphans import Orphans
@@ -20,10 +20,10 @@ class Limits:
         self._sandbox = sandbox
         self._orphans = orphans
 
-    def enforce(self, runs: Iterable[Run], *, own: Collection[int]) -> None:
+    def enforce(self, runs: Iterable[Run], *, own: Set[int]) -> None:
         """Kill those that are over a limit, and note which; `own` are the children that are no strays."""
         strays: dict[str, list[int]] = {}
-        for pid in set(kernel.children_of(os.getpid())) - set(own):
+        for pid in set(kernel.children_of(os.getpid())) - own:
             if name := self._orphans.name_of(pid):
                 strays.setdefault(name, []).append(pid)
         for run in runs:

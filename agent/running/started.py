@@ -43,6 +43,7 @@ class Run:
         """Others have them now, or nobody needs them."""
         for descriptor in self.descriptors:
             os.close(descriptor)
+        self.descriptors = []
 
     def note_end(
         self, status: int, usage: resource.struct_rusage, *, now_ns: int, alive_ns: int

@@ -94,7 +94,7 @@ class WarmParents:
         return {parent.pid for parent in self._parents.values() if parent.pid} | self._ending
 
     @property
-    def exist(self) -> bool:
+    def has_processes(self) -> bool:
         """Whether there may be processes of parents."""
         return bool(self._parents or self._ending)
 

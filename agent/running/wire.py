@@ -152,12 +152,18 @@ def parsed_start(message: bytes) -> StartRequest:
     """The opposite of `start_request`."""
     _, number, script, at_ns, descriptors, program = message.split(b"\0", 5)
     return StartRequest(
-        int(number), (_known if len(program) <= _MAX_KNOWN_BYTES else Program)(program), script=int(script), at_ns=int(at_ns),
+        int(number), _program_of(program), script=int(script), at_ns=int(at_ns),
         descriptors=int(descriptors),
     )  # fmt: skip
 
 
-_known = lru_cache(_MOST_KNOWN)(Program)
+def _program_of(encoded: bytes) -> Program:
+    return _known_program(encoded) if len(encoded) <= _MAX_KNOWN_BYTES else Program(encoded)
+
+
+@lru_cache(_MOST_KNOWN)
+def _known_program(encoded: bytes) -> Program:
+    return Program(encoded)
 
 
 def signal_request(number: int, signal_number: int) -> bytes:
