@@ -22,6 +22,9 @@ BOUNDS = (
 )  # fmt: skip
 # A series of a counter begins with 0: the first value of a rate says nothing.
 _ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED, SkipReason.AGENT_RESTART)
+# The value of an enum takes as long to look up as a point to make.
+_OUTCOMES = tuple((outcome, outcome.value) for outcome in Outcome)
+_SKIP_REASONS = tuple((reason, reason.value, reason in _ALWAYS_SHOWN_SKIPS) for reason in SkipReason)
 
 PrintedKey = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -208,21 +211,23 @@ def _points(series: _Series, now_ns: int) -> list[Point]:
         Point("mr_prober_seconds_since_success", Kind.GAUGE, silence, labels),
         Point("mr_prober_run_seconds", Kind.HIST_RATE, _histogram(series), labels),
     ]
-    for outcome in Outcome:
-        value = series.runs[outcome]
-        points.append(
-            Point("mr_prober_runs", Kind.RATE, value, {**labels, "outcome": outcome.value})
-        )
+    for outcome, text in _OUTCOMES:
+        value = series.runs.get(outcome, 0)
+        points.append(Point("mr_prober_runs", Kind.RATE, value, {**labels, "outcome": text}))
     if series.during_apply is not None:
         flagged = {**labels, "flag": "during_apply"}
         points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.during_apply, flagged))
     flagged = {**labels, "flag": "starved"}
     points.append(Point("mr_prober_flagged_runs", Kind.RATE, series.starved, flagged))
-    for reason in SkipReason:
-        if (value := series.skipped[reason]) or reason in _ALWAYS_SHOWN_SKIPS:
-            key = {**labels, "reason": reason.value}
+    for reason, text, is_always_shown in _SKIP_REASONS:
+        if (value := series.skipped.get(reason, 0)) or is_always_shown:
+            key = {**labels, "reason": text}
             points.append(Point("mr_prober_skipped_runs", Kind.RATE, value, key))
-    return points + (_cell_points(series) if series.ended else []) + _printed_points(series)
+    if series.ended:
+        points += _cell_points(series)
+    if series.printed_counters or series.printed_gauges:
+        points += _printed_points(series)
+    return points
 
 
 def _shown_state(series: _Series) -> State:

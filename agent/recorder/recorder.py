@@ -1,7 +1,7 @@
 """The flight recorder at work: the loop hands runs over and never waits, a thread of its own writes them: *act*.
 
-A run that was not good is on disk within a second or two. Of those that were, the last two of each combination are, once a
-minute: they come hundreds of times a second and one is like the other.
+A run that was not good is on disk within a second or two. Of those that were, the last of each combination is, once a minute
+or less often: they come hundreds of times a second and one is like the other.
 """
 
 import logging
@@ -29,8 +29,9 @@ _MAX_WAITING = 2000
 _MAX_WAITING_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 _LOOK_NS = 1_000_000_000
+# A success waits for so many looks, so that a newer one may take its place; then so many of them are written per look.
 _SUCCESS_ROUNDS = 60
-_SUCCESSES_KEPT = 2  # of each combination, of a minute
+_SUCCESSES_PER_ROUND = 5
 _MAX_PENDING = 3000
 _RECENT_BYTES = 1024 * 1024
 _RECENT = 500
@@ -78,7 +79,8 @@ class Recorder:
         self._changed = threading.Condition()
         self._recent: deque[Kept] = deque()
         self._recent_bytes = 0
-        self._pending: dict[RunKey, deque[Kept]] = {}
+        # The newest success of a combination, and in which round the first one is due; those due first come first.
+        self._pending: dict[RunKey, tuple[int, Kept]] = {}
         self._closing = threading.Event()
         self._asked = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -136,7 +138,7 @@ class Recorder:
     def _found(self, wanted: Wanted) -> Records:
         with self._changed:
             recent = list(self._recent)
-            pending = [kept for some in self._pending.values() for kept in some]
+            pending = [kept for _, kept in self._pending.values()]
         held = {kept.number: kept for kept in (*pending, *recent) if _matches(kept, wanted)}
         # Whoever follows is served from memory alone, unless it was away for long.
         if wanted.after is not None and recent and wanted.after >= recent[0].number - 1:
@@ -199,11 +201,10 @@ class Recorder:
             self._recent_bytes -= self._recent.popleft().size
         key = kept.flight.spec.key
         if kept.is_good:
-            pending = self._pending.get(key)
-            if pending is not None:
-                pending.append(kept)
+            if pending := self._pending.get(key):
+                self._pending[key] = pending[0], kept
             elif len(self._pending) < _MAX_PENDING:
-                self._pending[key] = deque([kept], maxlen=_SUCCESSES_KEPT)
+                self._pending[key] = self._round + _SUCCESS_ROUNDS, kept
 
     def _keep_failures(self, drained: Iterable[Kept]) -> None:
         by_prober: dict[str, list[Kept]] = {}
@@ -214,15 +215,17 @@ class Recorder:
             self._append(prober, Kind.FAILURES, some)
 
     def _keep_successes(self, *, last: bool) -> None:
-        """Of a part of the combinations in each round, so that the disk is never given much at once."""
+        """Of few combinations in each round, so that the disk is never given much at once."""
         self._round += 1
         with self._changed:
             due = [
                 key
-                for key in self._pending
-                if last or hash(key) % _SUCCESS_ROUNDS == self._round % _SUCCESS_ROUNDS
+                for key, (due_round, _) in self._pending.items()
+                if last or due_round <= self._round
             ]
-            some = [kept for key in due for kept in self._pending[key]]
+            if not last:
+                del due[_SUCCESSES_PER_ROUND:]
+            some = [self._pending[key][1] for key in due]
         by_prober: dict[str, list[Kept]] = {}
         for kept in some:
             by_prober.setdefault(kept.flight.spec.prober_slug, []).append(kept)

@@ -1,8 +1,11 @@
 """Points as values, the same for every dialect and for the scrape."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -14,8 +17,7 @@ class Kind(StrEnum):
     HIST_RATE = "HIST_RATE"  # growing integers, one per bucket
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(NamedTuple):
     """Counts per bucket, not cumulative over buckets; `above` is the count over the last bound, `total` the sum of all values."""
 
     bounds: tuple[float, ...]
@@ -24,11 +26,10 @@ class Histogram:
     total: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """The value of one series at the time of its batch; RATE and HIST_RATE only grow since the sender's start."""
 
     name: str
     kind: Kind
     value: float | Histogram
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = _NO_LABELS

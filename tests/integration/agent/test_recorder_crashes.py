@@ -16,6 +16,7 @@ from common import processes
 from common.contracts.states import Outcome
 from tests.integration.agent.stand_ins import wait_until
 from tests.integration.needs import need
+from tests.unit.agent.factories import run_key
 from tests.unit.agent.recorder.flights import flight
 
 ROOT = Path(__file__).parents[3]
@@ -168,3 +169,25 @@ def test_what_the_loop_hands_over_faster_than_it_can_be_written_is_lost_and_coun
     recorder.start()
     recorder.close(time_limit_seconds=20)
     assert numbers_in(tmp_path)
+
+
+def test_of_successes_few_are_written_at_a_time_and_of_each_combination_the_last_of_a_minute(
+    tmp_path: Path,
+) -> None:
+    clock = [0]
+    recorder = Recorder(tmp_path, max_bytes=1_000_000, boot=1, clock_ns=lambda: clock[0])
+    recorder.start()
+    on_disk = []
+    for second in range(1, 64):
+        for prober in range(8 if second <= 10 else 0):
+            recorder.take(flight(key=run_key(prober), is_good=True))
+        clock[0] = second * 1_000_000_000
+        recorder.records(Wanted(limit=1))  # a look
+        on_disk.append(numbers_in(tmp_path))
+    counts = [len(numbers) for numbers in on_disk]
+    assert counts[:59] == [0] * 59
+    assert [count for count in counts if count][:2] == [5, 8]
+    assert max(counts) == 8
+    newest = recorder.records(Wanted(limit=1)).newest
+    assert on_disk[-1] == list(range(newest - 7, newest + 1))
+    recorder.close(time_limit_seconds=20)
