@@ -24,7 +24,9 @@ BOUNDS = (
 _ALWAYS_SHOWN_SKIPS = (SkipReason.OVERLAP, SkipReason.SUSPENDED, SkipReason.AGENT_RESTART)
 # The value of an enum takes as long to look up as a point to make.
 _OUTCOMES = tuple((outcome, outcome.value) for outcome in Outcome)
-_SKIP_REASONS = tuple((reason, reason.value, reason in _ALWAYS_SHOWN_SKIPS) for reason in SkipReason)
+_SKIP_REASONS = tuple(
+    (reason, reason.value, reason in _ALWAYS_SHOWN_SKIPS) for reason in SkipReason
+)
 
 PrintedKey = tuple[str, tuple[tuple[str, str], ...]]
 

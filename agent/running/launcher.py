@@ -18,6 +18,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Container
+from functools import partial
 
 from agent.running import kernel, wire
 from agent.running.limits import Limits
@@ -45,6 +46,8 @@ _SPACING_NS = 2 * _MS_NS
 _NEAR_NS = 1 * _MS_NS
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
+# Not a function in Python: the time is looked at several times for each run.
+_now_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
 
 
 class Launcher:
@@ -63,7 +66,6 @@ class Launcher:
         self._outbox = Outbox(agent)
         self._orphans = Orphans(sandbox.temporary)
         self._limits = Limits(sandbox, self._orphans)
-        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._folder = b""
         self._sweep_at_ns = _now_ns() + _SWEEP_NS
         self._sweep_pause_ns = _SWEEP_AGAIN_NS
@@ -108,40 +110,41 @@ class Launcher:
         """
         now_ns = _now_ns()
         self._alive_ns, self._waited_ns = self._waited_ns, now_ns
-        late_ns = now_ns - self._next_start()
+        start_ns = self._next_start()
+        late_ns = now_ns - start_ns
         # However close the starts are, between two of them there is time for something else.
         is_free = late_ns >= 0
         if is_free:
             self._start_planned(now_ns)
-            now_ns = _now_ns()
-        while (start_ns := self._next_start()) - now_ns >= _NEAR_NS or is_free:
+            now_ns, start_ns = _now_ns(), self._next_start()
+        while start_ns - now_ns >= _NEAR_NS or is_free:
+            look_ns = min(self._watch_at_ns, self._sweep_at_ns)
             if self._requests:
                 self._take_request(self._requests.popleft())
                 # In a backlog a request would wait for very many starts.
                 is_free = late_ns > _NEAR_NS
-            elif self._outbox.is_due(now_ns, awake_at_ns=start_ns):
+            # It has waited for long enough, or would before we are awake again.
+            elif (say_at_ns := self._outbox.say_at_ns) < start_ns or say_at_ns <= now_ns:
                 self._outbox.say()
                 is_free = False
-            elif self._look_around(now_ns):
+            elif self._more_ended or now_ns >= look_ns:
+                self._look_around(now_ns)
                 return 0.0
             else:
-                start_ns = min(start_ns, self._watch_at_ns, self._sweep_at_ns)
+                start_ns = min(start_ns, look_ns)
                 break
-            now_ns = _now_ns()
+            now_ns, start_ns = _now_ns(), self._next_start()
         return max(0.0, (start_ns - now_ns) / 1e9)
 
-    def _look_around(self, now_ns: int) -> bool:
-        """Whether it was time to: this may take long."""
+    def _look_around(self, now_ns: int) -> None:
+        """This may take long."""
         if self._more_ended:
             self._reap()
         elif now_ns >= self._watch_at_ns:
             self._watch(now_ns)
             self._watch_at_ns = _now_ns() + _WATCH_NS
-        elif now_ns >= self._sweep_at_ns:
-            self._look_for_orphans()
         else:
-            return False
-        return True
+            self._look_for_orphans()
 
     def _next_start(self) -> int:
         """The moment of the next planned start."""
@@ -175,7 +178,7 @@ class Launcher:
 
     def _take_request(self, message: bytes) -> None:
         if message.startswith(wire.START):
-            self._start(wire.parsed_start(message))
+            self._start(message)
             return
         kind, *fields = wire.fields_of(message)
         if kind == wire.SIGNAL:
@@ -184,10 +187,9 @@ class Launcher:
             folder, *arguments = fields
             self._parents.forget((folder, tuple(arguments)))
 
-    def _start(self, request: wire.StartRequest) -> None:
+    def _start(self, request: bytes) -> None:
         """Now, or when it is to be; what can be done before that is done now."""
-        run = Run(request, self._descriptors[: request.descriptors])
-        del self._descriptors[: request.descriptors]
+        run = Run(request, self._descriptors)
         try:
             self._folders.give(run)
         except OSError as error:
@@ -255,16 +257,17 @@ class Launcher:
             self._start_directly(run)
 
     def _spawn(self, run: Run) -> int:
+        arguments = run.program.arguments
         *given, out, err = run.descriptors
+        actions = [(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, err, 2)]
+        if given:
+            # Who has no input of its own has ours, which is empty.
+            actions.append((os.POSIX_SPAWN_DUP2, given[0], 0))
         return os.posix_spawnp(
-            run.program.arguments[0],
-            run.program.arguments,
+            arguments[0],
+            arguments,
             run.environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, given[0] if given else self._null, 0),
-                (os.POSIX_SPAWN_DUP2, out, 1),
-                (os.POSIX_SPAWN_DUP2, err, 2),
-            ],
+            file_actions=actions,
             setsid=True,
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
@@ -371,15 +374,12 @@ def _has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _now_ns() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
 def main() -> None:
     """Serve the agent at the other end of standard input."""
     gc.freeze()
     sandbox = Sandbox(sys.argv[1:])
     # Its number is taken by what the programs read: nothing.
     agent = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 0)
     sandbox.enter()
     Launcher(agent, sandbox).serve()

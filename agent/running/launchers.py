@@ -84,7 +84,7 @@ class Launcher:
     ) -> None:
         """Start a program (`wire.encoded_program`); OSError if that cannot even be tried.
 
-        Its output goes to the last two descriptors, one before them is its input. `script`: see `wire.StartRequest`.
+        Its output goes to the last two descriptors, one before them is its input. `script`: see `wire.start_request`.
         """
         request = wire.start_request(number, program, script=script, descriptors=len(descriptors))
         packet = wire.packet_of([request])

@@ -23,7 +23,8 @@ class Outbox:
         self._agent = agent
         self._messages: list[bytes] = []
         self._ended: list[Run] = []
-        self._say_at_ns = NEVER_NS
+        # When it is to be said at the latest.
+        self.say_at_ns = NEVER_NS
 
     def put(self, message: bytes, now_ns: int) -> None:
         """Say this soon."""
@@ -35,21 +36,17 @@ class Outbox:
         self._ended.append(run)
         self._note(now_ns)
 
-    def is_due(self, now_ns: int, *, awake_at_ns: int) -> bool:
-        """Whether to say it now: it has waited for long enough, or would before the launcher is awake again."""
-        return self._say_at_ns != NEVER_NS and max(now_ns, awake_at_ns) >= self._say_at_ns
-
     def say(self) -> None:
         """Say all of it now."""
         # What was said about a run before its end comes before that.
         packet = wire.packet_of([*self._messages, *(run.end_message() for run in self._ended)])
-        self._messages, self._ended, self._say_at_ns = [], [], NEVER_NS
+        self._messages, self._ended, self.say_at_ns = [], [], NEVER_NS
         # A dead agent is noticed by the next read.
         with contextlib.suppress(OSError):
             self._agent.send(packet)
 
     def _note(self, now_ns: int) -> None:
-        if self._say_at_ns == NEVER_NS:
-            self._say_at_ns = now_ns + _PATIENCE_NS
+        if self.say_at_ns == NEVER_NS:
+            self.say_at_ns = now_ns + _PATIENCE_NS
         elif len(self._messages) + len(self._ended) >= _MOST_MESSAGES:
             self.say()

@@ -20,6 +20,7 @@ class Folders:
 
     def __init__(self, parent: str) -> None:
         self._parent = parent
+        self._encoded_parent = os.fsencode(parent)
         self._clean: list[str] = []
         self._used: list[str] = []
         self._littered: list[str] = []
@@ -28,10 +29,9 @@ class Folders:
     def give(self, run: Run) -> None:
         """An empty folder, and a file in it if the run has targets; OSError if there can be none."""
         run.name = self._clean.pop() if self._clean else self._made()
-        path = f"{self._parent}/{run.name}"
-        run.environment[b"TMPDIR"] = os.fsencode(path)
+        path = run.environment[b"TMPDIR"] = b"%s/%s" % (self._encoded_parent, run.name.encode())
         if targets := run.environment.get(_TARGETS):
-            run.environment[_TARGETS] = os.fsencode(_targets_in(path))
+            run.environment[_TARGETS] = _targets_in(path)
             with open(_targets_in(path), "xb") as file:
                 file.write(targets)
 
@@ -41,7 +41,7 @@ class Folders:
             return
         if _TARGETS in run.environment:
             with contextlib.suppress(OSError):
-                os.unlink(_targets_in(f"{self._parent}/{run.name}"))
+                os.unlink(run.environment[_TARGETS])
         self._used.append(run.name)
 
     def clear(self) -> list[str]:
@@ -68,5 +68,5 @@ class Folders:
         return os.access(f"{self._parent}/{name}", os.F_OK)
 
 
-def _targets_in(folder: str) -> str:
-    return f"{folder}/targets.json"
+def _targets_in(folder: bytes) -> bytes:
+    return folder + b"/targets.json"

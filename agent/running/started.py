@@ -16,28 +16,22 @@ _STANDSTILL_NS = 1_000_000_000
 class Run:
     """A run of a program, from the request on; all that is known before its start is made ready before it."""
 
-    __slots__ = (
-        "at_ns", "breach", "descriptors", "environment", "is_limited", "name", "number", "pid",
-        "program", "script", "signalled", "started_ns", "status", "took_ns", "usage",
-    )  # fmt: skip
+    name = ""  # of its TMPDIR
+    pid = 0  # of its process, which is not waited for yet, so that nobody else can have the number
+    started_ns = 0  # or when a warm parent was asked
+    is_limited = False
+    breach = ""
+    signalled = False
+    status = 0
+    took_ns = 0
+    usage: resource.struct_rusage | None = None
 
-    def __init__(self, request: wire.StartRequest, descriptors: list[int]) -> None:
-        """The descriptors are ours until its start."""
-        self.number = request.number
-        self.program = request.program
-        self.script = request.script
-        self.at_ns = request.at_ns
-        self.environment = request.program.environment.copy()
-        self.descriptors = descriptors
-        self.name = ""  # of its TMPDIR
-        self.pid = 0  # of its process, which is not waited for yet, so that nobody else can have the number
-        self.started_ns = 0  # or when a warm parent was asked
-        self.is_limited = False
-        self.breach = ""
-        self.signalled = False
-        self.status = 0
-        self.took_ns = 0
-        self.usage: resource.struct_rusage | None = None
+    def __init__(self, request: bytes, descriptors: list[int]) -> None:
+        """`request` is a `wire.start_request`; its descriptors are taken from these, and are ours until its start."""
+        self.number, self.script, self.at_ns, count, self.program = wire.parsed_start(request)
+        self.environment = self.program.environment.copy()
+        self.descriptors = descriptors[:count]
+        del descriptors[:count]
 
     def close_descriptors(self) -> None:
         """Others have them now, or nobody needs them."""

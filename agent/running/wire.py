@@ -60,34 +60,6 @@ class Program:
         self.environment = dict(text.split(b"=", 1) for text in texts[int(count) :])
 
 
-class StartRequest:
-    """A program to start, as the launcher understands it.
-
-    The last two of the descriptors that come along take its output, one before them is its input.
-    """
-
-    __slots__ = ("at_ns", "descriptors", "number", "program", "script")
-
-    def __init__(
-        self,
-        number: int,
-        program: Program,
-        *,
-        script: int = 0,
-        at_ns: int = 0,
-        descriptors: int = 2,
-    ) -> None:
-        """`script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
-
-        `at_ns` is when it starts, by CLOCK_BOOTTIME; what is over is at once.
-        """
-        self.number = number
-        self.program = program
-        self.script = script
-        self.at_ns = at_ns
-        self.descriptors = descriptors  # so many of those that came along are its own
-
-
 class RunEnd:
     """How the process of a run ended and what it used; `breach` is the setting whose limit it was killed for."""
 
@@ -144,17 +116,19 @@ def encoded_program(
 def start_request(
     number: int, program: bytes, *, script: int = 0, at_ns: int = 0, descriptors: int = 2
 ) -> bytes:
-    """The message that starts an encoded program as this run; for the rest see `StartRequest`."""
+    """The message that starts an encoded program as this run.
+
+    `script` is which of the arguments is the Python file that may run in a fork of a warm parent; 0: none.
+    `at_ns` is when it starts, by CLOCK_BOOTTIME; what is over is at once.
+    So many `descriptors` of those that come along are its own: the last two take its output, one before them is its input.
+    """
     return b"%s\0%d\0%d\0%d\0%d\0%s" % (START, number, script, at_ns, descriptors, program)
 
 
-def parsed_start(message: bytes) -> StartRequest:
-    """The opposite of `start_request`."""
+def parsed_start(message: bytes) -> tuple[int, int, int, int, Program]:
+    """The opposite of `start_request`: number, script, moment, descriptors and program."""
     _, number, script, at_ns, descriptors, program = message.split(b"\0", 5)
-    return StartRequest(
-        int(number), _program_of(program), script=int(script), at_ns=int(at_ns),
-        descriptors=int(descriptors),
-    )  # fmt: skip
+    return int(number), int(script), int(at_ns), int(descriptors), _program_of(program)
 
 
 def _program_of(encoded: bytes) -> Program:

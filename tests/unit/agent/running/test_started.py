@@ -3,13 +3,14 @@
 import resource
 
 from agent.running.started import Run
-from agent.running.wire import Program, StartRequest
+from agent.running.wire import encoded_program, start_request
 
 SECOND_NS = 10**9
 
 
 def took_ns(started_ns: int, ended_ns: int, *, alive_ns: int) -> int:
-    run = Run(StartRequest(1, Program(b"/\x000\x001\x00true")), [])
+    program = encoded_program(["true"], {}, folder="/", cpu_seconds=0)
+    run = Run(start_request(1, program), [])
     run.started_ns = started_ns
     run.note_end(0, resource.getrusage(resource.RUSAGE_SELF), now_ns=ended_ns, alive_ns=alive_ns)
     return run.took_ns

@@ -22,11 +22,11 @@ def test_a_start_comes_through(
     message = wire.start_request(7, program, script=1, at_ns=9, descriptors=3)
     (first, second) = wire.messages_in(wire.packet_of([wire.signal_request(6, 15), message]))
     assert wire.fields_of(first) == [wire.SIGNAL, b"6", b"15"]
-    heard = wire.parsed_start(second)
-    assert (heard.number, heard.script, heard.at_ns, heard.descriptors) == (7, 1, 9, 3)
-    assert (heard.program.folder, heard.program.cpu_seconds) == (folder.encode(), 3)
-    assert heard.program.arguments == [argument.encode() for argument in arguments]
-    assert heard.program.environment == {
+    *heard, known = wire.parsed_start(second)
+    assert heard == [7, 1, 9, 3]
+    assert (known.folder, known.cpu_seconds) == (folder.encode(), 3)
+    assert known.arguments == [argument.encode() for argument in arguments]
+    assert known.environment == {
         name.encode(): value.encode() for name, value in environment.items()
     }
 
