@@ -175,8 +175,10 @@ def put_first(nice: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
         # Not inherited by what we start.
         os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    if os.getsid(0) != os.getpid():
+        return
     with contextlib.suppress(OSError):
-        # Where each session counts as one for the scheduler, it has a niceness of its own.
+        # Where each session counts as one for the scheduler, it has a niceness of its own; somebody else's is not ours to set.
         descriptor = os.open("/proc/self/autogroup", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, str(nice).encode())

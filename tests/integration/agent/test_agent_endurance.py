@@ -5,7 +5,6 @@ The runs are counted by what the programs write, not by our own counters.
 
 import os
 import pwd
-import statistics
 import sys
 import time
 from collections import Counter
@@ -93,8 +92,9 @@ def test_runs_every_beat_and_does_not_grow(agent: psutil.Process, tmp_path: Path
     assert runs.total() >= 0.95 * PROBERS * seconds
     third = len(samples) // 3
     for figure, allowed in (("processes", 0), ("descriptors", 4), ("memory", 3_000_000)):
+        # The least: how many runs are under way at a moment depends on how busy the host is, what leaks never comes back.
         first, last = (
-            statistics.median(getattr(sample, figure) for sample in part)
+            min(getattr(sample, figure) for sample in part)
             for part in (samples[:third], samples[-third:])
         )
         assert last - first <= allowed, (figure, first, last)
