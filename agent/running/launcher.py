@@ -44,6 +44,8 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * (3 * wire.MAX_STARTS + 1))
 _SPACING_NS = 2 * _MS_NS
 # Whatever else there is to do waits for a start that is nearer than this.
 _NEAR_NS = 1 * _MS_NS
+# And so long for who has just been started: we would take the processor away from it.
+_HEAD_START_NS = _MS_NS * 2 // 5
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 # Not a function in Python: the time is looked at several times for each run.
@@ -104,7 +106,7 @@ class Launcher:
         self._end_all()
 
     def _go_on(self) -> float:
-        """Start what is due, do what else there is to do, but not shortly before a start; in how many seconds there is more.
+        """Start what is due, do what else there is to do, but not shortly before or after a start; in how many seconds there is more.
 
         Never more than one start or one look around at a time: meanwhile nobody hears of ends and requests.
         """
@@ -116,6 +118,8 @@ class Launcher:
         is_free = late_ns >= 0
         if is_free:
             self._start_planned(now_ns)
+            if late_ns < _HEAD_START_NS:
+                return _HEAD_START_NS / 1e9
             now_ns, start_ns = _now_ns(), self._next_start()
         while start_ns - now_ns >= _NEAR_NS or is_free:
             look_ns = min(self._watch_at_ns, self._sweep_at_ns)

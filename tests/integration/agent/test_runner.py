@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -135,6 +136,21 @@ def test_what_an_orphan_writes_after_its_run_is_wiped_too(bench: Bench) -> None:
     script = f"(setsid sh -c '{busy}' &); while ! test -e $TMPDIR/x/y; do sleep 0.01; done"
     bench.run(bench.shell(script))
     bench.turn_until(lambda: not bench.left_files())
+
+
+def test_folders_are_used_again_although_something_is_left_behind_again_and_again(
+    bench: Bench,
+) -> None:
+    names = bench.folder / "names"
+    leaving = bench.shell(f"(setsid sleep 300 &); echo $TMPDIR >> {names}")
+    begin = time.monotonic()
+    for number in range(1, 41):
+        bench.run(leaving)
+        next_run = begin + 0.1 * number
+        bench.turn_until(lambda: time.monotonic() >= next_run)  # noqa: B023 - it is over before the next
+    used = names.read_text().split()
+    assert len(used) == 40
+    assert len(set(used)) < 15
 
 
 def test_orphans_leave_no_zombies(bench: Bench) -> None:

@@ -1,9 +1,9 @@
-"""A launcher whose starts are late, since it or the host stood still, still hears of everything else between two of them."""
+"""What a launcher does first when there is much to do: starts, what is asked, looks at its runs."""
 
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,20 +49,41 @@ def agent() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def test_late_starts_leave_room_for_what_is_asked_meanwhile(
-    agent: tuple[socket.socket, socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, theirs = agent
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[SlowLauncher], None]:
+    """Has the module go by the time of one launcher."""
     monkeypatch.setattr(kernel, "ends_of_children", lambda: os.open(os.devnull, os.O_RDONLY))
-    slow = SlowLauncher(theirs, tmp_path)
-    monkeypatch.setattr(launcher, "_now_ns", lambda: slow.now_ns)
+    return lambda one: monkeypatch.setattr(launcher, "_now_ns", lambda: one.now_ns)
+
+
+@pytest.fixture
+def slow(
+    agent: tuple[socket.socket, socket.socket],
+    tmp_path: Path,
+    clock: Callable[[SlowLauncher], None],
+) -> SlowLauncher:
+    made = SlowLauncher(agent[1], tmp_path)
+    clock(made)
+    return made
+
+
+def plan(ours: socket.socket, one: SlowLauncher, *moments_ns: int) -> None:
+    """Have it hear of starts at these moments."""
     program = wire.encoded_program(["true"], {}, folder="/", cpu_seconds=1)
-    starts = [wire.start_request(number, program, at_ns=1) for number in range(STARTS)]
-    null = os.open(os.devnull, os.O_RDWR)
-    rights = struct.pack(f"{2 * STARTS}i", *[null] * (2 * STARTS))
-    ours.sendmsg([wire.packet_of(starts)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-    os.close(null)
-    slow.hear()
+    starts = [
+        wire.start_request(number, program, at_ns=at_ns) for number, at_ns in enumerate(moments_ns)
+    ]
+    with Path(os.devnull).open("wb") as null:
+        rights = struct.pack(f"{2 * len(starts)}i", *[null.fileno()] * (2 * len(starts)))
+        ours.sendmsg([wire.packet_of(starts)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    one.hear()
+
+
+def test_late_starts_leave_room_for_what_is_asked_meanwhile(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    plan(ours, slow, *[1] * STARTS)
     while len(slow.started) < STARTS // 2:
         before = len(slow.started)
         assert slow.go_on() < 0.01
@@ -73,3 +94,50 @@ def test_late_starts_leave_room_for_what_is_asked_meanwhile(
     slow.go_on()
     assert slow.signalled == [(STARTS - 1, 15)]
     assert len(slow.started) <= STARTS // 2 + 1
+
+
+def test_who_was_just_started_has_the_processor_before_the_launcher_goes_on(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    plan(ours, slow, slow.now_ns + 5 * MS_NS)
+    assert 0.0 < slow.go_on() <= 0.005
+    ours.send(wire.packet_of([wire.signal_request(7, 15)]))
+    slow.hear()
+    slow.now_ns += 5 * MS_NS
+    assert slow.go_on() == 0.0004
+    assert (slow.started, slow.signalled) == ([0], [])
+    slow.go_on()
+    assert slow.signalled == [(7, 15)]
+
+
+class BusyLauncher(SlowLauncher):
+    """Needs longer for a look at its runs than it lets pass between two."""
+
+    def __init__(self, agent: socket.socket, folder: Path) -> None:
+        super().__init__(agent, folder)
+        self.looks = 0
+
+    def _watch(self, now_ns: int) -> None:
+        del now_ns
+        self.looks += 1
+        self.now_ns += 1000 * MS_NS
+
+
+def test_a_look_that_takes_long_is_not_followed_by_the_next(
+    agent: tuple[socket.socket, socket.socket],
+    tmp_path: Path,
+    clock: Callable[[SlowLauncher], None],
+) -> None:
+    ours, theirs = agent
+    busy = BusyLauncher(theirs, tmp_path)
+    clock(busy)
+    plan(ours, busy, 1)
+    for _ in range(3):
+        busy.go_on()
+    assert busy.started == [0]
+    busy.now_ns += 500 * MS_NS
+    assert busy.go_on() == 0.0  # it listens, and does not wait
+    assert busy.looks == 1
+    assert busy.go_on() > 0.0
+    assert busy.looks == 1
