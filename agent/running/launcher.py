@@ -116,27 +116,30 @@ class Launcher:
         late_ns = now_ns - start_ns
         # However close the starts are, between two of them there is time for something else.
         is_free = late_ns >= 0
+        has_head_start = 0 <= late_ns < _HEAD_START_NS
         if is_free:
             self._start_planned(now_ns)
-            if late_ns < _HEAD_START_NS:
-                return _HEAD_START_NS / 1e9
             now_ns, start_ns = _now_ns(), self._next_start()
         while start_ns - now_ns >= _NEAR_NS or is_free:
             look_ns = min(self._watch_at_ns, self._sweep_at_ns)
+            say_at_ns = self._outbox.say_at_ns
+            # They have waited for long enough, or would before we are awake again.
+            has_messages = say_at_ns < start_ns or say_at_ns <= now_ns
+            if not (self._requests or has_messages or self._more_ended or now_ns >= look_ns):
+                start_ns = min(start_ns, look_ns)
+                break
+            if has_head_start:
+                return _HEAD_START_NS / 1e9
             if self._requests:
                 self._take_request(self._requests.popleft())
                 # In a backlog a request would wait for very many starts.
                 is_free = late_ns > _NEAR_NS
-            # It has waited for long enough, or would before we are awake again.
-            elif (say_at_ns := self._outbox.say_at_ns) < start_ns or say_at_ns <= now_ns:
+            elif has_messages:
                 self._outbox.say()
                 is_free = False
-            elif self._more_ended or now_ns >= look_ns:
+            else:
                 self._look_around(now_ns)
                 return 0.0
-            else:
-                start_ns = min(start_ns, look_ns)
-                break
             now_ns, start_ns = _now_ns(), self._next_start()
         return max(0.0, (start_ns - now_ns) / 1e9)
 
