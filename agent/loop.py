@@ -85,15 +85,8 @@ class AgentLoop:
         self._pressure = CpuPressure()
         self._selector = selectors.DefaultSelector()
         self._selector.register(ports.waker.read_end, selectors.EVENT_READ, self._woken)
-        self._runner = Runner(
-            self._selector,
-            workplace,
-            on_result=self._record,
-            on_end=self._scheduler.finished,
-            clock_ns=clocks.boot_ns,
-            on_flight=self._take_flight,
-        )
-        self._runner.flagged = self._flagged
+        self._outputs = selectors.EpollSelector()
+        self._runner = self._runner_in(workplace)
         self._book = MetricBook()
         self._board = Board()
         self._report_timer = ReportTimer(now_ns=now_ns)
@@ -112,6 +105,20 @@ class AgentLoop:
         # Whose bad lines the log has shown under this plan.
         self._bad_output_told: set[RunKey] = set()
         self._bugs = 0
+
+    def _runner_in(self, workplace: Workplace) -> Runner:
+        runner = Runner(
+            self._selector,
+            workplace,
+            on_result=self._record,
+            on_end=self._scheduler.finished,
+            clock_ns=self._clocks.boot_ns,
+            on_flight=self._take_flight,
+        )
+        runner.flagged = self._flagged
+        runner.outputs = self._outputs
+        self._selector.register(self._outputs, selectors.EVENT_READ, self._serve_outputs)
+        return runner
 
     def _parts(self) -> LoopParts:
         return LoopParts(
@@ -132,6 +139,7 @@ class AgentLoop:
             self._end_runs()
         self._close_cell(self._cell_end)
         self._send_report()
+        self._outputs.close()
         self._selector.close()
 
     def _go_round(self) -> None:
@@ -149,8 +157,8 @@ class AgentLoop:
         seconds = self._wait_seconds(until_ns)
         if seconds < _NAP_SECONDS and self._runner.is_patient:
             # To be woken by every end of a short run would cost more than to start it.
-            # Not `time.sleep`, which sleeps until a moment: a clock that is faked for a test spoils that.
-            select.select((), (), (), seconds)
+            # A program that prints more than a pipe holds stands still until it is read.
+            select.select((self._outputs,), (), (), seconds)
             seconds = 0.0
         events = self._selector.select(seconds)
         now_ns = self._clocks.boot_ns()
@@ -159,6 +167,10 @@ class AgentLoop:
         for key, _ in events:
             self._guarded(key.data, now_ns)
         self._guarded(self._runner.tick, now_ns)
+
+    def _serve_outputs(self, now_ns: int) -> None:
+        for key, _ in self._outputs.select(0):
+            self._guarded(key.data, now_ns)
 
     def _next_moment_ns(self) -> int:
         """When there is something to start or to report."""

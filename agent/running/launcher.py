@@ -44,8 +44,9 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * (3 * wire.MAX_STARTS + 1))
 _SPACING_NS = 2 * _MS_NS
 # Whatever else there is to do waits for a start that is nearer than this.
 _NEAR_NS = 1 * _MS_NS
-# And so long for who has just been started: we would take the processor away from it.
+# And so long for who has just been started, if there is time enough before the next start: we would take its processor.
 _HEAD_START_NS = _MS_NS * 2 // 5
+_ROOMY_NS = _NEAR_NS + 2 * _HEAD_START_NS
 # What Python itself ignores, a program must not.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 # Not a function in Python: the time is looked at several times for each run.
@@ -128,7 +129,7 @@ class Launcher:
             if not (self._requests or has_messages or self._more_ended or now_ns >= look_ns):
                 start_ns = min(start_ns, look_ns)
                 break
-            if has_head_start:
+            if has_head_start and start_ns - now_ns >= _ROOMY_NS:
                 return _HEAD_START_NS / 1e9
             if self._requests:
                 self._take_request(self._requests.popleft())

@@ -111,7 +111,6 @@ class Run:
     killed: bool = False
     is_watched: bool = False
     is_overtime: bool = False
-    is_loud: bool = False
     counted: bool = True
     exit_code: int | None = None
     breach: str = ""

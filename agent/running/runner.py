@@ -31,8 +31,6 @@ from common.contracts.modes import SERVER
 
 log = logging.getLogger(__name__)
 
-# Who prints more than this must be read at once: a pipe holds 64 KiB, and then the program stands still.
-_LOUD_BYTES = 16 * 1024
 # After SIGKILL a process may hang in the kernel; its prober does not wait longer than this.
 _UNKILLABLE_NS = 5 * SECOND_NS
 # How long we look for an answer that came in time, at most, if we were held up when its time was over.
@@ -65,7 +63,8 @@ class Runner:
         on_flight: Callable[[Flight], None] = lambda _: None,
     ) -> None:
         """`on_end` is told about every run that is over, and `on_flight` after that; `on_result` only about those that count."""
-        self._selector = selector
+        # Waits for what programs print; another one may take its place before the first start.
+        self.outputs = selector
         self._workplace = workplace
         self._on_result = on_result
         self._on_end = on_end
@@ -83,7 +82,6 @@ class Runner:
         self._runs: dict[int, Run] = {}
         # What is sent to start a run, as long as its spec stays the same.
         self._programs: dict[RunKey, tuple[RunSpec, bytes]] = {}
-        self._loud = 0
         # Numbers, not runs: what finished long before its time limit must not stay in memory until then.
         self._deadlines: list[tuple[int, int, int]] = []
         self._sweep_at_ns = clock_ns()
@@ -100,8 +98,8 @@ class Runner:
 
     @property
     def is_patient(self) -> bool:
-        """Whether nothing suffers from being served a little later: ends carry their own time, quiet pipes hold what comes."""
-        return not (self._loud or self._servers.is_busy)
+        """Whether nothing but what programs print suffers from being served a little later: ends carry their own time."""
+        return not self._servers.is_busy
 
     def start(
         self, spec: RunSpec, due_ns: int, *, counted: bool = True, at_ns: int | None = None
@@ -189,7 +187,7 @@ class Runner:
         if run is None:  # it was abandoned long ago, or is no run
             self._servers.ended(end)
             return
-        run.close_pipes(self._selector)
+        run.close_pipes(self.outputs)
         run.exit_code, run.breach = end.exit_code, end.breach
         run.started_ns += end.late_us * 1000
         if _ended_in_time(run, end):
@@ -200,7 +198,7 @@ class Runner:
     def refused(self, number: int, error: OSError) -> None:
         """See `Listener`."""
         if run := self._runs.get(number):
-            run.close_pipes(self._selector)
+            run.close_pipes(self.outputs)
             self._finish(run, cannot_start(run.spec.arguments, error), Cost())
         else:
             self._servers.refused(number, error)
@@ -223,7 +221,7 @@ class Runner:
         """See `Listener`."""
         self._sweep_at_ns = self._clock_ns()
         for run in [self._runs[number] for number in numbers if number in self._runs]:
-            run.close_pipes(self._selector)
+            run.close_pipes(self.outputs)
             self._finish(run, launcher_died(), Cost())
         self._servers.lost(numbers)
 
@@ -286,9 +284,6 @@ class Runner:
         self._on_flight(Flight(spec, result, self._tell(result, spec, lines=())))
 
     def _check_output(self, run: Run, now_ns: int) -> None:
-        if not run.is_loud and run.printed_bytes > _LOUD_BYTES:
-            run.is_loud = True
-            self._loud += 1
         if run.printed_bytes <= run.spec.output_bytes or run.killed:
             return
         if run.cause is None:
@@ -304,8 +299,8 @@ class Runner:
             self._check_output(run, now_ns)
 
         run.is_watched = True
-        run.stdout.watch(self._selector, check_output)
-        run.stderr.watch(self._selector, check_output)
+        run.stdout.watch(self.outputs, check_output)
+        run.stderr.watch(self.outputs, check_output)
         limit_ns = _nanoseconds(run.spec.time_limit.total_seconds())
         self._set_deadline(run, run.started_ns + limit_ns)
 
@@ -340,7 +335,7 @@ class Runner:
         log.error("cannot kill a run of prober=%s", run.spec.prober_slug)
         if run.launcher.is_stopped():
             run.launcher.kill()
-        run.close_pipes(self._selector)
+        run.close_pipes(self.outputs)
         end = wire.RunEnd(run.number, -signal.SIGKILL, "", (0, 0, 0))
         self._finish(run, verdict_of(run, end, Cost()), Cost())
 
@@ -348,7 +343,6 @@ class Runner:
         self, run: Run, said: Verdict, cost: Cost, *, elapsed_us: int | None = None
     ) -> None:
         del self._runs[run.number]
-        self._loud -= run.is_loud
         spec = run.spec
         self._on_end(spec.key)
         is_wanted = run.cause is not EndCause.NOT_WANTED

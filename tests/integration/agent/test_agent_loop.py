@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,26 @@ def share_of_beats(folder: Path, steps: Callable[[SteppedClock, int], None]) -> 
     wiper.close(time_limit_seconds=10)
     assert runs() >= 10
     return runs() / beats
+
+
+def test_who_prints_much_does_not_wait_for_a_loop_that_sleeps_until_the_next_starts(
+    tmp_path: Path,
+) -> None:
+    done = tmp_path / "done"
+    script = f"head -c 50000000 /dev/zero; touch {done}"
+    loud = planned(1, tmp_path, script, interval=timedelta(seconds=100))
+    # A pipe that is emptied four times in each of their beats takes 20 s.
+    limited = replace(loud, specs=(replace(loud.specs[0], time_limit=timedelta(seconds=10)),))
+    frequent = planned(2, tmp_path, "true", interval=timedelta(seconds=0.1))
+    news: Mailbox[ConfigurationNews] = Mailbox()
+    news.put(ConfigurationNews(HostPlan(UUID(int=9), "demo", 1, (limited, frequent)), "", None))
+    wiper = Wiper()
+    clocks = Clocks(boot_ns=boot_ns, now=lambda: datetime.now(UTC))
+    begin_ns = boot_ns()
+    loop = loop_of(tmp_path, news, [], wiper, clocks)
+    loop.run(lambda: done.exists() or boot_ns() - begin_ns > 15 * 10**9)
+    wiper.close(time_limit_seconds=10)
+    assert done.exists()
 
 
 def test_a_clock_that_is_set_back_and_forth_neither_stops_nor_hurries_anything(

@@ -15,15 +15,17 @@ from agent.running.started import Run
 
 MS_NS = 10**6
 STARTS = 20
+SIGNAL = (STARTS - 1, 15)
 
 
 class SlowLauncher(Launcher):
-    """Needs two milliseconds for each start, and starts nothing."""
+    """Needs a while for each start, and starts nothing."""
 
     def __init__(self, agent: socket.socket, folder: Path) -> None:
         limits = ("-1", "-1", "", "1000000", "10", "256")
         super().__init__(agent, Sandbox([*limits, str(folder), ""]))
         self.now_ns = 1000 * MS_NS
+        self.start_takes_ns = 2 * MS_NS
         self.started: list[int] = []
         self.signalled: list[tuple[int, int]] = []
 
@@ -33,8 +35,11 @@ class SlowLauncher(Launcher):
     def go_on(self) -> float:
         return self._go_on()
 
+    def say(self, message: bytes) -> None:
+        self._send(message)
+
     def _spawn(self, run: Run) -> int:
-        self.now_ns += 2 * MS_NS
+        self.now_ns += self.start_takes_ns
         self.started.append(run.number)
         return 2**31 - 1 - run.number  # nobody's
 
@@ -79,6 +84,12 @@ def plan(ours: socket.socket, one: SlowLauncher, *moments_ns: int) -> None:
     one.hear()
 
 
+def ask(ours: socket.socket, one: SlowLauncher) -> None:
+    """Have it hear of something that it does at once."""
+    ours.send(wire.packet_of([wire.signal_request(*SIGNAL)]))
+    one.hear()
+
+
 def test_late_starts_leave_room_for_what_is_asked_meanwhile(
     agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
 ) -> None:
@@ -89,10 +100,11 @@ def test_late_starts_leave_room_for_what_is_asked_meanwhile(
         assert slow.go_on() < 0.01
         slow.now_ns += MS_NS
         assert len(slow.started) <= before + 1
-    ours.send(wire.packet_of([wire.signal_request(STARTS - 1, 15)]))
-    slow.hear()
+    ask(ours, slow)
+    ask(ours, slow)
     slow.go_on()
-    assert slow.signalled == [(STARTS - 1, 15)]
+    # In a backlog everything that was asked has its turn between two starts.
+    assert slow.signalled == [SIGNAL, SIGNAL]
     assert len(slow.started) <= STARTS // 2 + 1
 
 
@@ -100,15 +112,83 @@ def test_who_was_just_started_has_the_processor_before_the_launcher_goes_on(
     agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
 ) -> None:
     ours, _ = agent
-    plan(ours, slow, slow.now_ns + 5 * MS_NS)
+    plan(ours, slow, slow.now_ns + 5 * MS_NS, slow.now_ns + 20 * MS_NS)
     assert 0.0 < slow.go_on() <= 0.005
-    ours.send(wire.packet_of([wire.signal_request(7, 15)]))
-    slow.hear()
+    ask(ours, slow)
     slow.now_ns += 5 * MS_NS
     assert slow.go_on() == 0.0004
     assert (slow.started, slow.signalled) == ([0], [])
     slow.go_on()
-    assert slow.signalled == [(7, 15)]
+    assert slow.signalled == [SIGNAL]
+
+
+def test_starts_that_are_close_to_each_other_leave_room_as_well(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    first_ns = slow.now_ns + 5 * MS_NS
+    slow.start_takes_ns = MS_NS * 6 // 10
+    plan(ours, slow, *(first_ns + 2 * MS_NS * number for number in range(STARTS)))
+    slow.go_on()
+    ask(ours, slow)
+    slow.now_ns = first_ns
+    while not slow.signalled:
+        seconds = slow.go_on()
+        # Waking up takes a while, too.
+        slow.now_ns += round(seconds * 1e9) + MS_NS // 10
+    assert len(slow.started) <= 2
+
+
+def test_right_before_a_start_one_thing_is_done_and_not_all(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    first_ns = slow.now_ns + 5 * MS_NS
+    slow.start_takes_ns = MS_NS * 3 // 2
+    plan(ours, slow, first_ns, first_ns + 2 * MS_NS)
+    slow.go_on()
+    ask(ours, slow)
+    ask(ours, slow)
+    slow.now_ns = first_ns
+    assert slow.go_on() <= 0.0005
+    assert (slow.started, slow.signalled) == ([0], [SIGNAL])
+
+
+def test_what_has_ended_is_told_within_20_ms_and_with_others_if_it_can_wait(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    ours.setblocking(False)
+    begin_ns = slow.now_ns
+    # It will be awake in time.
+    plan(ours, slow, begin_ns + 12 * MS_NS, begin_ns + 60 * MS_NS)
+    slow.say(b"one")
+    assert slow.go_on() == pytest.approx(0.012)
+    with pytest.raises(BlockingIOError):
+        ours.recv(100)
+    # It would not be: the next start is far.
+    slow.now_ns = begin_ns + 12 * MS_NS
+    slow.go_on()
+    slow.now_ns += MS_NS
+    slow.go_on()
+    assert ours.recv(100) == b"3\0one"
+    # Nothing else would wake it.
+    slow.now_ns = begin_ns + 60 * MS_NS
+    slow.go_on()
+    slow.say(b"two")
+    slow.go_on()
+    assert ours.recv(100) == b"3\0two"
+
+
+def test_it_wakes_up_for_the_next_look_at_its_runs(
+    agent: tuple[socket.socket, socket.socket], slow: SlowLauncher
+) -> None:
+    ours, _ = agent
+    plan(ours, slow, slow.now_ns)
+    slow.go_on()
+    slow.go_on()
+    assert slow.started == [0]
+    assert 0.19 <= slow.go_on() <= 0.2
 
 
 class BusyLauncher(SlowLauncher):
