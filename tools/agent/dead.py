@@ -1,5 +1,6 @@
 """What is shown of an agent that does not answer, from its folder. Pure, but for the reading of `Remains` by who calls it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,10 +10,13 @@ from agent.remains import Remains
 from common.contracts.control import ExplainedFiles, ProberExplanation
 from common.contracts.explanation import explained_prober
 from common.contracts.records import RunRecord
+from common.contracts.states import Outcome
 from tools.agent.errors import NothingKnownError, UnknownProberError
 from tools.agent.marks import clock, outcome_mark, plain, size
 from tools.agent.pages import pauses_page
 from tools.agent.tables import FittedTable
+
+_URGENCY = (Outcome.SUCCESS, Outcome.BROKEN, Outcome.TIMEOUT, Outcome.FAILURE)
 
 
 def explanation_from(remains: Remains, slug: str) -> ProberExplanation:
@@ -32,11 +36,28 @@ def explanation_from(remains: Remains, slug: str) -> ProberExplanation:
     )
 
 
+def worst_of_newest(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    """By prober: of the newest records of its combinations, the worst, as a prober is as bad as its worst combination."""
+    newest = {
+        (record.prober, _labels(record)): record
+        for record in sorted(records, key=lambda one: one.number)
+    }
+    by_urgency = sorted(newest.values(), key=lambda one: (_URGENCY.index(one.outcome), one.number))
+    return {record.prober: record for record in by_urgency}
+
+
+def _labels(record: RunRecord) -> str:
+    # A batch is about all combinations at once, and tells them in another order each time.
+    return (
+        str(sorted(record.combinations[0].labels.items())) if len(record.combinations) == 1 else ""
+    )
+
+
 def remains_page(
     remains: Remains, records: list[RunRecord], *, prober: str | None
 ) -> RenderableType:
     """Who it was and what each prober said last; with `prober` only that one."""
-    newest = {record.prober: record for record in records}
+    newest = worst_of_newest(records)
     slugs = {one.slug for one in remains.probers} | newest.keys()
     made = FittedTable(
         "prober", "revision", "last known", "when", "why", spared=("revision", "when"), long="why"
@@ -61,7 +82,7 @@ def remains_as_json(
     remains: Remains, records: list[RunRecord], *, prober: str | None
 ) -> dict[str, Any]:
     """The same for programs."""
-    newest = {record.prober: record for record in records if prober in (None, record.prober)}
+    newest = worst_of_newest(one for one in records if prober in (None, one.prober))
     return {
         "folder": str(remains.folder),
         "problem": remains.problem,
