@@ -150,7 +150,7 @@ def test_folders_are_used_again_although_something_is_left_behind_again_and_agai
         bench.turn_until(lambda: time.monotonic() >= next_run)  # noqa: B023 - it is over before the next
     used = names.read_text().split()
     assert len(used) == 40
-    assert len(set(used)) < 15
+    assert len(set(used)) < 22
 
 
 def test_orphans_leave_no_zombies(bench: Bench) -> None:
