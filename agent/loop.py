@@ -30,17 +30,7 @@ from agent.results import RunResult
 from agent.running import kernel
 from agent.running.launchers import Workplace
 from agent.running.runner import Runner, can_be_planned
-from agent.scheduler import (
-    LEAD_NS,
-    LONGEST_LEAD_NS,
-    SECOND_NS,
-    Past,
-    Rhythm,
-    Scheduler,
-    Skip,
-    Start,
-    run_hash,
-)
+from agent.scheduler import PLANNING_NS, SECOND_NS, Past, Rhythm, Scheduler, Skip, Start, run_hash
 from agent.sinks.port import Batch
 from agent.standing_news import StandingNews
 from common.contracts.states import Outcome, SkipReason, State
@@ -53,7 +43,7 @@ Argument = TypeVar("Argument")
 _LONGEST_WAIT_NS = SECOND_NS
 _LAST_SWEEPS_NS = 2 * SECOND_NS
 # What happens so shortly before the next moment is served then: mostly, when the next starts are planned.
-_NAP_SECONDS = 0.05 + (LONGEST_LEAD_NS - LEAD_NS) / SECOND_NS
+_NAP_SECONDS = 0.05 + PLANNING_NS / SECOND_NS
 
 
 class AgentLoop:

@@ -32,6 +32,8 @@ RETRY_NS = 50_000_000
 # whoever starts the program is told the moment, and no work of ours can make the start late.
 LEAD_NS = 40_000_000
 LONGEST_LEAD_NS = 120_000_000
+# So long is mostly between two moments at which starts are planned.
+PLANNING_NS = LONGEST_LEAD_NS - LEAD_NS
 
 
 class Start(NamedTuple):

@@ -16,7 +16,8 @@ from common.contracts.states import STATE_OF_OUTCOME, Outcome, most_urgent
 from common.masking import MASK, without_partial_secrets, without_secrets
 
 MAX_COMBINATIONS = 100
-_RANKS = {Outcome.FAILURE: 0, Outcome.TIMEOUT: 1, Outcome.BROKEN: 2, Outcome.SUCCESS: 3}
+# What is shown first; states have the same order.
+URGENCY = {Outcome.FAILURE: 0, Outcome.TIMEOUT: 1, Outcome.BROKEN: 2, Outcome.SUCCESS: 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _listed(flight: Flight) -> list[RecordedCombination]:
     labels = flight.spec.batch.labels if flight.spec.batch else (flight.spec.labels,)
     pairs = list(zip(labels, flight.results, strict=False))
     # The worst first; among equals the order of `resolve` stays.
-    pairs.sort(key=lambda pair: _RANKS[pair[1].verdict.outcome])
+    pairs.sort(key=lambda pair: URGENCY[pair[1].verdict.outcome])
     return [
         RecordedCombination(
             labels=dict(own), outcome=one.verdict.outcome, reason=one.verdict.reason

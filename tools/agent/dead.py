@@ -6,17 +6,15 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from agent.recorder.records import URGENCY
 from agent.remains import Remains
 from common.contracts.control import ExplainedFiles, ProberExplanation
 from common.contracts.explanation import explained_prober
 from common.contracts.records import RunRecord
-from common.contracts.states import Outcome
 from tools.agent.errors import NothingKnownError, UnknownProberError
 from tools.agent.marks import clock, outcome_mark, plain, size
 from tools.agent.pages import pauses_page
 from tools.agent.tables import FittedTable
-
-_URGENCY = (Outcome.SUCCESS, Outcome.BROKEN, Outcome.TIMEOUT, Outcome.FAILURE)
 
 
 def explanation_from(remains: Remains, slug: str) -> ProberExplanation:
@@ -42,7 +40,7 @@ def worst_of_newest(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
         (record.prober, _labels(record)): record
         for record in sorted(records, key=lambda one: one.number)
     }
-    by_urgency = sorted(newest.values(), key=lambda one: (_URGENCY.index(one.outcome), one.number))
+    by_urgency = sorted(newest.values(), key=lambda one: (-URGENCY[one.outcome], one.number))
     return {record.prober: record for record in by_urgency}
 
 
